@@ -1,0 +1,43 @@
+# Everything runs in .venv, which is made on first use and again when pyproject.toml or the lock changes.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.dray-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock clean bench-ship
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("dray needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,parquet]" --group dev
+	@touch $@
+
+demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP)  ## the test suite
+	$(BIN)/python -m pytest -n auto
+
+check: $(STAMP)  ## formatting, ruff, mypy --strict, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP)  ## apply the formatting
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+lock: $(STAMP)  ## resolve the pinned versions of the development environment anew
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra parquet --group dev pyproject.toml --output-file constraints.txt
+
+bench-ship: $(STAMP)  ## time from `dray ship` to a verified endpoint, stage by stage
+	$(BIN)/python benchmarks/ship.py
+
+clean:  ## remove what make made
+	rm -rf $(VENV) dist

@@ -1,0 +1,131 @@
+"""From a model file to ONNX: what goes into a converter, what comes out, and what is made of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from runtime.contract.certificate import BatchSafety, Coverage, Parity
+from runtime.contract.dtypes import Datatype
+from runtime.contract.manifest import Label, OnnxInfo, Signature, SourceInfo
+
+DEFAULT_OPSET = 18
+DEFAULT_ML_OPSET = 3
+DEFAULT_ATOL = 1e-5
+DEFAULT_RTOL = 1e-4
+DEFAULT_SEED = 20_240_501
+Reference = Literal["source", "expected-file", "self", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model file or folder, as the user names it.
+
+    Attributes:
+        path: Absolute.
+        framework: Name of a converter, when the user says which; else it is recognised.
+    """
+
+    path: Path
+    framework: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputHint:
+    """``--input NAME=DTYPE:D0,D1``: what a model file does not hold. A letter is a free axis."""
+
+    name: str
+    dtype: Datatype
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionRequest:
+    """One call of a converter: files in, files out.
+
+    Attributes:
+        samples: The user's samples file; None asks for synthetic samples drawn with ``seed``.
+        workdir: An empty folder for what the converter writes.
+        opset: Version of the default ONNX domain. ``ml_opset``: that of ai.onnx.ml.
+        options: Further options, by name, for converters that know them (JSON values).
+    """
+
+    source: Path
+    workdir: Path
+    samples: Path | None = None
+    opset: int = DEFAULT_OPSET
+    ml_opset: int = DEFAULT_ML_OPSET
+    seed: int = DEFAULT_SEED
+    inputs: tuple[InputHint, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RawConversion:
+    """What a converter leaves in its folder; the rest is computed from it, once, for all converters.
+
+    All arrays are ``.npz`` by tensor name, row i of each belonging to sample i, without pickled objects.
+
+    Attributes:
+        onnx: The ONNX file.
+        samples: Original input values, as wide as the source takes them (float64 where they are).
+        reference_original: The source's answers to ``samples``; None when there is no source to ask.
+        reference_cast: The source's answers to ``samples`` after a cast to the ONNX input types.
+        columns: By input name, the column names that the model was trained with.
+        labels: By output name, the classes in column order.
+        versions: Of the framework and the conversion tools, by distribution name.
+        seed: None when the samples are the user's.
+    """
+
+    onnx: Path
+    samples: Path
+    reference: Reference
+    reference_original: Path | None
+    reference_cast: Path | None
+    framework: str
+    framework_version: str
+    synthetic: bool
+    seed: int | None
+    coverage: Coverage
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TestCase:
+    """Rows of samples and the source's answers, ready to be written as ONNX test data.
+
+    Attributes:
+        inputs, outputs: Serialised TensorProto, in the order of the signature.
+    """
+
+    __test__ = False  # pytest would collect the name
+
+    inputs: tuple[bytes, ...]
+    outputs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionResult:
+    """A verified conversion: everything a package is written from.
+
+    Attributes:
+        onnx_path: In a working folder that lives until the package is written.
+        external_data: Files beside ``onnx_path``, by name.
+    """
+
+    onnx_path: Path
+    external_data: tuple[str, ...]
+    source: SourceInfo
+    onnx: OnnxInfo
+    signature: Signature
+    labels: Mapping[str, tuple[Label, ...]] | None
+    test_cases: tuple[TestCase, ...]
+    reference: Reference
+    parity: Parity | None
+    batch_safety: BatchSafety
+    versions: Mapping[str, str]
+    trusted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

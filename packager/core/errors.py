@@ -1,0 +1,213 @@
+"""Everything the builder can refuse or fail at: one family a step, one class a reason."""
+
+from runtime.contract.errors import (
+    DrayError,
+    PackageDamaged,
+    PackageError,
+    PackageInvalid,
+    PackageMissing,
+)
+
+__all__ = [
+    "BatchSafetyError",
+    "ConfigurationError",
+    "ConversionError",
+    "ConversionTimeout",
+    "ConverterMissing",
+    "DeploymentBusy",
+    "DeploymentError",
+    "DeploymentFailed",
+    "DeploymentMissing",
+    "DiskFull",
+    "DrayError",
+    "EnvironmentMissing",
+    "GateFailed",
+    "ImageError",
+    "ImageReferenceInvalid",
+    "InvocationError",
+    "ModelInvalid",
+    "ModelMissing",
+    "NotReady",
+    "NotWritable",
+    "PackageDamaged",
+    "PackageError",
+    "PackageExists",
+    "PackageInvalid",
+    "PackageMissing",
+    "ParityError",
+    "PluginBroken",
+    "PortInUse",
+    "ProcessCrash",
+    "SampleError",
+    "SmokeTestFailed",
+    "UnverifiedPackage",
+    "UsageError",
+]
+
+
+class UsageError(DrayError):
+    """The command line asks for something that cannot be meant."""
+
+    code = "E-USAGE"
+
+
+class ConfigurationError(UsageError):
+    """dray.yaml, a ``--set`` or the environment does not follow its schema."""
+
+    code = "E-CONFIG"
+
+
+class PluginBroken(UsageError):
+    """An installed converter or target cannot be loaded, or two claim one name."""
+
+    code = "E-PLUGIN"
+
+
+class EnvironmentMissing(UsageError):
+    """A package or tool that this command needs is not installed here."""
+
+    code = "E-NOT-INSTALLED"
+
+
+class ConversionError(DrayError):
+    """The model could not be turned into ONNX that answers as it does."""
+
+    code = "E-CONVERSION"
+
+
+class ModelMissing(ConversionError):
+    """There is no file or folder at the model's path."""
+
+    code = "E-MODEL-MISSING"
+
+
+class ModelInvalid(ConversionError):
+    """The file is not a model that can be used: empty, truncated, of another kind, or not fitted."""
+
+    code = "E-MODEL-INVALID"
+
+
+class ConverterMissing(ConversionError):
+    """No installed converter recognises the model, or the converter knows no rule for a part of it."""
+
+    code = "E-NO-CONVERTER"
+
+
+class SampleError(ConversionError):
+    """The samples do not fit the model: columns, shape, type, or a value that the model refuses."""
+
+    code = "E-SAMPLES"
+
+
+class ConversionTimeout(ConversionError):
+    """The conversion took longer than it was given."""
+
+    code = "E-CONVERSION-TIMEOUT"
+
+
+class ParityError(ConversionError):
+    """The ONNX model answers differently from its source."""
+
+    code = "E-PARITY"
+
+
+class BatchSafetyError(ConversionError):
+    """The ONNX model answers differently at another batch size, so its answers cannot be vouched for."""
+
+    code = "E-BATCH"
+
+
+class UnverifiedPackage(PackageError):
+    """Nothing says that this package's answers are right, and nobody said to go on without."""
+
+    code = "E-UNVERIFIED"
+
+
+class PackageExists(PackageError):
+    """There is something at the package's path already."""
+
+    code = "E-PACKAGE-EXISTS"
+
+
+class NotWritable(PackageError):
+    """A file or folder cannot be written with these permissions."""
+
+    code = "E-NOT-WRITABLE"
+
+
+class DiskFull(PackageError):
+    """The file system has no room left; what was begun has been removed."""
+
+    code = "E-DISK-FULL"
+
+
+class ImageError(DrayError):
+    """The container image could not be built, read or pushed."""
+
+    code = "E-IMAGE"
+
+
+class ImageReferenceInvalid(ImageError):
+    """The text is not an image reference."""
+
+    code = "E-IMAGE-REFERENCE"
+
+
+class DeploymentError(DrayError):
+    """The deployment did not come about, or cannot be looked after."""
+
+    code = "E-DEPLOYMENT"
+
+
+class DeploymentMissing(DeploymentError):
+    """No target knows a deployment of this name."""
+
+    code = "E-NO-DEPLOYMENT"
+
+
+class DeploymentBusy(DeploymentError):
+    """Another command is changing this deployment."""
+
+    code = "E-BUSY"
+
+
+class DeploymentFailed(DeploymentError):
+    """The target gave up on the deployment; the cause is in the message."""
+
+    code = "E-DEPLOYMENT-FAILED"
+
+
+class ProcessCrash(DeploymentError):
+    """The runtime ended before it was ready; the last lines of its log are in the message."""
+
+    code = "E-CONTAINER-CRASH"
+
+
+class NotReady(DeploymentError):
+    """The runtime did not become ready in the time it was given, or says that it never will."""
+
+    code = "E-NOT-READY"
+
+
+class PortInUse(DeploymentError):
+    """Something else listens on the port."""
+
+    code = "E-PORT-IN-USE"
+
+
+class InvocationError(DeploymentError):
+    """The endpoint did not answer the request: unreachable, refused, or not the protocol."""
+
+    code = "E-INVOKE"
+
+
+class GateFailed(DrayError):
+    """A gate that the user set, or that dray always keeps, was not passed."""
+
+    code = "E-GATE"
+
+
+class SmokeTestFailed(GateFailed):
+    """The running thing answers differently from the original."""
+
+    code = "E-SMOKE"

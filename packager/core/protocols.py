@@ -1,0 +1,118 @@
+"""The plugin interface: converters, targets, and what they are given.
+
+Register by entry point, group ``dray.converters`` or ``dray.targets``; the built-in ones do the same.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+from packager.core.artifact import Release
+from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
+from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings, TargetSettings
+from packager.core.progress import Progress
+from runtime.contract.wire import InferenceRequest, InferenceResponse, ModelMetadata
+
+S = TypeVar("S", bound=TargetSettings)
+Secrets = Mapping[str, str]
+
+
+@runtime_checkable
+class Converter(Protocol):
+    """Turns the files of one framework into ONNX and asks the framework for the expected answers.
+
+    Attributes:
+        name: The framework, as ``--framework`` and the manifest say it.
+        requires: Distributions that ``convert`` imports; dray names them when they are absent.
+        isolated: True when ``convert`` must run in a child process, because loading the model may run code.
+    """
+
+    name: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]]
+    isolated: ClassVar[bool]
+
+    @abstractmethod
+    def recognises(self, source: ModelSource) -> bool:
+        """Whether the file looks like this framework's. Cheap: suffix and magic bytes, no framework import."""
+
+    @abstractmethod
+    def convert(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        """ONNX, samples and reference answers, written to ``request.workdir``.
+
+        Raises:
+            ConversionError: One of its family, with what would mend it.
+        """
+
+
+class InferenceClient(Protocol):
+    """A way to a running model: HTTP, a tunnel, or direct methods."""
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether the runtime says it is ready. Raises NotReady when it says that it never will be."""
+
+    @abstractmethod
+    def metadata(self, model: str) -> ModelMetadata:
+        """Metadata of the model. Raises InvocationError."""
+
+    @abstractmethod
+    def infer(self, model: str, request: InferenceRequest, *, timeout_s: float) -> InferenceResponse:
+        """The answer to one request. Raises InvocationError with the server's own words."""
+
+
+@runtime_checkable
+class Target(Protocol, Generic[S]):
+    """A place where models are served.
+
+    Attributes:
+        takes_image: False when the release is a package alone.
+    """
+
+    name: ClassVar[str]
+    settings_type: type[S]
+    takes_image: ClassVar[bool]
+
+    @abstractmethod
+    def preflight(self, settings: S) -> Findings:
+        """What would stop a deployment here, before anything is built: devices, quota, architecture, credentials."""
+
+    @abstractmethod
+    def plan(self, name: str, release: Release, settings: S) -> DeploymentPlan:
+        """What ``apply`` would do. Reads only; equal on every call while nothing changes."""
+
+    @abstractmethod
+    def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
+        """The new release, running and ready, while the old one still serves. Leaves nothing behind on failure."""
+
+    @abstractmethod
+    def connect(self, deployment: Deployment) -> AbstractContextManager[InferenceClient]:
+        """A client of the deployment, closed at the end of the block."""
+
+    @abstractmethod
+    def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
+        """Put the candidate, whose smoke tests passed, in the old one's place."""
+
+    @abstractmethod
+    def discard(self, candidate: Candidate, progress: Progress) -> None:
+        """Remove the candidate; the old one stays."""
+
+    @abstractmethod
+    def inspect(self, name: str, settings: S) -> Deployment | None:
+        """The deployment as the target itself shows it, or None."""
+
+    @abstractmethod
+    def deployments(self, settings: S) -> tuple[Deployment, ...]:
+        """All of dray's deployments there, by name."""
+
+    @abstractmethod
+    def logs(self, deployment: Deployment, *, follow: bool) -> Iterator[str]:
+        """Lines of its log, oldest first; with ``follow``, on until interrupted."""
+
+    @abstractmethod
+    def previous(self, deployment: Deployment) -> tuple[Release, S] | None:
+        """What served before, for a rollback through the same plan, smoke tests and promotion; None if nothing did."""
+
+    @abstractmethod
+    def destroy(self, deployment: Deployment, progress: Progress) -> None:
+        """Remove the deployment and all that belongs to it; done already is done."""

@@ -1,0 +1,85 @@
+"""The one rule by which an answer counts as right, for the self-test and the smoke test alike.
+
+Floats: |actual - expected| <= atol + rtol * |expected|, NaN equal to NaN; everything else: equal. Plain Python, because
+the smoke test runs where numpy may not be. Source: the rule of ``numpy.allclose``.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.contract.dtypes import DTYPES
+from runtime.contract.tensors import TensorFile
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """Result of one comparison.
+
+    Attributes:
+        max_abs_error: Over finite floats; None where there are none.
+        problem: Why the answer is wrong, with output, place, expected and actual value; None when it is right.
+    """
+
+    max_abs_error: float | None
+    problem: str | None
+
+
+def compare_answer(
+    expected: TensorFile, actual: Sequence[Any], shape: Sequence[int], *, atol: float, rtol: float
+) -> Closeness:
+    """How an answer stands to the expected tensor.
+
+    Args:
+        actual: Flat, row-major; None stands for NaN, as JSON has it; BYTES as ``str`` or ``bytes``.
+        shape: The shape that came with ``actual``.
+    """
+    name = expected.name
+    if tuple(shape) != expected.shape:
+        return Closeness(None, f"output {name!r} has the shape {list(shape)}, expected {list(expected.shape)}")
+    wanted = expected.to_list()
+    if len(actual) != len(wanted):
+        return Closeness(None, f"output {name!r} has {len(actual)} values, expected {len(wanted)}")
+    if not DTYPES[expected.dtype].is_float:
+        return Closeness(None, _first_unequal(name, wanted, actual, expected.shape))
+    return _worst_float(name, wanted, actual, expected.shape, atol, rtol)
+
+
+def _first_unequal(name: str, wanted: Sequence[Any], actual: Sequence[Any], shape: tuple[int, ...]) -> str | None:
+    for index, (want, got) in enumerate(zip(wanted, actual, strict=True)):
+        plain = got.decode("utf-8", "replace") if isinstance(got, bytes) else got
+        if want != plain or isinstance(want, bool) != isinstance(plain, bool):
+            return f"output {name!r}{place(index, shape)} is {plain!r}, expected {want!r}"
+    return None
+
+
+def _worst_float(
+    name: str, wanted: Sequence[float], actual: Sequence[Any], shape: tuple[int, ...], atol: float, rtol: float
+) -> Closeness:
+    largest: float | None = None
+    worst, problem = 0.0, None
+    for index, (want, got) in enumerate(zip(wanted, actual, strict=True)):
+        number = math.nan if got is None else float(got)
+        if want == number or (math.isnan(want) and math.isnan(number)):
+            largest = max(largest or 0.0, 0.0)
+            continue
+        error = abs(number - want)
+        if math.isfinite(error):
+            largest = max(largest or 0.0, error)
+        excess = error / (atol + rtol * abs(want)) if math.isfinite(error) and atol + rtol * abs(want) > 0 else math.inf
+        if excess > 1 and excess > worst:
+            worst = excess
+            problem = f"output {name!r}{place(index, shape)} is {number!r}, expected {want!r} (off by {error:.3g})"
+    return Closeness(largest, problem)
+
+
+def place(index: int, shape: Sequence[int]) -> str:
+    """`` at [row, column]`` for a flat index; empty for a scalar."""
+    if not shape:
+        return ""
+    coordinates = []
+    for size in reversed(shape):
+        index, within = divmod(index, size)
+        coordinates.append(within)
+    return f" at {coordinates[::-1]}"

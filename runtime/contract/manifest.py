@@ -1,0 +1,152 @@
+"""The manifest of a model package: its content, and nothing that differs from machine to machine."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+
+from runtime.contract.dtypes import Datatype
+
+SCHEMA_VERSION: Final = 1
+MANIFEST_NAME: Final = "manifest.json"
+MODEL_NAME: Final = "model.onnx"
+
+
+class Persisted(BaseModel):
+    """Base of everything dray writes to disk: frozen, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _safe_relative(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not path or "\\" in path or path.startswith("/") or ".." in parts or str(PurePosixPath(path)) != path:
+        raise ValueError(f"not a plain relative path: {path!r}")
+    return path
+
+
+FixedDim = Annotated[int, Field(strict=True, ge=1)]  # strict: JSON true is not 1
+SymbolicDim = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+Dim = FixedDim | SymbolicDim
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+RelativePath = Annotated[str, AfterValidator(_safe_relative)]
+# Both stand in URLs, folder names and Azure tags.
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+ModelVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Label = StrictBool | StrictInt | StrictFloat | StrictStr
+
+
+class TensorSpec(Persisted):
+    """One input or output: name, data type and shape.
+
+    Attributes:
+        shape: A number is fixed; a name is free, and the same name is the same size.
+        columns: Names of the last axis' entries, in order, where the model was trained on named columns.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    dtype: Datatype
+    shape: tuple[Dim, ...]
+    columns: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        if self.columns is not None and (not self.shape or self.shape[-1] != len(self.columns)):
+            raise ValueError(f"{self.name!r} names {len(self.columns)} columns, its last axis is {self.shape[-1:]}")
+        return self
+
+
+class Signature(Persisted):
+    """What goes in and what comes out.
+
+    Attributes:
+        batch_dim: Name of the free axis that counts rows, first in every tensor that has it; None when it is fixed.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batch_dim: str | None = None
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for side in (self.inputs, self.outputs):
+            names = [spec.name for spec in side]
+            if len(set(names)) != len(names):
+                raise ValueError(f"tensor names repeat: {names}")
+        return self
+
+
+class SourceInfo(Persisted):
+    """The model that was converted. The file name carries no folder: the digest is the same on every machine."""
+
+    framework: str
+    framework_version: str
+    filename: str
+    sha256: Sha256
+
+
+class OnnxInfo(Persisted):
+    """The ONNX file, as read back from it.
+
+    Attributes:
+        opset: Version of the default domain.
+        domains: Versions of the other domains, such as ``ai.onnx.ml``.
+        external_data: Files beside the model that hold its large tensors.
+    """
+
+    path: RelativePath
+    opset: Annotated[int, Field(strict=True, ge=1)]
+    domains: Mapping[str, int]
+    ir_version: Annotated[int, Field(strict=True, ge=1)]
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(strict=True, ge=0)]
+    external_data: tuple[RelativePath, ...] = ()
+
+
+class ModelManifest(Persisted):
+    """Content of a model package; the package digest covers it and every file that it names.
+
+    Attributes:
+        files: SHA-256 of every content file but the manifest itself, by path relative to the package.
+        labels: By output name, the class that each column of it (or value in it) stands for.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: ModelName
+    version: ModelVersion
+    source: SourceInfo
+    onnx: OnnxInfo
+    signature: Signature
+    files: Mapping[RelativePath, Sha256]
+    labels: Mapping[str, tuple[Label, ...]] | None = None
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes of ``manifest.json``: keys sorted by this schema, two spaces, a final newline."""
+        ordered = self.model_copy(update={"files": dict(sorted(self.files.items()))})
+        return (ordered.model_dump_json(indent=2) + "\n").encode()
+
+
+def content_digest(files: Mapping[str, str]) -> str:
+    """Digest of a package's content, whatever order the files were read in.
+
+    Args:
+        files: SHA-256 (hex) by relative path, ``manifest.json`` among them; the evidence is not.
+
+    Returns:
+        ``sha256:`` and 64 hex digits.
+    """
+    lines = "".join(f"{path}\0{sha256}\n" for path, sha256 in sorted(files.items()))
+    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The places where models are served: one plugin each."""

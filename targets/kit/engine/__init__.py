@@ -1,0 +1,1 @@
+"""Runtimes as processes of this machine, and container engines."""

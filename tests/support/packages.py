@@ -1,0 +1,128 @@
+"""Small real packages, made without any framework: a logistic regression and a text look-up, as ONNX."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+from packager.core.artifact import ModelPackage
+from packager.core.conversion import ConversionResult, TestCase
+from packager.pack import write_package
+from runtime.contract.certificate import BatchSafety, Comparison, Coverage, OutputDeviation, Parity
+from runtime.contract.dtypes import BY_ORT
+from runtime.contract.manifest import OnnxInfo, Signature, SourceInfo, TensorSpec
+from runtime.contract.package import file_sha256
+
+CLASSES = ("setosa", "versicolor", "virginica")
+
+
+def logistic_model(features: int = 4, *, scale: float = 1.0, seed: int = 0) -> onnx.ModelProto:
+    """``X`` FP32 [batch, features] → ``label`` INT64 [batch], ``probabilities`` FP32 [batch, 3]."""
+    rng = np.random.default_rng(seed)
+    weights = (rng.normal(size=(features, 3)) * scale).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["X", "W"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["probabilities"], axis=-1),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "logistic",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["batch", features])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3]),
+        ],
+        [numpy_helper.from_array(weights, "W")],
+    )
+    return _model(graph)
+
+
+def identity_model(dtype: int, shape: tuple[int | str, ...] = ("batch", 2)) -> onnx.ModelProto:
+    """``x`` → ``y``, unchanged, for any ONNX type."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "identity",
+        [helper.make_tensor_value_info("x", dtype, list(shape))],
+        [helper.make_tensor_value_info("y", dtype, list(shape))],
+    )
+    return _model(graph)
+
+
+def make_package(
+    out: Path,
+    model: onnx.ModelProto | None = None,
+    *,
+    name: str = "iris",
+    version: str = "1",
+    inputs: dict[str, np.ndarray] | None = None,
+    wrong_answers: bool = False,
+) -> ModelPackage:
+    """A package of ``model`` with its own answers as test data; ``wrong_answers`` shifts the expected floats by 0.5."""
+    model = model or logistic_model()
+    work = out.parent / f".{out.name}-model.onnx"
+    work.write_bytes(model.SerializeToString(deterministic=True))
+    session = ort.InferenceSession(work)
+    if inputs is None:
+        rng = np.random.default_rng(1)
+        inputs = {session.get_inputs()[0].name: rng.normal(size=(5, session.get_inputs()[0].shape[1])).astype("f4")}
+    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
+    if wrong_answers:
+        outputs = {k: v + np.asarray(0.5, v.dtype) if v.dtype.kind == "f" else v for k, v in outputs.items()}
+    cases = [TestCase(_tensors(_head(inputs, rows)), _tensors(_head(outputs, rows))) for rows in (1, 5)]
+    deviation = OutputDeviation(rows=5, max_abs_error=0.0, max_rel_error=0.0, rows_over=0, labels_differing=0)
+    comparison = Comparison(outputs=dict.fromkeys(outputs, deviation))
+    parity = Parity(
+        samples=5, synthetic=True, seed=1, batch_sizes=(1, 3), atol=1e-5, rtol=1e-4, coverage=Coverage(),
+        conversion=comparison, user_visible=comparison,
+    )  # fmt: skip
+    result = ConversionResult(
+        onnx_path=work,
+        external_data=(),
+        source=SourceInfo(framework="onnx", framework_version="1", filename="m.onnx", sha256=file_sha256(work)),
+        onnx=OnnxInfo(
+            path="model.onnx",
+            opset=18,
+            domains={},
+            ir_version=model.ir_version,
+            sha256=file_sha256(work),
+            size_bytes=work.stat().st_size,
+        ),
+        signature=Signature(
+            inputs=tuple(_spec(arg) for arg in session.get_inputs()),
+            outputs=tuple(_spec(arg) for arg in session.get_outputs()),
+            batch_dim="batch",
+        ),
+        labels={"probabilities": CLASSES} if "probabilities" in outputs else None,
+        test_cases=tuple(cases),
+        reference="source",
+        parity=parity,
+        batch_safety=BatchSafety(batchable=True, reason="proven"),
+        versions={"onnxruntime": ort.__version__},
+    )
+    package = write_package(result, out, name=name, version=version)
+    work.unlink()
+    return package
+
+
+def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _head(tensors: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+    return {name: value[:rows] for name, value in tensors.items()}
+
+
+def _tensors(tensors: dict[str, np.ndarray]) -> tuple[bytes, ...]:
+    return tuple(
+        numpy_helper.from_array(np.ascontiguousarray(value), name).SerializeToString()
+        for name, value in tensors.items()
+    )
+
+
+def _spec(arg: ort.NodeArg) -> TensorSpec:
+    return TensorSpec(name=arg.name, dtype=BY_ORT[arg.type], shape=tuple(arg.shape))
