@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python examples/demo.py $(DEMO_ARGS)
 
 test: $(STAMP)  ## the test suite
 	$(BIN)/python -m pytest -n auto

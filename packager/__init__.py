@@ -1,0 +1,22 @@
+"""dray's builder: from a trained model to a verified endpoint.
+
+    from packager import package, ship
+
+take a path or a fitted object, and return the documents that the command line prints with ``-o json``.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from packager.pipeline import package, ship
+
+__all__ = ["package", "ship"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the pipeline on first use, so that a plugin that needs ``packager.core`` alone stays light."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from packager import pipeline
+
+    return getattr(pipeline, name)

@@ -15,6 +15,7 @@ __all__ = [
     "ConversionTimeout",
     "ConverterMissing",
     "DeploymentBusy",
+    "DeploymentDeclined",
     "DeploymentError",
     "DeploymentFailed",
     "DeploymentMissing",
@@ -27,6 +28,7 @@ __all__ = [
     "InvocationError",
     "ModelInvalid",
     "ModelMissing",
+    "NoPreviousRelease",
     "NotReady",
     "NotWritable",
     "PackageDamaged",
@@ -169,6 +171,18 @@ class DeploymentBusy(DeploymentError):
     """Another command is changing this deployment."""
 
     code = "E-BUSY"
+
+
+class DeploymentDeclined(DeploymentError):
+    """The person who was asked did not agree to the plan; nothing was changed."""
+
+    code = "E-DECLINED"
+
+
+class NoPreviousRelease(DeploymentError):
+    """Nothing served under this name before, so there is nothing to go back to."""
+
+    code = "E-NO-PREVIOUS"
 
 
 class DeploymentFailed(DeploymentError):

@@ -55,6 +55,23 @@ def new_folder(path: Path) -> Iterator[Path]:
             raise
 
 
+def copy_tree(source: Path, destination: Path) -> None:
+    """Copy the files of ``source`` into the folder ``destination``, links followed.
+
+    ``shutil.copytree`` loses the error number on the way, and with it the difference between a full disk and a lock.
+
+    Raises:
+        OSError: The first refusal, as the operating system put it.
+    """
+    for path in sorted(source.rglob("*")):
+        copy = destination / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir(parents=True, exist_ok=True)
+        else:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
     """Map the operating system's refusals to write to dray's errors."""

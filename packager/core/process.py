@@ -4,7 +4,8 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ _INHERITED = (
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
 )
+_KILL_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def started(
 
 
 def spawn_detached(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path | None = None) -> int:
-    """Process id of a program that outlives this one, its output appended to ``log``."""
+    """Process id of a program that outlives this one, its output appended to ``log``; ``reap`` tells how it ended."""
     logger.debug("starting %s", argv)
     with log.open("ab") as stream:
         process = subprocess.Popen(  # noqa: S603 - a list, never a shell
@@ -96,14 +98,72 @@ def spawn_detached(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cw
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # Popen warns when it is collected while its program runs, which here is the purpose: nothing waits through it.
+    process.returncode = 0
     return process.pid
 
 
+def reap(pid: int) -> int | None:
+    """Exit status of a child that has ended (negative: the signal); None while it runs, or when it is not ours."""
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return os.waitstatus_to_exitcode(status) if ended else None
+
+
+def end_process(pid: int, *, gone: Callable[[], bool], grace_s: float, poll_s: float = 0.02) -> bool:
+    """Ask a detached program to end (SIGTERM), and after ``grace_s`` make it and its children (SIGKILL).
+
+    Args:
+        gone: Whether the program has ended; what a process id stands for is the caller's to know.
+
+    Returns:
+        True when it ended of its own accord.
+    """
+    if gone() or not _signal(os.kill, pid, signal.SIGTERM):
+        return True
+    if _wait(gone, within_s=grace_s, poll_s=poll_s):
+        return True
+    logger.warning("process %s did not end within %g s and is killed", pid, grace_s)
+    _signal(os.killpg, pid, signal.SIGKILL)
+    _wait(gone, within_s=_KILL_WAIT_S, poll_s=poll_s)
+    return False
+
+
+def signal_process(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; False when there is no such process any more."""
+    return _signal(os.kill, pid, number)
+
+
+def _signal(send: Callable[[int, int], None], pid: int, number: int) -> bool:
+    try:
+        send(pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # what macOS says of a group of which only zombies are left
+        logger.debug("process %s may not be signalled", pid)
+        return False
+    return True
+
+
+def _wait(gone: Callable[[], bool], *, within_s: float, poll_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not gone():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(poll_s)
+    return True
+
+
 def kill_group(process: "subprocess.Popen[str]") -> None:
-    """End a process that ``started`` began, and its children, at once."""
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    process.communicate()
+    """End a process that ``started`` began, and its children, at once; its exit status and output can still be read."""
+    # Also when the process itself has ended: a child that it left behind would hold the pipes open for ever.
+    _signal(os.killpg, process.pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=_KILL_WAIT_S)
+    except subprocess.TimeoutExpired:
+        logger.warning("a child of process %s left its group and holds its output open", process.pid)
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()

@@ -1,6 +1,7 @@
 """What the smoke test found."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +11,7 @@ class SmokeCheck:
     Attributes:
         detail: What was seen: the deviation where it passed, expected and actual where it did not.
         max_abs_error: For answers; None for the other checks and for labels.
+        rows: Of test data that were compared; None for the other checks.
     """
 
     name: str
@@ -17,6 +19,7 @@ class SmokeCheck:
     detail: str
     duration_ms: float
     max_abs_error: float | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,7 @@ class SmokeReport:
     def failures(self) -> tuple[SmokeCheck, ...]:
         """The checks that did not pass."""
         return tuple(check for check in self.checks if not check.passed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document that ``-o json`` prints."""
+        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}

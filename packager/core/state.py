@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from packager.core.errors import DeploymentBusy
-from packager.core.files import write_atomic
+from packager.core.files import write_atomic, writing_to
+
+_HOLDER_READS = 10
+_HOLDER_WAIT_S = 0.02
 
 
 def state_home() -> Path:
@@ -32,23 +36,18 @@ def deployment_lock(target: str, name: str) -> Iterator[None]:
 
     Raises:
         DeploymentBusy: Another command holds it; says which and since when.
+        NotWritable, DiskFull: The lock could not be made.
     """
     from filelock import FileLock, Timeout  # kept out of start-up
 
-    folder = state_home() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    holder = folder / f"{target}--{name}.json"
-    lock = FileLock(folder / f"{target}--{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        facts = _read_holder(holder)
-        raise DeploymentBusy(
-            f"another command (process {facts.get('pid', 'unknown')}) has been changing {name!r} on {target!r}"
-            f" since {facts.get('since', 'a moment ago')}",
-            hint="wait until it has ended, or end it, and run this again",
-            detail=facts,
-        ) from error
+    holder = state_home() / "locks" / f"{target}--{name}.json"
+    with writing_to(holder):
+        holder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(holder.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise _busy(target, name, _read_holder(holder)) from error
     try:
         facts = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         write_atomic(holder, json.dumps(facts).encode())
@@ -58,9 +57,24 @@ def deployment_lock(target: str, name: str) -> Iterator[None]:
         lock.release()
 
 
+def _busy(target: str, name: str, facts: dict[str, Any]) -> DeploymentBusy:
+    return DeploymentBusy(
+        f"another command (process {facts.get('pid', 'unknown')}) has been changing {name!r} on {target!r}"
+        f" since {facts.get('since', 'a moment ago')}",
+        hint="wait until it has ended, or end it, and run this again",
+        detail=facts,
+    )
+
+
 def _read_holder(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+    """What the holder wrote about itself; it writes just after it has the lock, so a moment of patience pays."""
+    for _ in range(_HOLDER_READS):
+        try:
+            facts = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            time.sleep(_HOLDER_WAIT_S)
+            continue
+        except ValueError:
+            return {}
+        return facts if isinstance(facts, dict) else {}
+    return {}

@@ -9,10 +9,13 @@ from packager.core.state import state_home
 
 
 @contextmanager
-def next_version(name: str) -> Iterator[str]:
-    """The next number for ``name``, counted only if the block ends without an error.
+def next_version(name: str, *, count: bool = True) -> Iterator[str]:
+    """The next number for ``name``, used up only if the block ends without an error.
 
     Held for the length of the block, so two packages made at once do not get the same number.
+
+    Args:
+        count: False only looks, for a plan.
     """
     from filelock import FileLock  # kept out of start-up
 
@@ -24,6 +27,7 @@ def next_version(name: str) -> Iterator[str]:
     try:
         number = (json.loads(path.read_bytes())["last"] if path.exists() else 0) + 1
         yield str(number)
-        write_atomic(path, json.dumps({"last": number}).encode())
+        if count:
+            write_atomic(path, json.dumps({"last": number}).encode())
     finally:
         lock.release()

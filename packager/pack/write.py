@@ -2,7 +2,6 @@
 
 import errno
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from packager.core.artifact import ModelPackage
@@ -39,19 +38,6 @@ def write_package(result: ConversionResult, out: Path, *, name: str, version: st
             raise _occupied(out) from error
         raise
     return read_package(out)
-
-
-def copy_package(package: ModelPackage, out: Path) -> ModelPackage:
-    """The same package at another path, verified there.
-
-    Raises:
-        PackageExists, NotWritable, DiskFull: As for ``write_package``.
-    """
-    if out.exists():
-        raise _occupied(out)
-    with new_folder(out) as folder:
-        shutil.copytree(package.root, folder, dirs_exist_ok=True)
-    return replace(package, root=read_package(out).root)
 
 
 def _occupied(out: Path) -> PackageExists:

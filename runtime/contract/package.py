@@ -40,6 +40,24 @@ class VerifiedPackage:
         """The ONNX file."""
         return self.root / self.manifest.onnx.path
 
+    def read_content(self, path: str) -> bytes:
+        """The bytes of a content file, compared with its digest once more: what is used is what was verified.
+
+        Raises:
+            PackageDamaged: The file was changed or removed after the package was read.
+        """
+        try:
+            data = (self.root / path).read_bytes()
+        except FileNotFoundError as error:
+            raise PackageDamaged(f"the package {str(self.root)!r} has lost {path}", hint=_REMAKE) from error
+        if hashlib.sha256(data).hexdigest() != self.manifest.files[path]:
+            raise PackageDamaged(
+                f"{path} of the package {str(self.root)!r} was changed after the package was read",
+                hint=f"copy it again from where it was made, or {_REMAKE}",
+                detail={"changed": [path]},
+            )
+        return data
+
     def test_data_sets(self) -> "tuple[TestDataSet, ...]":
         """Sample inputs and the source's answers, in the order of their numbers.
 
@@ -59,11 +77,11 @@ class VerifiedPackage:
         return TestDataSet(name, inputs, outputs)
 
     def _tensors(self, folder: str, side: str, count: int) -> tuple[TensorFile, ...]:
-        paths = [self.root / folder / f"{side}_{index}.pb" for index in range(count)]
-        try:
-            return tuple(load_tensor(path.read_bytes()) for path in paths)
-        except FileNotFoundError as error:
-            raise PackageInvalid(f"test data lack {error.filename}", hint=_REMAKE) from error
+        paths = [f"{folder}/{side}_{index}.pb" for index in range(count)]
+        absent = [path for path in paths if path not in self.manifest.files]
+        if absent:
+            raise PackageInvalid(f"the test data of {str(self.root)!r} lack {absent[0]}", hint=_REMAKE)
+        return tuple(load_tensor(self.read_content(path)) for path in paths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 """Small real packages, made without any framework: a logistic regression and a text look-up, as ONNX."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,34 +64,49 @@ def make_package(
     wrong_answers: bool = False,
 ) -> ModelPackage:
     """A package of ``model`` with its own answers as test data; ``wrong_answers`` shifts the expected floats by 0.5."""
-    model = model or logistic_model()
-    work = out.parent / f".{out.name}-model.onnx"
-    work.write_bytes(model.SerializeToString(deterministic=True))
-    session = ort.InferenceSession(work)
-    if inputs is None:
-        rng = np.random.default_rng(1)
-        inputs = {session.get_inputs()[0].name: rng.normal(size=(5, session.get_inputs()[0].shape[1])).astype("f4")}
-    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
-    if wrong_answers:
-        outputs = {k: v + np.asarray(0.5, v.dtype) if v.dtype.kind == "f" else v for k, v in outputs.items()}
+    with conversion_of(model or logistic_model(), inputs=inputs, wrong_answers=wrong_answers) as result:
+        return write_package(result, out, name=name, version=version)
+
+
+@contextmanager
+def conversion_of(
+    model: onnx.ModelProto, *, inputs: dict[str, np.ndarray] | None = None, wrong_answers: bool = False
+) -> Iterator[ConversionResult]:
+    """What a conversion that ended in ``model`` would hand to the packer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(model.SerializeToString(deterministic=True))
+        session = ort.InferenceSession(path)
+        if inputs is None:
+            rng = np.random.default_rng(1)
+            inputs = {session.get_inputs()[0].name: rng.normal(size=(5, session.get_inputs()[0].shape[1])).astype("f4")}
+        outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
+        if wrong_answers:
+            outputs = {k: v + np.asarray(0.5, v.dtype) if v.dtype.kind == "f" else v for k, v in outputs.items()}
+        yield _result(path, model.ir_version, session, inputs, outputs)
+
+
+def _result(
+    path: Path,
+    ir_version: int,
+    session: ort.InferenceSession,
+    inputs: dict[str, np.ndarray],
+    outputs: dict[str, np.ndarray],
+) -> ConversionResult:
     cases = [TestCase(_tensors(_head(inputs, rows)), _tensors(_head(outputs, rows))) for rows in (1, 5)]
     deviation = OutputDeviation(rows=5, max_abs_error=0.0, max_rel_error=0.0, rows_over=0, labels_differing=0)
     comparison = Comparison(outputs=dict.fromkeys(outputs, deviation))
-    parity = Parity(
-        samples=5, synthetic=True, seed=1, batch_sizes=(1, 3), atol=1e-5, rtol=1e-4, coverage=Coverage(),
-        conversion=comparison, user_visible=comparison,
-    )  # fmt: skip
-    result = ConversionResult(
-        onnx_path=work,
+    return ConversionResult(
+        onnx_path=path,
         external_data=(),
-        source=SourceInfo(framework="onnx", framework_version="1", filename="m.onnx", sha256=file_sha256(work)),
+        source=SourceInfo(framework="onnx", framework_version="1", filename="m.onnx", sha256=file_sha256(path)),
         onnx=OnnxInfo(
             path="model.onnx",
             opset=18,
             domains={},
-            ir_version=model.ir_version,
-            sha256=file_sha256(work),
-            size_bytes=work.stat().st_size,
+            ir_version=ir_version,
+            sha256=file_sha256(path),
+            size_bytes=path.stat().st_size,
         ),
         signature=Signature(
             inputs=tuple(_spec(arg) for arg in session.get_inputs()),
@@ -98,13 +116,20 @@ def make_package(
         labels={"probabilities": CLASSES} if "probabilities" in outputs else None,
         test_cases=tuple(cases),
         reference="source",
-        parity=parity,
+        parity=Parity(
+            samples=5,
+            synthetic=True,
+            seed=1,
+            batch_sizes=(1, 3),
+            atol=1e-5,
+            rtol=1e-4,
+            coverage=Coverage(),
+            conversion=comparison,
+            user_visible=comparison,
+        ),
         batch_safety=BatchSafety(batchable=True, reason="proven"),
         versions={"onnxruntime": ort.__version__},
     )
-    package = write_package(result, out, name=name, version=version)
-    work.unlink()
-    return package
 
 
 def _model(graph: onnx.GraphProto) -> onnx.ModelProto:

@@ -1,1 +1,1 @@
-"""Runtimes as processes of this machine, and container engines."""
+"""Where the runtime runs on this machine: processes now, container engines later."""

@@ -1,0 +1,78 @@
+"""The options that every command has, written once."""
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from packager.cli.console import Console, Format, ProgressStyle
+from packager.core.errors import UsageError
+
+P = ParamSpec("P")
+
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "output": (
+        Annotated[Format, typer.Option("-o", "--format", help="How to print the result.", show_choices=True)],
+        Format.TEXT,
+    ),
+    "assume_yes": (Annotated[bool, typer.Option("-y", "--yes", help="Agree to what the plan asks about.")], False),
+    "quiet": (Annotated[bool, typer.Option("-q", "--quiet", help="Print results and errors only.")], False),
+    "verbose": (Annotated[bool, typer.Option("-v", "--verbose", help="Print details of every step.")], False),
+    "progress": (
+        Annotated[ProgressStyle, typer.Option("--progress", help="How to show progress on stderr.")],
+        ProgressStyle.AUTO,
+    ),
+    "no_color": (Annotated[bool, typer.Option("--no-color", help="No colour, even on a terminal.")], False),
+}
+
+TargetName = Annotated[
+    str | None, typer.Option("-t", "--target", help="A target plugin, or a target named in dray.yaml.")
+]
+ProjectPath = Annotated[
+    Path | None, typer.Option("-f", "--file", help="The project file; ./dray.yaml when it is there.")
+]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a target's setting: key=value.")]
+Name = Annotated[str | None, typer.Option("-n", "--name", help="Name of the model and its deployment.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds that each long step may take.")]
+AcceptUnverified = Annotated[
+    bool, typer.Option("--accept-unverified", help="Deploy a package that nothing vouches for.")
+]
+
+
+def command(app: typer.Typer, **settings: Any) -> Callable[[Callable[Concatenate[Console, P], None]], None]:
+    """Register a function of (console, its own options) as a command that has the common options as well."""
+
+    def register(function: Callable[Concatenate[Console, P], None]) -> None:
+        @functools.wraps(function)
+        def run(*args: Any, **options: Any) -> None:
+            common = {name: options.pop(name) for name in _COMMON}
+            function(_console(**common), *args, **options)
+
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in _COMMON.items()
+        ]
+        keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        run.__signature__ = inspect.Signature([*keyword_only, *shared])  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keyword_only, *shared]}
+        app.command(**settings)(run)
+
+    return register
+
+
+def _console(
+    *, output: Format, assume_yes: bool, quiet: bool, verbose: bool, progress: ProgressStyle, no_color: bool
+) -> Console:
+    if quiet and verbose:
+        raise UsageError("-q and -v exclude each other")
+    if verbose:
+        logging.basicConfig(level=logging.DEBUG, format="          %(name)s: %(message)s")
+        for chatty in ("filelock", "httpcore", "httpx", "asyncio"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+    verbosity = -1 if quiet else 1 if verbose else 0
+    return Console(output, progress, verbosity, not no_color, assume_yes)

@@ -1,0 +1,88 @@
+"""From arguments to an exit status: every failure ends as one line, or one document, and its family's number."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from typer.exceptions import Abort, Exit, TyperException
+
+from packager.cli.console import Console, Format
+from packager.core.errors import (
+    ConversionError,
+    DeploymentError,
+    DrayError,
+    GateFailed,
+    ImageError,
+    PackageError,
+    UsageError,
+)
+
+INTERRUPTED = 130
+_EXIT_STATUS: tuple[tuple[type[DrayError], int], ...] = (
+    (UsageError, 2),
+    (ConversionError, 3),
+    (PackageError, 3),
+    (ImageError, 4),
+    (DeploymentError, 5),
+    (GateFailed, 6),
+)
+
+
+class InterruptedByUser(DrayError):
+    """The user stopped the command."""
+
+    code = "E-INTERRUPTED"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Exit status of ``dray`` with these arguments; see spec section 1 for the numbers."""
+    from packager.cli.app import app
+
+    console = Console(format=_wanted_format(arguments))
+    try:
+        status = app(args=list(arguments), standalone_mode=False, prog_name="dray")
+    except DrayError as error:
+        console.error(error)
+        return exit_status(error)
+    except TyperException as error:
+        console.error(
+            UsageError(_sentence(error.format_message()), hint="`dray --help` and `dray COMMAND --help` explain")
+        )
+        return 2
+    except Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, Abort):
+        console.error(InterruptedByUser("interrupted; nothing was left half-done"))
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away, as `dray … | head` does; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the outermost border: a bug must still end as one document
+        traceback.print_exc()
+        console.error(
+            DrayError(f"{type(error).__name__}: {error}", hint="this is a bug in dray; please report the traceback")
+        )
+        return 1
+    return int(status or 0)
+
+
+def exit_status(error: DrayError) -> int:
+    """Number of the error's family; 1 for none of them."""
+    return next((number for family, number in _EXIT_STATUS if isinstance(error, family)), 1)
+
+
+def _wanted_format(arguments: Sequence[str]) -> Format:
+    """The format before anything is parsed, so that a usage error is printed in it too."""
+    joined = " ".join(arguments)
+    return (
+        Format.JSON
+        if any(form in joined for form in ("-o json", "-ojson", "--format json", "--format=json"))
+        else Format.TEXT
+    )
+
+
+def _sentence(text: str) -> str:
+    """A foreign message in the house's style: lower case first, no full stop."""
+    return text[:1].lower() + text[1:].rstrip(".")

@@ -1,0 +1,161 @@
+"""Reading the user's samples, for every converter: what is in the file, not yet what a model makes of it."""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packager.core.errors import EnvironmentMissing, SampleError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+MAX_ROWS = 20_000
+_SUFFIXES = ".npz, .npy, .csv, .parquet, .json"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """Samples as their file holds them: arrays by input name, or a frame with named columns.
+
+    Attributes:
+        arrays: The name is empty where the file names none.
+        headed: Whether the frame's column names come from the file.
+    """
+
+    arrays: dict[str, Array] | None = None
+    frame: "pd.DataFrame | None" = None
+    headed: bool = False
+
+
+def read_samples(path: Path, *, columns: Sequence[str] | None = None) -> SampleFile:
+    """The content of a samples file.
+
+    Args:
+        columns: Names that the model knows, to tell a header of numbers from data.
+
+    Raises:
+        SampleError: No such file, empty, damaged, or of a kind that dray does not read.
+        EnvironmentMissing: The file needs a package that is not installed.
+    """
+    if not path.is_file():
+        raise SampleError(f"no samples file at {str(path)!r}", hint="check the path after --samples")
+    if path.stat().st_size == 0:
+        raise SampleError(f"the samples file {path.name!r} is empty", hint="it needs at least one row")
+    readers: dict[str, Callable[[], SampleFile]] = {
+        ".npz": lambda: _read_npz(path),
+        ".npy": lambda: SampleFile(arrays={"": np.load(path, allow_pickle=False)}),
+        ".csv": lambda: _read_csv(path, columns),
+        ".parquet": lambda: _read_parquet(path),
+        ".json": lambda: _read_json(path),
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise SampleError(
+            f"samples in {path.suffix or 'a file without a suffix'!r} cannot be read: {path.name!r}",
+            hint=f"dray reads {_SUFFIXES}",
+        )
+    try:
+        return reader()
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise _unreadable(path, error) from error
+
+
+def thinned(rows: int, *, limit: int = MAX_ROWS) -> Array:
+    """Indices of at most ``limit`` rows, evenly spaced, the first and the last among them."""
+    return np.arange(rows) if rows <= limit else np.linspace(0, rows - 1, limit).astype(np.int64)
+
+
+def _unreadable(path: Path, error: Exception) -> SampleError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    pickled = "pickle" in reason.lower()
+    return SampleError(
+        f"cannot read the samples {path.name!r}: {reason}",
+        hint="it holds Python objects; save plain numbers or strings (dtype=str)" if pickled else "write the file again",
+    )
+
+
+def _read_npz(path: Path) -> SampleFile:
+    with np.load(path, allow_pickle=False) as archive:
+        if isinstance(archive, np.ndarray):
+            return SampleFile(arrays={"": archive})
+        return SampleFile(arrays={name: archive[name] for name in archive.files})
+
+
+def _read_csv(path: Path, columns: Sequence[str] | None) -> SampleFile:
+    pandas = _pandas()
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        first = next(csv.reader(stream), [])
+    headed = any(not _is_number(cell) for cell in first) or (columns is not None and set(columns) <= set(first))
+    # round_trip: pandas' own fast parser is off in the last bit for some numbers.
+    frame = pandas.read_csv(
+        path, header=0 if headed else None, float_precision="round_trip", encoding="utf-8-sig", skipinitialspace=True
+    )
+    return SampleFile(frame=frame, headed=headed)
+
+
+def _read_parquet(path: Path) -> SampleFile:
+    pandas = _pandas()
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise _not_installed("pyarrow") from error
+    return SampleFile(frame=pandas.read_parquet(path, engine="pyarrow"), headed=True)
+
+
+def _read_json(path: Path) -> SampleFile:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    match content:
+        case [dict(), *_]:
+            return SampleFile(frame=_pandas().DataFrame.from_records(content), headed=True)
+        case [_, *_]:
+            return SampleFile(arrays={"": _array(content, "the list")})
+        case {} if content and all(isinstance(value, list) for value in content.values()):
+            return SampleFile(arrays={name: _array(value, repr(name)) for name, value in content.items()})
+    raise SampleError(
+        f"the samples {path.name!r} hold {'nothing' if not content else 'no list of rows'}",
+        hint='write a list of records, a list of rows, or {"X": [[...], ...]} by input name',
+    )
+
+
+def _array(rows: list[Any], what: str) -> Array:
+    """Rows of JSON as an array; null is NaN among numbers."""
+    try:
+        array = np.array(rows)
+    except ValueError as error:
+        raise SampleError(f"the rows of {what} differ in length", hint="give every row the same columns") from error
+    if array.dtype != object:
+        return array
+    flat = [math.nan if value is None else value for value in array.ravel()]
+    if all(isinstance(value, int | float) for value in flat):
+        return np.array(flat, np.float64).reshape(array.shape)
+    return array
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return not cell.strip()
+    return True
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise _not_installed("pandas") from error
+    return pandas
+
+
+def _not_installed(package: str) -> EnvironmentMissing:
+    return EnvironmentMissing(
+        f"reading these samples needs {package}, not installed here", hint='pip install "dray[parquet]"'
+    )

@@ -1,0 +1,142 @@
+"""From a fitted estimator to an ONNX graph with skl2onnx; what has no faithful form is refused by name."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from packager.converters.sklearn.inputs import ModelInput
+from packager.converters.sklearn.parts import Part, parts_of
+from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
+from packager.converters.sklearn.trees import groves_of
+from packager.core.errors import ConversionError, ConverterMissing
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
+_CONTAINERS = {"Pipeline", "ColumnTransformer", "FeatureUnion"}
+_NAME = "model"
+
+
+def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) -> "ModelProto":
+    """The graph as skl2onnx makes it, with its own output names and shapes.
+
+    Raises:
+        ConverterMissing: A part has no faithful ONNX form; names its class and where it sits.
+        ConversionError: The opset is newer than skl2onnx knows.
+    """
+    from skl2onnx import convert_sklearn, get_latest_tested_opset_version
+    from skl2onnx.common.data_types import FloatTensorType
+
+    if opset > get_latest_tested_opset_version():
+        raise ConversionError(
+            f"skl2onnx does not know opset {opset}", hint=f"--opset {get_latest_tested_opset_version()} or lower"
+        )
+    _check_convertible(parts_of(model, model_input.width))
+    best = prepared(model, model_input.width)
+    parts = parts_of(best, model_input.width)
+    exact = has_scaler(parts) and bool(groves_of(parts))
+    try:
+        return convert_sklearn(
+            best,
+            name=_NAME,
+            initial_types=[(model_input.name, FloatTensorType([None, model_input.width]))],
+            target_opset={"": opset, "ai.onnx.ml": ml_opset},
+            options=_options(parts),
+            custom_conversion_functions=exact_scalers() if exact else None,
+            custom_shape_calculators=scaler_shapes() if exact else None,
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # skl2onnx raises what comes: NotImplementedError, RuntimeError, NameError, ...
+        raise _no_form(error, parts) from error
+
+
+def _options(parts: Sequence[Part]) -> dict[int, dict[str, Any]]:
+    """No ZipMap at the end of any pipeline; LinearSVC alone among classifiers does not know the option."""
+    from sklearn.base import is_classifier
+
+    last = [parts[0].estimator, *(part.estimator.steps[-1][1] for part in parts if hasattr(part.estimator, "steps"))]
+    return {
+        id(step): {} if type(step).__name__ == "LinearSVC" else {"zipmap": False}
+        for step in last
+        if is_classifier(step) and not hasattr(step, "steps")
+    }
+
+
+def _check_convertible(parts: Sequence[Part]) -> None:
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+
+    for part in parts:
+        kind = type(part.estimator)
+        if reason := _unfaithful(part.estimator):
+            raise ConverterMissing(
+                f"{part} cannot be converted faithfully: {reason}", hint=_HINTS.get(reason, _OTHER), detail=_facts(part)
+            )
+        search = hasattr(part.estimator, "best_estimator_")
+        if kind not in sklearn_operator_name_map and kind.__name__ not in _CONTAINERS and not search:
+            raise ConverterMissing(
+                f"there is no ONNX converter for {part} ({kind.__module__})",
+                hint="replace that step by one of scikit-learn's own that converts, or register a converter for it",
+                detail=_facts(part),
+            )
+
+
+_TEXT_INPUT = "it reads text, and only numeric input is converted so far"
+_TEXT_CATEGORIES = "its categories are text, and only numeric input is converted so far"
+_CATEGORICAL_SPLITS = "its trees split on categorical features"
+_DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
+_OTHER = "replace that step, or keep it outside of the model"
+_HINTS = {
+    _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
+    _TEXT_CATEGORIES: "encode the categories as numbers before the model",
+    _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
+    _DISTANCE_WEIGHTS: "train with weights='uniform'",
+}
+
+
+def _unfaithful(step: Any) -> str | None:
+    """Why a step must not go through skl2onnx although it may; None when it may."""
+    name = type(step).__name__
+    if name in _TEXT:
+        return _TEXT_INPUT
+    statistics = getattr(step, "statistics_", None) if name == "SimpleImputer" else None
+    learned = [*(getattr(step, "categories_", None) or ()), *([] if statistics is None else [statistics])]
+    if any(np.asarray(values).dtype.kind in "OUS" for values in learned):
+        return _TEXT_CATEGORIES
+    categorical = getattr(step, "is_categorical_", None)
+    if categorical is not None and np.any(categorical):
+        return _CATEGORICAL_SPLITS
+    if name == "KNeighborsRegressor" and step.weights != "uniform":
+        return _DISTANCE_WEIGHTS
+    return None
+
+
+def _no_form(error: Exception, parts: Sequence[Part]) -> ConverterMissing:
+    part = _blamed(error, parts)
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ConverterMissing(
+        f"skl2onnx cannot convert {part}: {reason}",
+        hint="replace that step by one that converts; `dray doctor` shows the versions that convert",
+        detail=_facts(part),
+    )
+
+
+def _blamed(error: Exception, parts: Sequence[Part]) -> Part:
+    """The innermost estimator that skl2onnx was at work on, found in the frames of its traceback."""
+    by_id = {id(part.estimator): part for part in parts}
+    found = parts[0]
+    trace = error.__traceback__
+    while trace is not None:
+        for value in list(trace.tb_frame.f_locals.values()):
+            inner = value.__dict__.get("raw_operator") if type(value).__name__ == "Operator" else value
+            if id(inner) in by_id and by_id[id(inner)].path:
+                found = by_id[id(inner)]
+        trace = trace.tb_next
+    return found
+
+
+def _facts(part: Part) -> dict[str, str]:
+    kind = type(part.estimator)
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "step": part.path}

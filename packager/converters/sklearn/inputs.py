@@ -1,0 +1,221 @@
+"""The samples as the model takes them: typed, in its column order, or refused with the column that does not fit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from packager.converters.sample_files import SampleFile, read_samples, thinned
+from packager.core.errors import SampleError
+
+Matrix = NDArray[Any]
+DEFAULT_NAME = "X"
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """The one input of a numeric model: a matrix, named columns where it was trained on a frame."""
+
+    name: str
+    width: int
+    columns: tuple[str, ...] | None
+
+    def feed(self, matrix: Matrix) -> Any:
+        """A matrix as the model takes it: a frame where it was trained on one."""
+        return pd.DataFrame(matrix, columns=list(self.columns)) if self.columns else matrix
+
+    def column(self, index: int) -> str:
+        """A column as a person would call it."""
+        return repr(self.columns[index]) if self.columns else str(index)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Rows for the model.
+
+    Attributes:
+        original: With the types that the user gave; a frame or an array.
+        matrix: The same as (rows, width) numbers, as wide as they came.
+    """
+
+    original: Any
+    matrix: Matrix
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cast(self) -> Any:
+        """The values that an FP32 input leaves of them, in the types that the model was given before."""
+        narrow = self.matrix.astype(np.float32)
+        if isinstance(self.original, pd.DataFrame):
+            wide = pd.DataFrame(narrow.astype(np.float64), columns=self.original.columns)
+            return wide.astype(self.original.dtypes.to_dict())
+        return narrow.astype(self.matrix.dtype)
+
+    @property
+    def survive_cast(self) -> bool:
+        """True when float32 holds every value exactly."""
+        return np.array_equal(self.matrix.astype(np.float32).astype(self.matrix.dtype), self.matrix, equal_nan=True)
+
+
+def input_of(model: Any, *, name: str | None, samples: SampleFile | None) -> ModelInput:
+    """The model's input, from the model itself and, where it does not say, from the samples.
+
+    Raises:
+        SampleError: Nothing says how many columns there are.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    width = getattr(model, "n_features_in_", None)
+    if width is None and names is None and samples is not None:
+        width = samples.frame.shape[1] if samples.frame is not None else _only_array(samples)[1].shape[-1]
+    if width is None and names is None:
+        raise SampleError(
+            f"the {type(model).__name__} does not say how many columns it takes",
+            hint="give some rows with --samples, or --input X=FP32:N,30",
+        )
+    columns = None if names is None else tuple(str(column) for column in names)
+    return ModelInput(name or _named_by(samples) or DEFAULT_NAME, int(width or len(columns or ())), columns)
+
+
+def user_samples(path: Path, file: SampleFile, model_input: ModelInput) -> Samples:
+    """The user's rows, checked against the model.
+
+    Raises:
+        SampleError: Wrong columns, width or types, or no rows; names the file and the column.
+    """
+    if file.frame is None and model_input.columns and set(model_input.columns) <= set(file.arrays or {}):
+        columns = {name: np.ravel((file.arrays or {})[name]) for name in model_input.columns}
+        file = SampleFile(frame=pd.DataFrame(columns), headed=True)
+    if file.frame is not None:
+        original, notes = _frame(path, file, model_input)
+    else:
+        original, notes = _array(path, file, model_input)
+    if not len(original):
+        raise SampleError(f"the samples {path.name!r} hold no rows", hint="give at least one row")
+    kept = thinned(len(original))
+    if len(kept) < len(original):
+        notes = (*notes, f"{len(kept)} of {len(original)} samples were used, evenly spaced")
+        original = original.iloc[kept] if isinstance(original, pd.DataFrame) else original[kept]
+    if isinstance(original, pd.DataFrame):
+        original = original.reset_index(drop=True)
+    matrix = _matrix(path, original, model_input)
+    return Samples(original if model_input.columns else matrix, matrix, notes)
+
+
+def read(path: Path | None, model: Any) -> SampleFile | None:
+    """The samples file, or None without one."""
+    if path is None:
+        return None
+    names = getattr(model, "feature_names_in_", None)
+    return read_samples(path, columns=None if names is None else [str(name) for name in names])
+
+
+def _frame(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    frame = file.frame
+    assert frame is not None  # noqa: S101 - the caller's branch
+    if not model_input.columns or not file.headed:
+        _check_width(path, frame.shape[1], model_input)
+        return (frame.set_axis(list(model_input.columns), axis=1) if model_input.columns else frame), ()
+    frame = frame.rename(columns=str)
+    missing = [name for name in model_input.columns if name not in frame.columns]
+    if missing:
+        raise SampleError(
+            f"the samples {path.name!r} lack {_listed(missing)}, which the model was trained with",
+            hint=f"the columns are {_listed(list(frame.columns))}; name them as in training",
+            detail={"missing": missing, "found": list(frame.columns)},
+        )
+    extra = [name for name in frame.columns if name not in model_input.columns]
+    notes = (f"the samples' {_listed(extra)} is not an input of the model and was left out",) if extra else ()
+    return frame[list(model_input.columns)], notes
+
+
+def _array(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Matrix, tuple[str, ...]]:
+    name, array = _only_array(file, model_input.name)
+    if array.ndim != 2:
+        raise SampleError(
+            f"the samples {path.name!r} have the shape {list(array.shape)}, expected [rows, {model_input.width}]",
+            hint="a single row is written as [[...]]" if array.ndim == 1 else "give one row a sample",
+        )
+    _check_width(path, array.shape[1], model_input)
+    if model_input.columns and array.dtype.kind in "biuf":
+        return pd.DataFrame(array, columns=list(model_input.columns)), ()  # type: ignore[return-value]
+    return array, ()
+
+
+def _only_array(file: SampleFile, wanted: str | None = None) -> tuple[str, Matrix]:
+    arrays = file.arrays or {}
+    if len(arrays) == 1:
+        return next(iter(arrays.items()))
+    if wanted in arrays:
+        return str(wanted), arrays[str(wanted)]
+    raise SampleError(
+        f"the samples hold {len(arrays)} arrays ({_listed(list(arrays))}), the model has one input",
+        hint=f"keep the inputs alone, under the name {wanted or DEFAULT_NAME!r}",
+    )
+
+
+def _named_by(samples: SampleFile | None) -> str | None:
+    arrays = (samples.arrays if samples else None) or {}
+    return next(iter(arrays)) if len(arrays) == 1 else None
+
+
+def _check_width(path: Path, width: int, model_input: ModelInput) -> None:
+    if width == model_input.width:
+        return
+    target = " (is the target among them?)" if width == model_input.width + 1 else ""
+    raise SampleError(
+        f"the samples {path.name!r} have {width} columns, the model takes {model_input.width}{target}",
+        hint="give the columns that the model was trained with, in their order, and nothing else",
+        detail={"found": width, "expected": model_input.width},
+    )
+
+
+def _matrix(path: Path, original: Any, model_input: ModelInput) -> Matrix:
+    """The samples as numbers; float32 stays float32, whole numbers stay whole."""
+    if isinstance(original, pd.DataFrame):
+        for index, name in enumerate(original.columns):
+            column = original[name]
+            if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_complex_dtype(column.dtype):
+                raise _not_numbers(path, model_input.column(index), column)
+        same = {dtype for dtype in original.dtypes}
+        narrow = same == {np.dtype(np.float32)}
+        matrix = original.to_numpy(dtype=np.float32 if narrow else np.float64, na_value=np.nan)
+    else:
+        matrix = np.asarray(original)
+        if matrix.dtype.kind not in "biuf":
+            raise _not_numbers(path, "0", pd.Series(matrix[:, 0]))
+        matrix = matrix.astype(np.float64) if matrix.dtype.kind == "b" else matrix
+    _check_range(path, matrix, model_input)
+    return matrix
+
+
+def _not_numbers(path: Path, column: str, values: "pd.Series[Any]") -> SampleError:
+    texts = values.dropna()
+    bad = [value for value in texts if pd.isna(pd.to_numeric(pd.Series([value]), errors="coerce")).any()]
+    shown = repr(bad[0] if bad else (texts.iloc[0] if len(texts) else None))
+    return SampleError(
+        f"column {column} of the samples {path.name!r} holds {shown}, the model takes numbers",
+        hint="give the columns as the model was trained with them; columns of text are not converted yet",
+        detail={"column": column},
+    )
+
+
+def _check_range(path: Path, matrix: Matrix, model_input: ModelInput) -> None:
+    if matrix.dtype.kind != "f":
+        return
+    rows, columns = np.nonzero(np.isfinite(matrix) & (np.abs(matrix) > _FLOAT32_MAX))
+    if len(rows):
+        raise SampleError(
+            f"column {model_input.column(int(columns[0]))} of the samples {path.name!r} holds"
+            f" {float(matrix[rows[0], columns[0]])!r} in row {int(rows[0])}, beyond what an FP32 input can hold",
+            hint="scale the column before training, so that its values stay under 3e38",
+        )
+
+
+def _listed(names: Sequence[str], limit: int = 8) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

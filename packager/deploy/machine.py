@@ -1,0 +1,172 @@
+"""The machine that changes deployments; what a change consists of is the target's."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from packager.core.artifact import ModelPackage, Release
+from packager.core.deployment import Candidate, Deployment, DeploymentPlan, TargetSettings
+from packager.core.errors import DeploymentDeclined, DrayError, NoPreviousRelease, SmokeTestFailed
+from packager.core.progress import Progress
+from packager.core.protocols import InferenceClient, Secrets, Target
+from packager.core.smoke import SmokeReport
+from packager.core.state import deployment_lock
+from packager.deploy.planning import check_name
+from packager.deploy.planning import plan as make_plan
+
+logger = logging.getLogger(__name__)
+S = TypeVar("S", bound=TargetSettings)
+Smoke = Callable[[InferenceClient, ModelPackage], SmokeReport]
+Confirm = Callable[[DeploymentPlan], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOutcome:
+    """A deployment that has just passed its smoke tests, and the plan that led to it."""
+
+    deployment: Deployment
+    smoke: SmokeReport
+    plan: DeploymentPlan
+
+
+def deploy(
+    target: Target[S],
+    name: str,
+    release: Release,
+    settings: S,
+    *,
+    smoke: Smoke,
+    confirm: Confirm,
+    secrets: Secrets,
+    progress: Progress,
+    timeout_s: float,
+) -> DeployOutcome:
+    """Bring a release up under ``name``; what served before goes on serving until the new one has passed its tests.
+
+    Where nothing would change, what serves is tested and not touched.
+
+    Args:
+        target: Where to.
+        name: Of the deployment; one that exists is updated.
+        release: What shall serve.
+        settings: The target's own.
+        smoke: The tests; handed in, because steps do not know each other.
+        confirm: Asked about every plan that changes something.
+        secrets: What the plan's references stand for.
+        progress: Told of every stage.
+        timeout_s: For the release to become ready.
+
+    Raises:
+        DeploymentBusy: Another command is changing it.
+        DeploymentDeclined: ``confirm`` said no.
+        SmokeTestFailed: The report is in the detail; the candidate is gone and the old one serves.
+        DrayError: Of the target; the same holds.
+    """
+    check_name(name)
+    with deployment_lock(target.name, name):
+        progress.step(f"planning {name} on {target.name}")
+        agreed = make_plan(target, name, release, settings)
+        if not agreed.changes_anything and agreed.live is not None:
+            return DeployOutcome(agreed.live, _test(target, agreed.live, release, smoke, progress), agreed)
+        if not confirm(agreed):
+            raise DeploymentDeclined(f"the plan for {name!r} was not agreed to", hint="nothing was changed")
+        return _carry_out(target, agreed, smoke, secrets, progress, timeout_s)
+
+
+def rollback(
+    target: Target[Any],
+    deployment: Deployment,
+    *,
+    smoke: Smoke,
+    confirm: Confirm,
+    secrets: Secrets,
+    progress: Progress,
+    timeout_s: float,
+) -> DeployOutcome:
+    """Bring back what served before, through the same plan, smoke tests and promotion as any deployment.
+
+    Raises:
+        NoPreviousRelease: Nothing did.
+        DrayError: As for ``deploy``.
+    """
+    before = target.previous(deployment)
+    if before is None:
+        raise NoPreviousRelease(
+            f"nothing served as {deployment.name!r} on {target.name!r} before {deployment.model} {deployment.version}",
+            hint="deploy the package that you want back",
+        )
+    release, settings = before
+    return deploy(
+        target,
+        deployment.name,
+        release,
+        settings,
+        smoke=smoke,
+        confirm=confirm,
+        secrets=secrets,
+        progress=progress,
+        timeout_s=timeout_s,
+    )
+
+
+def destroy(target: Target[Any], deployment: Deployment, *, progress: Progress) -> None:
+    """Remove a deployment and all that belongs to it; one that is gone already is fine.
+
+    Raises:
+        DeploymentBusy: Another command is changing it.
+    """
+    with deployment_lock(target.name, deployment.name):
+        target.destroy(deployment, progress)
+
+
+def _carry_out(
+    target: Target[Any],
+    agreed: DeploymentPlan,
+    smoke: Smoke,
+    secrets: Secrets,
+    progress: Progress,
+    timeout_s: float,
+) -> DeployOutcome:
+    candidate = target.apply(agreed, secrets, progress, timeout_s=timeout_s)
+    try:
+        report = _test(target, candidate.deployment, agreed.release, smoke, progress)
+        progress.step(f"putting {agreed.release.package.manifest.version} in place")
+        return DeployOutcome(target.promote(candidate, progress), report, agreed)
+    except BaseException as error:  # an interrupted deployment must not leave its candidate behind either
+        _discard(target, candidate, progress, error)
+        raise
+
+
+def _test(
+    target: Target[Any], deployment: Deployment, release: Release, smoke: Smoke, progress: Progress
+) -> SmokeReport:
+    """The report of the tests, all passed.
+
+    Raises:
+        SmokeTestFailed: The first failure in the message, the whole report in the detail.
+    """
+    progress.step(f"smoke-testing {deployment.endpoint or deployment.name}")
+    with target.connect(deployment) as client:
+        report = smoke(client, release.package)
+    if report.passed:
+        return report
+    first = report.failures[0] if report.failures else None
+    what = f"{first.name}: {first.detail}" if first else "there were no tests, so nothing was shown"
+    raise SmokeTestFailed(
+        f"{deployment.name!r} on {target.name!r} failed its smoke tests: {what}",
+        hint=f"what served before was left as it was; `dray logs {deployment.name}` shows its log",
+        detail={"smoke": report.as_dict()},
+    )
+
+
+def _discard(target: Target[Any], candidate: Candidate, progress: Progress, cause: BaseException) -> None:
+    """Remove the candidate; where even that fails, the cause says so, for it is what the user must hear about."""
+    progress.step("removing the candidate")
+    try:
+        target.discard(candidate, progress)
+    except DrayError as error:
+        logger.warning("the candidate of %s was not removed: %s", candidate.deployment.name, error.message)
+        cause.add_note(f"the candidate could not be removed: {error.message}")
+        if isinstance(cause, DrayError):
+            cause.detail["left_behind"] = error.as_dict()

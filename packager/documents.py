@@ -1,0 +1,203 @@
+"""What commands print with ``-o json`` and what the Python interface returns: one typed document each."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, RootModel
+
+from packager.core.artifact import ModelPackage
+from packager.core.deployment import Deployment, DeploymentPlan
+from packager.core.smoke import SmokeReport
+from runtime.contract.certificate import BatchSafety, Certificate, Parity
+from runtime.contract.manifest import ModelManifest, Signature
+
+
+class Printable(Protocol):
+    """What a command can print as JSON."""
+
+    def to_json(self) -> str:
+        """The document as indented JSON."""
+        ...
+
+
+class Document(BaseModel):
+    """Base of the documents."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def to_json(self) -> str:
+        """The document as indented JSON."""
+        return self.model_dump_json(indent=2)
+
+
+class PackageDocument(Document):
+    """A model package: where it is, what it is, and what vouches for it."""
+
+    package: str
+    name: str
+    version: str
+    digest: str
+    framework: str
+    reference: str
+    parity: Parity | None
+    batch_safety: BatchSafety
+    signature: Signature
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> "PackageDocument":
+        """The document of a verified package."""
+        manifest, certificate = package.manifest, package.certificate
+        return cls(
+            package=str(package.root),
+            name=manifest.name,
+            version=manifest.version,
+            digest=package.digest,
+            framework=manifest.source.framework,
+            reference=certificate.reference,
+            parity=certificate.parity,
+            batch_safety=certificate.batch_safety,
+            signature=manifest.signature,
+            notes=certificate.notes,
+        )
+
+
+class InspectDocument(ModelManifest):
+    """The manifest, with the certificate and the digest that was checked."""
+
+    package: str
+    digest: str
+    certificate: Certificate
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> "InspectDocument":
+        """The document of a verified package."""
+        manifest = package.manifest
+        fields = {name: getattr(manifest, name) for name in ModelManifest.model_fields}
+        return cls(**fields, package=str(package.root), digest=package.digest, certificate=package.certificate)
+
+    def to_json(self) -> str:
+        """The document as indented JSON."""
+        return self.model_dump_json(indent=2)
+
+
+class CheckDocument(Document):
+    """One check of a smoke test."""
+
+    name: str
+    passed: bool
+    detail: str
+    duration_ms: float
+    max_abs_error: float | None
+    rows: int | None
+
+
+class SmokeDocument(Document):
+    """A smoke report."""
+
+    passed: bool
+    checks: tuple[CheckDocument, ...]
+
+    @classmethod
+    def of(cls, report: SmokeReport) -> "SmokeDocument":
+        """The document of a report."""
+        return cls.model_validate(report.as_dict())
+
+
+class DeploymentDocument(Document):
+    """A deployment as its target shows it."""
+
+    name: str
+    target: str
+    state: str
+    endpoint: str | None
+    model: str
+    version: str
+    digest: str
+    package: str | None
+    image: str | None
+    created_at: str
+    detail: Mapping[str, Any]
+
+    @classmethod
+    def fields_of(cls, deployment: Deployment) -> dict[str, Any]:
+        """The fields that every document about a deployment has."""
+        return {name: getattr(deployment, name) for name in DeploymentDocument.model_fields}
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> "DeploymentDocument":
+        """The document of a deployment."""
+        return cls(**cls.fields_of(deployment))
+
+
+class StatusDocument(RootModel[tuple[DeploymentDocument, ...]]):
+    """Deployments; a list in JSON."""
+
+    def to_json(self) -> str:
+        """The list as indented JSON."""
+        return self.model_dump_json(indent=2)
+
+
+class DeployDocument(DeploymentDocument):
+    """A deployment that has just passed its smoke tests.
+
+    Attributes:
+        actions: Verb and resource of every step that was taken.
+        seconds: By stage, wall-clock.
+    """
+
+    smoke: SmokeDocument
+    actions: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = {}
+
+
+class DeletedDocument(Document):
+    """A deployment that is gone."""
+
+    name: str
+    target: str
+    state: str
+
+
+class ActionDocument(Document):
+    """One action of a plan; ``changes`` holds [before, after] by field."""
+
+    verb: str
+    resource: str
+    body: Mapping[str, Any]
+    changes: Mapping[str, tuple[Any, Any]]
+
+
+class PlanDocument(Document):
+    """What a deployment would change."""
+
+    target: str
+    name: str
+    actions: tuple[ActionDocument, ...]
+    findings: tuple[Mapping[str, Any], ...]
+    confirm: tuple[str, ...]
+    changes_anything: bool
+
+    @classmethod
+    def of(cls, plan: DeploymentPlan) -> "PlanDocument":
+        """The document of a plan."""
+        actions = tuple(
+            ActionDocument(
+                verb=action.verb,
+                resource=action.resource,
+                body=action.body,
+                changes={change.field: (change.before, change.after) for change in action.changes},
+            )
+            for action in plan.actions
+        )
+        findings = tuple(
+            {"code": f.code, "message": f.message, "hint": f.hint, "blocking": f.blocking} for f in plan.findings
+        )
+        return cls(
+            target=plan.target,
+            name=plan.name,
+            actions=actions,
+            findings=findings,
+            confirm=plan.confirm,
+            changes_anything=plan.changes_anything,
+        )

@@ -1,0 +1,178 @@
+"""``dray.yaml``: what a team repeats, validated by a published schema (docs/dray.schema.json)."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from packager.core.deployment import TargetSettings
+from packager.core.errors import ConfigurationError
+from runtime.contract.manifest import ModelName
+
+DEFAULT_FILE = "dray.yaml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageSection(_Section):
+    """Where images go and what they are built for."""
+
+    registry: Annotated[str, Field(description="registry and folder that images are pushed to")] | None = None
+    platforms: Annotated[tuple[str, ...], Field(description="platforms such as linux/amd64 and linux/arm64")] = ()
+
+
+class TargetSection(BaseModel):
+    """A named target: the plugin it uses, and that plugin's settings beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    target: Annotated[str, Field(description="the target plugin, as `dray targets` lists them")]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The plugin's own settings."""
+        return dict(self.model_extra or {})
+
+
+class ProjectFile(_Section):
+    """The whole file. Paths are relative to its folder."""
+
+    name: Annotated[ModelName, Field(description="name of the model and of its deployment")] | None = None
+    model: Annotated[str, Field(description="model file or folder")] | None = None
+    samples: Annotated[str, Field(description="samples that parity is proven on")] | None = None
+    image: ImageSection = ImageSection()
+    targets: Annotated[Mapping[str, TargetSection], Field(description="named targets, for -t")] = {}
+
+
+def load_project(path: Path | None) -> ProjectFile:
+    """The project file at ``path``; without a path, ``dray.yaml`` here if there is one, else an empty project.
+
+    Raises:
+        ConfigurationError: Not there, not YAML, or a key or value that the schema does not know.
+    """
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.is_file():
+            return ProjectFile()
+    document = _read_yaml(path)
+    try:
+        project = ProjectFile.model_validate(document)
+    except ValidationError as error:
+        raise _invalid(error, str(path), ProjectFile) from error
+    base = Path(os.path.abspath(path)).parent
+    located = {key: str(base / value) for key in ("model", "samples") if (value := getattr(project, key))}
+    return project.model_copy(update=located)
+
+
+def resolve_settings(
+    settings_type: type[TargetSettings], configured: Mapping[str, Any], overrides: Sequence[str]
+) -> TargetSettings:
+    """A target's settings from the project file and the ``--set key=value`` that override it.
+
+    Raises:
+        ConfigurationError: Unknown key (with the nearest known one) or a value of the wrong type.
+    """
+    values = dict(configured)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigurationError(f"not a setting: {override!r}", hint="write --set key=value")
+        _put(values, key.split("."), _scalar(text), override)
+    try:
+        return settings_type.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error, "the target's settings", settings_type) from error
+
+
+def project_schema(settings: Mapping[str, type[TargetSettings]]) -> dict[str, Any]:
+    """JSON schema of ``dray.yaml``, with the settings of the given targets spelled out."""
+    schema = ProjectFile.model_json_schema()
+    definitions: dict[str, Any] = schema["$defs"]
+    definitions.pop("TargetSection")
+    variants = []
+    for name, settings_type in sorted(settings.items()):
+        own = settings_type.model_json_schema()
+        definitions.update(own.pop("$defs", {}))
+        own["properties"] = {"target": {"const": name}, **own.get("properties", {})}
+        own["required"] = ["target", *own.get("required", [])]
+        own["title"] = f"target {name}"
+        variants.append(own)
+    schema["properties"]["targets"]["additionalProperties"] = {"oneOf": variants}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dray.yaml"}
+
+
+def _read_yaml(path: Path) -> Any:
+    import yaml  # kept out of start-up
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text) or {}
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"no such file: {str(path)!r}", hint="-f names the project file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {str(path)!r}: {error}") from error
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" at line {place.line + 1}, column {place.column + 1}" if place else ""
+        raise ConfigurationError(
+            f"{str(path)!r} is not YAML{where}: {getattr(error, 'problem', None) or 'cannot be read'}",
+            hint="check quotes and indentation there",
+        ) from error
+
+
+def _scalar(text: str) -> Any:
+    import yaml  # kept out of start-up
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _put(values: dict[str, Any], path: Sequence[str], value: Any, override: str) -> None:
+    *parents, last = path
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ConfigurationError(f"--set {override!r} reaches into {parent!r}, which holds {inner!r}")
+        values = inner
+    values[last] = value
+
+
+def _invalid(error: ValidationError, where: str, model: type[BaseModel]) -> ConfigurationError:
+    first = error.errors(include_url=False)[0]
+    location = ".".join(str(part) for part in first["loc"]) or "the document"
+    if first["type"] == "extra_forbidden":
+        known = nearest(str(first["loc"][-1]), _keys_at(model, first["loc"][:-1]))
+        return ConfigurationError(
+            f"unknown key {location!r} in {where}",
+            hint=f"did you mean {known!r}?" if known else f"known keys: {', '.join(model.model_fields)}",
+            detail={"key": location, "nearest": known},
+        )
+    return ConfigurationError(
+        f"{location!r} in {where} cannot be {first.get('input')!r}: {first['msg'].lower()}",
+        hint="docs/reference.md lists every key and what it may hold",
+        detail={"key": location},
+    )
+
+
+def _keys_at(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
+    """Field names of the section at ``location``, so that the nearest is looked for where the typo stands."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    return list(model.model_fields)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that ``word`` was probably meant to be."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None

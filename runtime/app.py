@@ -1,0 +1,248 @@
+"""The HTTP application: routes, who may call them, and what each error is over HTTP."""
+
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runtime import errors
+from runtime.contract.errors import DrayError, PackageError
+from runtime.engine.cpus import cpu_limit
+from runtime.engine.queue import Queue
+from runtime.engine.repository import Repository
+from runtime.routes.answers import Json, error_body
+from runtime.routes.health import OPEN_PATHS, health_routes
+from runtime.routes.oip import oip_routes
+from runtime.routes.schema import describe_inference
+from runtime.routes.serving import Serving
+from runtime.settings import SettingInvalid, Settings
+from runtime.telemetry import log_request
+
+if TYPE_CHECKING:  # importing it loads ONNX Runtime
+    from runtime.engine.session import SessionSettings
+
+logger = logging.getLogger(__name__)
+
+# The first class that an error is of decides.
+_STATUS: Final[Mapping[type[DrayError], int]] = {
+    errors.InvalidInput: 400,
+    errors.Unauthorised: 401,
+    errors.UnknownModel: 404,
+    errors.RouteMissing: 404,
+    errors.MethodRefused: 405,
+    errors.BodyTimeout: 408,
+    errors.BodyTooLarge: 413,
+    errors.EncodingRefused: 415,
+    errors.RefusedByModel: 422,
+    errors.NonFiniteOutput: 422,
+    errors.ModelNotReady: 503,
+    errors.ModelLoadFailed: 503,
+    errors.SelfTestFailed: 503,
+    errors.ProviderMissing: 503,
+    errors.DuplicateModel: 503,
+    PackageError: 503,
+    errors.Overloaded: 503,
+    errors.RunTimeout: 504,
+}
+_RETRY_AFTER_S: Final = "1"
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+
+
+def create_serving(settings: Settings) -> Serving:
+    """The state of a server with these settings; nothing is loaded yet."""
+    threads = settings.threads or cpu_limit()
+
+    def session_settings() -> "SessionSettings":
+        from runtime.engine.session import SessionSettings
+
+        return SessionSettings(threads=threads, providers=settings.providers, require=settings.require_providers)
+
+    repository = Repository(settings.packages, session_settings)
+    return Serving(settings, repository, Queue(limit=settings.max_queue, threads=max(2, threads)))
+
+
+def create_app(serving: Serving) -> FastAPI:
+    """The application over ``serving``, whoever loads its models.
+
+    Raises:
+        SettingInvalid: The API keys file holds no key, or something that is none.
+    """
+    app = FastAPI(
+        title="dray",
+        openapi_url="/openapi.json",
+        docs_url=None,  # the usual page loads its scripts from another host
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(health_routes(serving))
+    app.include_router(oip_routes(serving))
+    app.add_exception_handler(DrayError, _on_dray_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_unexpected)
+    keys_file = serving.settings.api_keys_file
+    app.add_middleware(Gate, serving=serving, keys=read_keys(keys_file) if keys_file is not None else ())
+    app.openapi = partial(_openapi, app, serving)  # type: ignore[method-assign]
+    return app
+
+
+def read_keys(path: Path) -> tuple[bytes, ...]:
+    """The API keys in a file, one a line; blank lines and lines that begin with ``#`` are left out.
+
+    Raises:
+        SettingInvalid: There is none, or a line cannot be one; the line is named, never its text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingInvalid(f"DRAY_API_KEYS_FILE {str(path)!r} cannot be read: {type(error).__name__}") from error
+    keys = []
+    for number, line in enumerate(lines, start=1):
+        key = line.strip()
+        if not key or key.startswith("#"):
+            continue
+        if not re.fullmatch(r"[!-~]+", key):
+            raise SettingInvalid(
+                f"line {number} of DRAY_API_KEYS_FILE {str(path)!r} is not a key",
+                hint="a key is printable ASCII without spaces; one a line",
+            )
+        keys.append(key.encode("ascii"))
+    if not keys:
+        raise SettingInvalid(
+            f"DRAY_API_KEYS_FILE {str(path)!r} holds no key",
+            hint="write one key a line (two while you change from one to the other), or leave the setting out",
+        )
+    return tuple(keys)
+
+
+class Gate:
+    """Around every request: its id, the API key, ``connection: close`` while draining, one line in the log."""
+
+    def __init__(self, app: ASGIApp, serving: Serving, keys: tuple[bytes, ...]) -> None:
+        self._app = app
+        self._serving = serving
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id", b""))
+        scope.setdefault("state", {})["request_id"] = request_id
+        status, started = 500, time.perf_counter()
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._marked(message["headers"], request_id)
+            await send(message)
+
+        try:
+            if self._admits(scope["path"], headers.get(b"authorization", b"")):
+                await self._app(scope, receive, send_marked)
+            else:
+                await _refusal(request_id)(scope, receive, send_marked)
+        finally:
+            log_request(
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                seconds=time.perf_counter() - started,
+                request_id=request_id,
+                probe=scope["path"] in OPEN_PATHS,
+            )
+
+    def _admits(self, path: str, authorization: bytes) -> bool:
+        if not self._keys or path in OPEN_PATHS:
+            return True
+        scheme, _, token = authorization.partition(b" ")
+        # Every key is compared, so that the time tells nothing of which one was near.
+        matches = [hmac.compare_digest(token.strip(), key) for key in self._keys]
+        return scheme.lower() == b"bearer" and any(matches)
+
+    def _marked(self, headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+        marked = [(name, value) for name, value in headers if name not in (b"x-request-id", b"connection")]
+        marked.append((b"x-request-id", request_id.encode("ascii")))
+        if self._serving.draining:
+            marked.append((b"connection", b"close"))
+        return marked
+
+
+def error_response(error: DrayError, request_id: str | None) -> Response:
+    """The error object with its status."""
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+    headers = {"x-request-id": request_id} if request_id else {}
+    if status == 503:
+        headers["retry-after"] = _RETRY_AFTER_S
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Json(error_body(error, request_id), status_code=status, headers=headers)
+
+
+def _refusal(request_id: str) -> Response:
+    hint = "send one of the server's keys as 'Authorization: Bearer KEY'"
+    return error_response(errors.Unauthorised("the request carries no valid API key", hint=hint), request_id)
+
+
+def _request_id(given: bytes) -> str:
+    text = given.decode("ascii", "replace")
+    return text if _REQUEST_ID.fullmatch(text) else uuid.uuid4().hex
+
+
+async def _on_dray_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, DrayError):
+        raise error
+    return error_response(error, request.state.request_id)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """What the router refuses: paths and methods that are not served."""
+    if not isinstance(error, HTTPException):
+        raise error
+    path, method = request.url.path, request.method
+    if error.status_code == 404:
+        missing = errors.RouteMissing(f"nothing is served at {path!r}", hint="GET /openapi.json lists what is")
+        return error_response(missing, request.state.request_id)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        refused = errors.MethodRefused(f"{method} is not served at {path!r}", detail={"allowed": allowed})
+        response = error_response(refused, request.state.request_id)
+        response.headers["allow"] = allowed
+        return response
+    body = error_body(errors.ServerError(str(error.detail).lower()), request.state.request_id)
+    return Json(body, status_code=error.status_code)
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+async def _on_unexpected(request: Request, _error: Exception) -> Response:
+    """A bug: the traceback is in the log (the server raises on), the client gets its request's id to name it by."""
+    request_id = request.state.request_id
+    unexpected = DrayError(
+        "the server failed in a way that nobody foresaw",
+        hint=f"its log holds the traceback of request {request_id}; please report it",
+    )
+    return error_response(unexpected, request_id)
+
+
+def _openapi(app: FastAPI, serving: Serving) -> dict[str, Any]:
+    from fastapi.openapi.utils import get_openapi
+
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    return describe_inference(document, serving)

@@ -1,0 +1,160 @@
+"""The models of this process: read, loaded and tested one after the other, found by name and version."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from runtime.contract.errors import DrayError
+from runtime.contract.manifest import ModelManifest
+from runtime.contract.package import VerifiedPackage, read_package
+from runtime.errors import DuplicateModel, ModelLoadFailed, ModelNotReady, UnknownModel
+
+if TYPE_CHECKING:  # ONNX Runtime is imported when the first package is loaded, not before
+    from runtime.engine.session import OnnxModel, SessionSettings
+
+logger = logging.getLogger(__name__)
+
+State = Literal["starting", "ready", "failed"]
+_BOOKKEEPING: Final = "this is a bug in dray; the log holds the traceback"
+
+
+@dataclass(slots=True)
+class Slot:
+    """Place of one package: what is known of it so far."""
+
+    path: Path
+    package: VerifiedPackage | None = None
+    model: "OnnxModel | None" = None
+    error: DrayError | None = None
+
+    @property
+    def state(self) -> State:
+        """``ready`` only after the self-test."""
+        if self.error is not None:
+            return "failed"
+        return "ready" if self.model is not None else "starting"
+
+    @property
+    def manifest(self) -> ModelManifest | None:
+        """None until the package was read."""
+        return self.package.manifest if self.package is not None else None
+
+
+@dataclass(slots=True)
+class Repository:
+    """Every model that this process was asked to serve."""
+
+    paths: Sequence[Path]
+    session_settings: "Callable[[], SessionSettings]"
+    slots: tuple[Slot, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = tuple(Slot(path) for path in self.paths)
+
+    @property
+    def state(self) -> State:
+        """``failed`` when any package failed, ``ready`` when all are."""
+        states = {slot.state for slot in self.slots}
+        if "failed" in states:
+            return "failed"
+        return "starting" if "starting" in states else "ready"
+
+    def load(self) -> None:
+        """Bring every package to ``ready`` or ``failed``; blocks, so it belongs in a thread."""
+        try:
+            for slot in self.slots:
+                self._attempt(slot, self._read)
+            for slot in self.slots:
+                if slot.error is None:
+                    self._attempt(slot, self._load)
+        finally:
+            for slot in self.slots:
+                if slot.state == "starting":  # an exception that nobody foresaw is on its way out
+                    slot.error = ModelLoadFailed(f"loading {str(slot.path)!r} ended unexpectedly", hint=_BOOKKEEPING)
+
+    def find(self, name: str, version: str | None = None) -> "OnnxModel":
+        """The model of this name, in this version or the highest.
+
+        Raises:
+            UnknownModel: None of the packages is it.
+            ModelNotReady: It may be or is one of them, and does not answer yet, or never will.
+        """
+        slots = self.named(name, version)
+        ready = [slot.model for slot in slots if slot.model is not None and slot.error is None]
+        if ready:
+            return max(ready, key=lambda model: version_key(model.manifest.version))
+        if not slots and all(slot.manifest is not None for slot in self.slots):
+            raise self._unknown(name, version)
+        failed = next((slot.error for slot in slots or self.slots if slot.error is not None), None)
+        if failed is None:
+            raise ModelNotReady(f"the model {name!r} is not ready: it is being loaded", hint="ask again in a moment")
+        raise ModelNotReady(
+            f"the model {name!r} is not ready: {failed.message}",
+            hint=failed.hint,
+            detail={"cause": failed.code, **failed.detail},
+        )
+
+    def named(self, name: str, version: str | None = None) -> list[Slot]:
+        """Slots whose package is of this name, and of this version if one is given; the highest last."""
+        slots = [slot for slot in self.slots if slot.manifest is not None and slot.manifest.name == name]
+        slots.sort(key=lambda slot: version_key(slot.manifest.version if slot.manifest else ""))
+        return [slot for slot in slots if version is None or (slot.manifest and slot.manifest.version == version)]
+
+    def _attempt(self, slot: Slot, step: Callable[[Slot], None]) -> None:
+        try:
+            step(slot)
+        except DrayError as error:
+            slot.error = error
+            logger.error("package failed", extra={"fields": {"package": str(slot.path), **_facts(error)}})  # noqa: TRY400
+        except OSError as error:
+            slot.error = ModelLoadFailed(f"cannot read the package {str(slot.path)!r}: {error}")
+            logger.error("package failed", extra={"fields": _facts(slot.error)})  # noqa: TRY400
+
+    def _read(self, slot: Slot) -> None:
+        package = read_package(slot.path)
+        manifest = package.manifest
+        for other in self.named(manifest.name, manifest.version):
+            raise DuplicateModel(
+                f"{str(slot.path)!r} and {str(other.path)!r} are both {manifest.name!r} version {manifest.version!r}",
+                hint="serve one of them, or package one under another --name or --version",
+            )
+        slot.package = package
+
+    def _load(self, slot: Slot) -> None:
+        from runtime.engine.selftest import self_test
+        from runtime.engine.session import load_model
+
+        if slot.package is None:
+            return
+        started = time.perf_counter()
+        model = load_model(slot.package, self.session_settings())
+        cases = self_test(model)
+        slot.model = model
+        fields = {
+            "model": model.manifest.name,
+            "version": model.manifest.version,
+            "digest": slot.package.digest,
+            "provider": model.providers[0],
+            "test_data_sets": cases,
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+        logger.info("model ready", extra={"fields": fields})
+
+    def _unknown(self, name: str, version: str | None) -> UnknownModel:
+        served = [f"{m.name} {m.version}" for slot in self.slots if (m := slot.manifest) is not None]
+        which = f"{name!r} version {version!r}" if version is not None else repr(name)
+        return UnknownModel(f"no model {which} is served here; served: {', '.join(served)}", detail={"served": served})
+
+
+def version_key(version: str) -> list[tuple[int, int, str]]:
+    """Sorts ``2`` before ``10`` and ``1.9`` before ``1.10``."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", version)
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+
+
+def _facts(error: DrayError) -> dict[str, str]:
+    return {"error_code": error.code, "error": error.message, "hint": error.hint}

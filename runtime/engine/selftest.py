@@ -1,0 +1,51 @@
+"""The self-test: a model repeats the answers of its source before anyone else may ask it."""
+
+from runtime.contract.closeness import compare_answer
+from runtime.contract.dtypes import DTYPES
+from runtime.contract.package import TestDataSet
+from runtime.contract.tensors import TensorFile
+from runtime.engine.session import Array, OnnxModel, values_as_array
+from runtime.errors import RefusedByModel, SelfTestFailed
+
+# What a certificate without a comparison is held to: the default tolerance of `dray package`.
+_ATOL, _RTOL = 1e-5, 1e-4
+
+
+def self_test(model: OnnxModel) -> int:
+    """Replay every test data set of the package; their number.
+
+    Raises:
+        SelfTestFailed: Names the output, the place, the expected and the actual value.
+        PackageInvalid: There are no test data, or they cannot be read.
+    """
+    cases = model.package.test_data_sets()
+    for case in cases:
+        problem = _replay(model, case)
+        if problem is not None:
+            raise SelfTestFailed(
+                f"the self-test of {model.manifest.name!r} on {model.providers[0]} failed: {case.name}: {problem}",
+                hint="the package's answers were changed, or this machine computes differently; package it again here",
+                detail={"test_data_set": case.name, "problem": problem, "provider": model.providers[0]},
+            )
+    return len(cases)
+
+
+def _replay(model: OnnxModel, case: TestDataSet) -> str | None:
+    signature = model.manifest.signature
+    inputs = {spec.name: _array(tensor) for spec, tensor in zip(signature.inputs, case.inputs, strict=True)}
+    try:
+        outputs = model.run(inputs)
+    except RefusedByModel as error:
+        return error.message
+    parity = model.package.certificate.parity
+    atol, rtol = (parity.atol, parity.rtol) if parity is not None else (_ATOL, _RTOL)
+    for spec, expected in zip(signature.outputs, case.outputs, strict=True):
+        actual = outputs[spec.name]
+        found = compare_answer(expected, actual.reshape(-1).tolist(), actual.shape, atol=atol, rtol=rtol)
+        if found.problem is not None:
+            return found.problem
+    return None
+
+
+def _array(tensor: TensorFile) -> Array:
+    return values_as_array(tensor.values, tensor.shape, DTYPES[tensor.dtype].numpy)

@@ -1,0 +1,206 @@
+"""One verified package in ONNX Runtime."""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from runtime.contract.dtypes import BY_ORT
+from runtime.contract.manifest import ModelManifest
+from runtime.contract.package import VerifiedPackage
+from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+CPU: Final = "CPUExecutionProvider"
+
+_ORT_ERRORS: Final = tuple(
+    error for error in vars(ort_state).values() if isinstance(error, type) and issubclass(error, Exception)
+)
+# CUDA computes in TF32 unless told not to, which is not within the certificate's tolerance.
+_PROVIDER_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """How sessions are made.
+
+    Attributes:
+        threads: For one run.
+        providers: Preferred execution providers, best first; the CPU's comes last in any case.
+        require: Providers that have to be in use.
+    """
+
+    threads: int
+    providers: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+
+
+class Cancellation:
+    """A handle by which another thread stops a run, whether it has begun or not."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._options: ort.RunOptions | None = None
+
+    def cancel(self) -> None:
+        """Stop the run at its next node."""
+        with self._lock:
+            self._cancelled = True
+            if self._options is not None:
+                self._options.terminate = True
+
+    def run_options(self) -> ort.RunOptions:
+        """Options of the run that this handle stops."""
+        with self._lock:
+            self._options = ort.RunOptions()
+            self._options.terminate = self._cancelled
+            return self._options
+
+
+class OnnxModel:
+    """A model that answers, not yet proven by its self-test.
+
+    Attributes:
+        providers: The execution providers in use, best first.
+    """
+
+    def __init__(self, package: VerifiedPackage, session: ort.InferenceSession) -> None:
+        self.package = package
+        self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self._session = session
+
+    @property
+    def manifest(self) -> ModelManifest:
+        """Name, version, signature and labels."""
+        return self.package.manifest
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> dict[str, Array]:
+        """Outputs by name, in the order of ``outputs`` (all, in the signature's order, when None).
+
+        Args:
+            inputs: Every input, of the signature's type and shape.
+
+        Raises:
+            RefusedByModel: ONNX Runtime stops at these values.
+        """
+        names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
+        options = cancellation.run_options() if cancellation is not None else None
+        try:
+            results = self._session.run(names, dict(inputs), options)
+        except _ORT_ERRORS as error:
+            reason = one_line(error)
+            raise RefusedByModel(
+                f"the model {self.manifest.name!r} stops at these values: {reason}",
+                hint="they fit its signature; look at what they mean to the model (an index, a size, an empty batch)",
+            ) from error
+        return dict(zip(names, results, strict=True))
+
+
+def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel:
+    """The package's model in ONNX Runtime, made from the bytes that its digests vouch for.
+
+    Raises:
+        PackageDamaged: A file was changed after the package was read.
+        ProviderMissing: A required execution provider is absent or was left out by ONNX Runtime.
+        ModelLoadFailed: ONNX Runtime does not take the model, or it is not as the manifest says.
+    """
+    providers = _usable_providers(settings)
+    onnx = package.manifest.onnx
+    options = _session_options(settings)
+    if onnx.external_data:
+        contents = [package.read_content(path) for path in onnx.external_data]
+        sizes = [len(content) for content in contents]
+        options.add_external_initializers_from_files_in_memory(list(onnx.external_data), contents, sizes)
+    chosen = [(name, dict(_PROVIDER_OPTIONS.get(name, {}))) for name in providers]
+    try:
+        session = ort.InferenceSession(package.read_content(onnx.path), sess_options=options, providers=chosen)
+    except _ORT_ERRORS as error:
+        raise ModelLoadFailed(
+            f"onnxruntime {ort.__version__} cannot load the model {package.manifest.name!r}: {one_line(error)}",
+            hint="package the model for this version of onnxruntime, or serve it with the one that packaged it",
+        ) from error
+    model = OnnxModel(package, session)
+    _check_required(settings.require, model.providers)
+    _check_signature(model, session)
+    return model
+
+
+def one_line(error: Exception) -> str:
+    """The error's text without line breaks."""
+    return " ".join(str(error).split())
+
+
+def _session_options(settings: SessionSettings) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # fatal: errors come as exceptions, and a refused request is no line in the log
+    # Spinning threads eat the quota of a container, and the processors of its neighbours.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+def _usable_providers(settings: SessionSettings) -> list[str]:
+    available = ort.get_available_providers()
+    missing = [name for name in settings.require if name not in available]
+    if missing:
+        raise _missing(missing, available)
+    wanted = list(dict.fromkeys([*settings.providers, *settings.require]))
+    for name in wanted:
+        if name not in available:
+            logger.warning("%s is not in this onnxruntime (it has %s); going on without", name, ", ".join(available))
+    return [*(name for name in wanted if name in available and name != CPU), CPU]
+
+
+def _check_required(required: Sequence[str], active: Sequence[str]) -> None:
+    missing = [name for name in required if name not in active]
+    if missing:
+        raise _missing(missing, active)
+
+
+def _missing(missing: Sequence[str], present: Sequence[str]) -> ProviderMissing:
+    return ProviderMissing(
+        f"{', '.join(missing)} must be used and cannot be; onnxruntime {ort.__version__} has {', '.join(present)}",
+        hint="use an image with that provider, give the container its device, or drop it from DRAY_REQUIRE_PROVIDERS",
+        detail={"missing": list(missing), "present": list(present)},
+    )
+
+
+def _check_signature(model: OnnxModel, session: ort.InferenceSession) -> None:
+    signature = model.manifest.signature
+    for side, specs, args in (
+        ("inputs", signature.inputs, session.get_inputs()),
+        ("outputs", signature.outputs, session.get_outputs()),
+    ):
+        promised = {spec.name: spec.dtype for spec in specs}
+        found = {arg.name: BY_ORT.get(arg.type, arg.type) for arg in args}
+        if promised != found:
+            raise ModelLoadFailed(
+                f"the model {model.manifest.name!r} has the {side} {found}, its manifest says {promised}",
+                hint="make the package again with `dray package`",
+            )
+
+
+def values_as_array(values: bytes | tuple[bytes, ...], shape: Sequence[int], numpy_type: str) -> Array:
+    """The values of a test-data tensor as ONNX Runtime takes them; BYTES as ``str``."""
+    if isinstance(values, tuple):
+        array: Array = np.empty(len(values), dtype=object)
+        array[:] = [value.decode("utf-8", "replace") for value in values]
+        return array.reshape(shape)
+    return np.frombuffer(values, dtype=numpy_type).reshape(shape)

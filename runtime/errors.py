@@ -1,0 +1,129 @@
+"""Everything the server can refuse or fail at. What each is over HTTP is decided in ``runtime.app`` alone."""
+
+from runtime.contract.errors import DrayError
+
+
+class ServerError(DrayError):
+    """The server cannot do what it was asked or started for."""
+
+    code = "E-SERVER"
+
+
+class InvalidInput(ServerError):
+    """A request does not follow the protocol or does not fit the model's signature."""
+
+    code = "E-INPUT"
+
+
+class RefusedByModel(ServerError):
+    """The request fits the signature, and the model itself stops at its values."""
+
+    code = "E-MODEL-REFUSED"
+
+
+class NonFiniteOutput(ServerError):
+    """An answer holds infinity, for which JSON has no word."""
+
+    code = "E-NON-FINITE"
+
+
+class UnknownModel(ServerError):
+    """No model of this name and version is served here."""
+
+    code = "E-NO-MODEL"
+
+
+class RouteMissing(ServerError):
+    """Nothing is served at this path."""
+
+    code = "E-NO-ROUTE"
+
+
+class MethodRefused(ServerError):
+    """The path is served, by another HTTP method."""
+
+    code = "E-METHOD"
+
+
+class EncodingRefused(ServerError):
+    """The body is in a form that this server does not read."""
+
+    code = "E-ENCODING"
+
+
+class BodyTooLarge(ServerError):
+    """The body is above DRAY_MAX_BODY_MIB."""
+
+    code = "E-TOO-LARGE"
+
+
+class BodyTimeout(ServerError):
+    """The body did not arrive within DRAY_REQUEST_TIMEOUT_S."""
+
+    code = "E-BODY-TIMEOUT"
+
+
+class RunTimeout(ServerError):
+    """The model did not answer within DRAY_REQUEST_TIMEOUT_S; its run was stopped."""
+
+    code = "E-TIMEOUT"
+
+
+class Overloaded(ServerError):
+    """As many requests as DRAY_MAX_QUEUE allows are here already."""
+
+    code = "E-OVERLOADED"
+
+
+class Unauthorised(ServerError):
+    """API keys are set, and the request carries none of them."""
+
+    code = "E-UNAUTHORISED"
+
+
+class ModelNotReady(ServerError):
+    """The model is not loaded and tested yet, or never will be."""
+
+    code = "E-NOT-READY"
+
+
+class Draining(ModelNotReady):
+    """The process was told to stop: it finishes what it has and takes nothing new."""
+
+    code = "E-DRAINING"
+
+
+class ModelLoadFailed(ServerError):
+    """ONNX Runtime cannot make a session of the package's model."""
+
+    code = "E-LOAD"
+
+
+class SelfTestFailed(ServerError):
+    """The model answers its own test data differently from the source it was converted from."""
+
+    code = "E-SELF-TEST"
+
+
+class ProviderMissing(ServerError):
+    """An execution provider that has to be used cannot be."""
+
+    code = "E-PROVIDER"
+
+
+class DuplicateModel(ServerError):
+    """Two packages claim one model name and version."""
+
+    code = "E-DUPLICATE-MODEL"
+
+
+class PortInUse(ServerError):
+    """Something else listens on the port."""
+
+    code = "E-PORT-IN-USE"
+
+
+class AddressRefused(ServerError):
+    """The operating system does not let this process listen on the address."""
+
+    code = "E-ADDRESS"

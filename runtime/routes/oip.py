@@ -1,0 +1,140 @@
+"""The Open Inference Protocol v2: server and model metadata, readiness of a model, inference."""
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runtime.codec.oip import decode_request, encode_response
+from runtime.contract.manifest import TensorSpec
+from runtime.contract.wire import ModelMetadata, ServerMetadata, TensorMetadata
+from runtime.errors import BodyTimeout, RunTimeout
+from runtime.routes.answers import Json, read_body
+from runtime.routes.serving import Serving
+
+if TYPE_CHECKING:  # importing it loads ONNX Runtime
+    from runtime.engine.session import Cancellation, OnnxModel
+
+_MIB = 1 << 20
+
+
+def oip_routes(serving: Serving) -> APIRouter:
+    """Everything under ``/v2`` but its health probes."""
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+    @router.get("", summary="Name, version and extensions of this server")
+    async def server() -> Response:
+        answer = ServerMetadata(name="dray", version=dray_version(), extensions=[])
+        return Json(answer.model_dump())
+
+    @router.get("/models/{model}", summary="Inputs, outputs and origin of a model")
+    async def model_metadata(model: str) -> Response:
+        return _metadata(serving, model, None)
+
+    @router.get("/models/{model}/versions/{version}", summary="Inputs, outputs and origin of a model's version")
+    async def version_metadata(model: str, version: str) -> Response:
+        return _metadata(serving, model, version)
+
+    @router.get("/models/{model}/ready", summary="Whether a model answers")
+    async def model_ready(model: str) -> Response:
+        return _ready(serving, model, None)
+
+    @router.get("/models/{model}/versions/{version}/ready", summary="Whether a model's version answers")
+    async def version_ready(model: str, version: str) -> Response:
+        return _ready(serving, model, version)
+
+    @router.post("/models/{model}/infer", summary="Ask a model")
+    async def infer(request: Request, model: str) -> Response:
+        return Json(await _infer(serving, request, model, None))
+
+    @router.post("/models/{model}/versions/{version}/infer", summary="Ask a model's version")
+    async def infer_version(request: Request, model: str, version: str) -> Response:
+        return Json(await _infer(serving, request, model, version))
+
+    return router
+
+
+def describe_model(serving: Serving, model: "OnnxModel") -> ModelMetadata:
+    """Metadata of a loaded model; free axes are -1."""
+    import onnxruntime
+
+    manifest = model.manifest
+    versions = [slot.manifest.version for slot in serving.repository.named(manifest.name) if slot.manifest]
+    columns = {spec.name: list(spec.columns) for spec in manifest.signature.inputs if spec.columns is not None}
+    return ModelMetadata(
+        name=manifest.name,
+        versions=versions,
+        platform="onnxruntime_onnx",
+        inputs=[_tensor_metadata(spec) for spec in manifest.signature.inputs],
+        outputs=[_tensor_metadata(spec) for spec in manifest.signature.outputs],
+        parameters={
+            "digest": model.package.digest,
+            "version": manifest.version,
+            "labels": {name: list(labels) for name, labels in (manifest.labels or {}).items()},
+            "columns": columns,
+            "providers": list(model.providers),
+            "runtime": {"dray": dray_version(), "onnxruntime": onnxruntime.__version__},
+        },
+    )
+
+
+@cache
+def dray_version() -> str:
+    """The installed version; ``unknown`` where dray runs from bare files."""
+    try:
+        return metadata.version("dray")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _metadata(serving: Serving, name: str, version: str | None) -> Response:
+    answer = describe_model(serving, serving.repository.find(name, version))
+    return Json(answer.model_dump(exclude_none=True))
+
+
+def _ready(serving: Serving, name: str, version: str | None) -> Response:
+    serving.repository.find(name, version)
+    error = serving.not_ready() if serving.draining else None
+    if error is not None:
+        raise error
+    return Json({"name": name, "ready": True})
+
+
+async def _infer(serving: Serving, request: Request, name: str, version: str | None) -> bytes:
+    model = serving.repository.find(name, version)
+    limit_s = serving.settings.request_timeout_s
+    body: bytes | None = None
+    with serving.queue.enter() as place:
+        try:
+            async with asyncio.timeout(limit_s):
+                body = await read_body(request, limit_bytes=serving.settings.max_body_mib * _MIB)
+                return await place.run(_answer(model, body))
+        except TimeoutError:
+            if body is None:
+                raise BodyTimeout(f"the body did not arrive within {limit_s:g} s") from None
+            hint = "send fewer rows at a time, or raise DRAY_REQUEST_TIMEOUT_S"
+            raise RunTimeout(f"the model {name!r} did not answer within {limit_s:g} s", hint=hint) from None
+
+
+def _answer(model: "OnnxModel", body: bytes) -> "Callable[[Cancellation], bytes]":
+    """The work of one request, for a thread: large bodies must not hold up the event loop."""
+    manifest = model.manifest
+
+    def work(cancellation: "Cancellation") -> bytes:
+        request = decode_request(body, manifest.signature)
+        outputs = model.run(request.inputs, request.outputs, cancellation=cancellation)
+        return encode_response(
+            outputs, manifest.signature, model=manifest.name, version=manifest.version, request_id=request.id
+        )
+
+    return work
+
+
+def _tensor_metadata(spec: TensorSpec) -> TensorMetadata:
+    shape = [dim if isinstance(dim, int) else -1 for dim in spec.shape]
+    return TensorMetadata(name=spec.name, datatype=spec.dtype, shape=shape)

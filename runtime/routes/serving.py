@@ -1,0 +1,71 @@
+"""What every route works on: the one state of this server process."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runtime.contract.errors import DrayError
+from runtime.engine.queue import Queue
+from runtime.engine.repository import Repository, Slot
+from runtime.errors import Draining, ModelNotReady
+from runtime.settings import Settings
+
+ServingState = Literal["starting", "ready", "failed", "draining"]
+
+
+@dataclass(slots=True)
+class Serving:
+    """Models, queue and what the listener tells about itself.
+
+    Attributes:
+        addresses: ``host:port`` of every listening socket, IPv6 hosts in brackets.
+        handover_error: Why the public address could not be taken over.
+    """
+
+    settings: Settings
+    repository: Repository
+    queue: Queue
+    draining: bool = False
+    addresses: list[str] = field(default_factory=list)
+    handover_error: DrayError | None = None
+
+    @property
+    def state(self) -> ServingState:
+        """``draining`` hides what the models are in."""
+        return "draining" if self.draining else self.repository.state
+
+    def not_ready(self) -> DrayError | None:
+        """Why a probe must not send traffic here; None when it may."""
+        state = self.state
+        if state == "ready":
+            return None
+        if state == "draining":
+            return Draining("the server is draining: it finishes what it has and stops")
+        if state == "starting":
+            return ModelNotReady("the server is starting: its models are being loaded and tested")
+        return next(slot.error for slot in self.repository.slots if slot.error is not None)
+
+    def report(self) -> dict[str, Any]:
+        """The body of ``/readyz``."""
+        report: dict[str, Any] = {
+            "state": self.state,
+            "models": [_describe(slot) for slot in self.repository.slots],
+            "addresses": list(self.addresses),
+        }
+        if self.handover_error is not None:
+            report["handover_error"] = self.handover_error.as_dict()
+        return report
+
+
+def _describe(slot: Slot) -> dict[str, Any]:
+    manifest, package, model = slot.manifest, slot.package, slot.model
+    described: dict[str, Any] = {
+        "name": manifest.name if manifest else None,
+        "version": manifest.version if manifest else None,
+        "digest": package.digest if package else None,
+        "state": slot.state,
+        "provider": model.providers[0] if model else None,
+    }
+    if slot.error is not None:
+        described["reason"] = slot.error.message
+        described["error_code"] = slot.error.code
+    return described

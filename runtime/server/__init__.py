@@ -1,0 +1,1 @@
+"""The listening process: sockets, signals, hand-over and draining around uvicorn."""

@@ -1,0 +1,71 @@
+"""Closing a listener without losing a connection that the kernel has taken in its name.
+
+A client counts itself connected when the kernel has answered its SYN; the connection then waits in the listener's
+backlog until the process accepts it. A listener that closes resets what waits there, and what is half-way there. So, on
+Linux, the listener first takes no new SYN (a classic BPF filter that passes only segments with ACK, so handshakes that
+have begun can end), the process accepts what is left, and only then closes. A SYN that is dropped is sent again by the
+client's kernel after a second, and is answered by whoever listens then, or refused. Where another process shares the
+port (a hand-over), new SYNs are steered to it at once, so nobody waits that second.
+
+Elsewhere nothing of this exists: what waits is accepted, and the microseconds between that and the close remain.
+
+Source: Linux net/ipv4/tcp_ipv4.c (tcp_filter is called for listeners with the TCP header first),
+net/core/sock_reuseport.c (an index out of range falls back to the hash), linux/filter.h, asm-generic/socket.h.
+"""
+
+import ctypes
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+_SO_ATTACH_FILTER: Final = 26
+_SO_ATTACH_REUSEPORT_CBPF: Final = 51
+_LOAD_BYTE, _JUMP_IF_SET, _RETURN = 0x30, 0x45, 0x06
+_TCP_FLAGS_OFFSET: Final = 13
+_TCP_ACK: Final = 0x10
+_WHOLE_PACKET: Final = 0xFFFFFFFF
+
+_Program = Sequence[tuple[int, int, int, int]]
+_ONLY_WITH_ACK: Final[_Program] = (
+    (_LOAD_BYTE, 0, 0, _TCP_FLAGS_OFFSET),
+    (_JUMP_IF_SET, 0, 1, _TCP_ACK),
+    (_RETURN, 0, 0, _WHOLE_PACKET),
+    (_RETURN, 0, 0, 0),
+)
+# Sockets that share a port are numbered in the order in which they began to listen: the second is the successor.
+_TO_THE_SECOND: Final[_Program] = ((_RETURN, 0, 0, 1),)
+
+
+def stop_new_connections(listener: socket.socket) -> bool:
+    """Let no handshake begin any more; those that have begun still end in the backlog.
+
+    Returns:
+        Whether this system can; otherwise nothing has changed.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    _attach(listener, _SO_ATTACH_REUSEPORT_CBPF, _TO_THE_SECOND)
+    return _attach(listener, _SO_ATTACH_FILTER, _ONLY_WITH_ACK)
+
+
+def accept_waiting(listener: socket.socket) -> list[socket.socket]:
+    """The connections in the backlog of a listener that does not block."""
+    accepted = []
+    while True:
+        try:
+            accepted.append(listener.accept()[0])
+        except ConnectionAbortedError:  # the client left while it waited
+            continue
+        except OSError:  # nothing is left
+            return accepted
+
+
+def _attach(listener: socket.socket, option: int, program: _Program) -> bool:
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, option, struct.pack("HP", len(program), ctypes.addressof(code)))
+    except OSError:  # a sandboxed kernel may not know the option
+        return False
+    return True

@@ -1,0 +1,170 @@
+"""uvicorn with dray's start and end: load behind an open listener, hand over, drain without losing a request."""
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from runtime.contract.errors import DrayError
+from runtime.routes.serving import Serving
+from runtime.server.backlog import accept_waiting, stop_new_connections
+from runtime.server.sockets import BACKLOG, address_of, listen_shared
+
+logger = logging.getLogger(__name__)
+
+# Handshakes that have begun end within a round trip; a retransmission is given this long.
+_SETTLE_S: Final = 0.25
+# An idle connection may carry a request that is on its way: it is closed after this long without any.
+_QUIET_S: Final = 1.0
+# Below the 30 s after which Kubernetes kills.
+_GRACE_S: Final = 25.0
+_POLL_S: Final = 0.02
+
+
+class Server(uvicorn.Server):
+    """One process' server."""
+
+    def __init__(self, config: uvicorn.Config, serving: Serving, listeners: list[socket.socket]) -> None:
+        super().__init__(config)
+        self._serving = serving
+        self._listeners = listeners
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._handover: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
+        """Answer on the listeners, then load the models in a thread."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets=self._listeners)
+        self._serving.addresses = [address_of(each) for each in self._listeners]
+        logger.info("listening", extra={"fields": {"addresses": self._serving.addresses}})
+        # A daemon: a process that is told to stop does not wait for a model to load.
+        threading.Thread(target=self._load, name="load", daemon=True).start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
+        """Finish what was accepted, and nothing else; at most for the grace period."""
+        deadline = time.monotonic() + _GRACE_S
+        await self._close_listeners()
+        await self._until_quiet(deadline)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.tasks and time.monotonic() < deadline and not self.force_exit:
+            await asyncio.sleep(_POLL_S)
+        if self.server_state.tasks:
+            logger.warning("stopping with %d requests unanswered", len(self.server_state.tasks))
+        self._serving.queue.close()
+
+    def _load(self) -> None:
+        try:
+            self._serving.repository.load()
+        finally:
+            # What start-up made stays: the collector, off since the process began, need not look at it again.
+            gc.freeze()
+            gc.enable()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals while serving; not raised again at the end, as uvicorn does: a drained server exits with 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+            signal.SIGTERM: self.handle_exit,
+            signal.SIGINT: self.handle_exit,
+        }
+        take_over = getattr(signal, "SIGUSR1", None)  # Windows has none
+        if take_over is not None:
+            handlers[take_over] = self._on_take_over
+        previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
+        """SIGTERM or SIGINT: not ready at once, then drain. A second SIGINT does not wait."""
+        if self._serving.draining and sig == signal.SIGINT:
+            self.force_exit = True
+        self._serving.draining = True
+        self.should_exit = True
+
+    def _on_take_over(self, _sig: int, _frame: FrameType | None) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin_take_over)
+
+    def _begin_take_over(self) -> None:
+        if self._serving.settings.standby_port is None:
+            logger.warning("SIGUSR1 is ignored: DRAY_STANDBY_PORT is not set, so there is no port to take over")
+            return
+        if self._handover is None or self._handover.done():
+            self._handover = asyncio.ensure_future(self._take_public_address())
+
+    async def _take_public_address(self) -> None:
+        """Listen on the public port beside the process that this one relieves."""
+        settings = self._serving.settings
+        if len(self.servers) > 1 or self._serving.draining:
+            return
+        try:
+            listeners = listen_shared(settings.host, settings.port)
+        except DrayError as error:
+            self._serving.handover_error = error
+            logger.error("hand-over failed", extra={"fields": error.as_dict()})  # noqa: TRY400
+            return
+        for listener in listeners:
+            self.servers.append(await self._serve_on(listener))
+        self._listeners.extend(listeners)
+        self._serving.handover_error = None
+        self._serving.addresses = [address_of(each) for each in self._listeners]
+        logger.info("took over", extra={"fields": {"addresses": self._serving.addresses}})
+
+    async def _serve_on(self, listener: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._connection, sock=listener, ssl=self.config.ssl, backlog=BACKLOG)
+
+    def _connection(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def _close_listeners(self) -> None:
+        stopped = [stop_new_connections(listener) for listener in self._listeners]
+        # Where nothing could be stopped, waiting would only let more connections in.
+        settle_s = _SETTLE_S if any(stopped) else _POLL_S
+        await asyncio.sleep(settle_s)
+        # In one turn of the loop, so that next to nothing can come between the last look and the close.
+        waiting = [connection for listener in self._listeners for connection in accept_waiting(listener)]
+        for server in self.servers:
+            server.close()
+        for listener in self._listeners:
+            listener.close()
+        await self._serve_accepted(waiting)
+
+    async def _serve_accepted(self, waiting: list[socket.socket]) -> None:
+        loop = asyncio.get_running_loop()
+        opening = [loop.connect_accepted_socket(self._connection, each, ssl=self.config.ssl) for each in waiting]
+        try:
+            async with asyncio.timeout(_QUIET_S):
+                await asyncio.gather(*opening, return_exceptions=True)
+        except TimeoutError:
+            logger.warning("a client did not end its TLS handshake while the server was draining")
+
+    async def _until_quiet(self, deadline: float) -> None:
+        """Wait until every connection has ended, or none of them has carried a request for a while."""
+        seen, since = self.server_state.total_requests, time.monotonic()
+        while self.server_state.connections and not self.force_exit:
+            now = time.monotonic()
+            busy = bool(self.server_state.tasks) or self.server_state.total_requests != seen
+            if busy:
+                seen, since = self.server_state.total_requests, now
+            if now - since > _QUIET_S or now > deadline:
+                return
+            await asyncio.sleep(_POLL_S)

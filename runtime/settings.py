@@ -1,0 +1,194 @@
+"""The environment as ``Settings``: the only reader of ``os.environ`` in the runtime."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from runtime.contract.errors import DrayError
+
+_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+_BUILDER_NAMES: Final = frozenset({"DRAY_HOME"})
+# What Kubernetes injects for a Service named ``dray``: it collides with DRAY_PORT. Source: Kubernetes documentation,
+# "Service", section "Environment variables" (the form of Docker links).
+_LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
+
+
+class SettingInvalid(DrayError):
+    """A known name in the environment has a value that cannot be meant, or that this version cannot honour."""
+
+    code = "E-SETTING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one server process runs with; each field is ``DRAY_`` and its name in capitals.
+
+    Attributes:
+        port: 0 takes any free one.
+        standby_port: When set, the process listens there only, until SIGUSR1 makes it take ``port`` as well.
+        threads: Of ONNX Runtime, for each run; None follows the container's CPU limit.
+        max_queue: Requests that are read, waiting or running at any time; one more is refused.
+        request_timeout_s: From the request's head to its answer.
+        providers: ONNX Runtime execution providers in order of preference; absent ones are left out with a warning.
+        require_providers: The start fails where one of these is not in use.
+        api_keys_file: One key a line; a request must carry one of them as ``Authorization: Bearer``.
+    """
+
+    packages: tuple[Path, ...] = (Path("/model"),)
+    host: str = "0.0.0.0"  # noqa: S104 - a container's port is published by whoever runs it
+    port: int = 8080
+    standby_port: int | None = None
+    workers: int = 1
+    threads: int | None = None
+    max_batch: int | None = None
+    max_delay_us: int | None = None
+    max_body_mib: int = 64
+    max_queue: int = 256
+    request_timeout_s: float = 60.0
+    providers: tuple[str, ...] = ()
+    require_providers: tuple[str, ...] = ()
+    api_keys_file: Path | None = None
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    log_level: str = "info"
+    sample_rate: float = 0.0
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, tuple[str, ...]]:
+    """Settings, and what is to be warned of, from the environment; an empty value counts as absent.
+
+    Args:
+        environ: ``os.environ`` when None.
+
+    Raises:
+        SettingInvalid: A known name has a bad value; names the variable, the value and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    known = {f"DRAY_{field.name.upper()}" for field in fields(Settings)}
+    given = {name: value.strip() for name, value in environ.items() if name in known and value.strip()}
+    warnings = [_unknown(name, known) for name in sorted(environ) if _is_stray(name, known)]
+    links = [name for name in sorted(given) if name.endswith("_PORT") and _LINK.fullmatch(given[name])]
+    warnings += [f"{name}={given.pop(name)!r} is what Kubernetes sets for a Service; it is ignored" for name in links]
+    settings = _parse(_Reader(given))
+    _check_together(settings)
+    batching = [name for name in ("DRAY_MAX_BATCH", "DRAY_MAX_DELAY_US") if name in given]
+    warnings += [f"{name} has no effect: this version does not batch across requests" for name in batching]
+    return settings, tuple(warnings)
+
+
+def _parse(read: "_Reader") -> Settings:
+    default = Settings()
+    return Settings(
+        packages=read.paths("DRAY_PACKAGES", default.packages),
+        host=read.host("DRAY_HOST", default.host),
+        port=default.port if (port := read.whole("DRAY_PORT", 0, 65535)) is None else port,
+        standby_port=read.whole("DRAY_STANDBY_PORT", 1, 65535),
+        workers=read.whole("DRAY_WORKERS", 1, 1, "this version runs one process; run more containers instead") or 1,
+        threads=read.whole("DRAY_THREADS", 1, 1024),
+        max_batch=read.whole("DRAY_MAX_BATCH", 1, 65536),
+        max_delay_us=read.whole("DRAY_MAX_DELAY_US", 0, 10_000_000),
+        max_body_mib=read.whole("DRAY_MAX_BODY_MIB", 1, 65536) or default.max_body_mib,
+        max_queue=read.whole("DRAY_MAX_QUEUE", 1, 1_000_000) or default.max_queue,
+        request_timeout_s=read.number("DRAY_REQUEST_TIMEOUT_S", 0.01, 86400, default.request_timeout_s),
+        providers=read.providers("DRAY_PROVIDERS"),
+        require_providers=read.providers("DRAY_REQUIRE_PROVIDERS"),
+        api_keys_file=read.file("DRAY_API_KEYS_FILE"),
+        tls_cert_file=read.file("DRAY_TLS_CERT_FILE"),
+        tls_key_file=read.file("DRAY_TLS_KEY_FILE"),
+        log_level=read.one_of("DRAY_LOG_LEVEL", _LEVELS, default.log_level),
+        sample_rate=read.number("DRAY_SAMPLE_RATE", 0, 0, 0.0, "this version does not sample requests; leave it out"),
+    )
+
+
+def _check_together(settings: Settings) -> None:
+    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+        absent = "DRAY_TLS_CERT_FILE" if settings.tls_cert_file is None else "DRAY_TLS_KEY_FILE"
+        raise SettingInvalid(f"{absent} is not set, its counterpart is", hint="TLS needs both, plain HTTP neither")
+    if settings.standby_port is not None and settings.standby_port == settings.port:
+        raise SettingInvalid(
+            f"DRAY_STANDBY_PORT and DRAY_PORT are both {settings.port}",
+            hint="the stand-by port is where the process is tested before it takes DRAY_PORT; choose another",
+        )
+
+
+def _is_stray(name: str, known: set[str]) -> bool:
+    return name.startswith("DRAY_") and name not in known and name not in _BUILDER_NAMES
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
+    return f"unknown setting {name} is ignored" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+class _Reader:
+    """Values by name, each parsed or refused by name."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+
+    def whole(self, name: str, low: int, high: int, hint: str = "") -> int | None:
+        raw = self._given.get(name)
+        if raw is None:
+            return None
+        # ASCII only: int() would take other scripts' digits and underscores.
+        value = int(raw) if re.fullmatch(r"[0-9]{1,12}", raw) else -1
+        if not low <= value <= high:
+            allowed = str(low) if low == high else f"a whole number from {low} to {high}"
+            raise self._bad(name, allowed, hint)
+        return value
+
+    def number(self, name: str, low: float, high: float, default: float, hint: str = "") -> float:
+        raw = self._given.get(name)
+        if raw is None:
+            return default
+        value = float(raw) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,12})?", raw) else -1.0
+        if not low <= value <= high:
+            raise self._bad(name, f"{low:g}" if low == high else f"a number from {low:g} to {high:g}", hint)
+        return value
+
+    def one_of(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self._given.get(name, default).lower()
+        if value not in allowed:
+            raise self._bad(name, ", ".join(allowed))
+        return value
+
+    def host(self, name: str, default: str) -> str:
+        value = self._given.get(name, default)
+        bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        if not re.fullmatch(r"[A-Za-z0-9._:%-]+", bare):
+            raise self._bad(name, "a host name or an IPv4 or IPv6 address, without a port")
+        return bare
+
+    def paths(self, name: str, default: tuple[Path, ...]) -> tuple[Path, ...]:
+        if name not in self._given:
+            return default
+        parts = self._given[name].split(os.pathsep)
+        if not all(parts):
+            raise self._bad(name, f"package folders separated by {os.pathsep!r}, none of them empty")
+        return tuple(Path(part) for part in parts)
+
+    def providers(self, name: str) -> tuple[str, ...]:
+        names = [part for part in re.split(r"[,\s]+", self._given.get(name, "")) if part]
+        if not all(re.fullmatch(r"[A-Za-z0-9_]+ExecutionProvider", part) for part in names):
+            raise self._bad(name, "names such as CUDAExecutionProvider, separated by commas")
+        return tuple(dict.fromkeys(names))
+
+    def file(self, name: str) -> Path | None:
+        if name not in self._given:
+            return None
+        path = Path(self._given[name])
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise self._bad(name, "a file that this process can read")
+        return path
+
+    def _bad(self, name: str, allowed: str, hint: str = "") -> SettingInvalid:
+        value = self._given[name]
+        return SettingInvalid(
+            f"{name} is {value!r}, allowed: {allowed}",
+            hint=hint or "set it to an allowed value, or leave it out for the default",
+            detail={"name": name, "value": value, "allowed": allowed},
+        )

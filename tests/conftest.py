@@ -1,0 +1,26 @@
+"""What all tests share: a state folder of their own, and the rule for tools that may be absent."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees or changes the developer's own deployments."""
+    home = tmp_path_factory.mktemp("dray-home")
+    monkeypatch.setenv("DRAY_HOME", str(home))
+    return home
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs an absent tool, with the reason; under DRAY_REQUIRE_ALL=1 the absence is a failure."""
+    for marker in item.iter_markers("needs"):
+        tool = marker.args[0]
+        if shutil.which(tool) is None:
+            reason = f"{tool} is not installed here"
+            if os.environ.get("DRAY_REQUIRE_ALL") == "1":
+                pytest.fail(f"{reason}, and DRAY_REQUIRE_ALL is set", pytrace=False)
+            pytest.skip(reason)
