@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean bench-ship
+.PHONY: help demo test check format lock schema golden clean bench-ship
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,12 @@ format: $(STAMP)  ## apply the formatting
 
 lock: $(STAMP)  ## resolve the pinned versions of the development environment anew
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra parquet --group dev pyproject.toml --output-file constraints.txt
+
+schema: $(STAMP)  ## write docs/dray.schema.json anew
+	$(BIN)/python -c 'import json; from packager import plugins; from packager.project import project_schema; print(json.dumps(project_schema({name: target.settings_type for name, target in plugins.targets().items()}), indent=2))' > docs/dray.schema.json
+
+golden: $(STAMP)  ## write the golden help texts anew
+	DRAY_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/cli/test_help.py
 
 bench-ship: $(STAMP)  ## time from `dray ship` to a verified endpoint, stage by stage
 	$(BIN)/python benchmarks/ship.py

@@ -306,7 +306,7 @@ def _samples_file(options: PackageOptions, folder: Path) -> Iterator[Path | None
     yield path
 
 
-def _path(value: str | Path | None) -> Path | None:
+def _path(value: "str | os.PathLike[str] | None") -> Path | None:
     return None if value is None else Path(os.path.abspath(value))
 
 

@@ -35,7 +35,10 @@ def _test(
     console: Console,
     where: Where,
     package: Annotated[
-        Path | None, typer.Option("--package", help="The package to hold the answers to; a deployment's own otherwise.")
+        Path | None,
+        typer.Option(
+            "--package", metavar="DIR", help="The package to hold the answers to; a deployment's own otherwise."
+        ),
     ] = None,
     target: TargetName = None,
     timeout: Timeout = 30.0,
@@ -60,13 +63,15 @@ def _invoke(
     console: Console,
     where: Where,
     input_file: Annotated[
-        Path | None, typer.Option("--input", help="A request: .json (v2, rows or by name), .csv, .npy or .npz.")
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="A request: .json (v2, rows or by name), .csv, .npy or .npz."),
     ] = None,
     values: Annotated[
-        list[str] | None, typer.Option("-i", help="An input as NAME=VALUE, the value in JSON; repeatable.")
+        list[str] | None,
+        typer.Option("-i", metavar="NAME=VALUE", help="An input as NAME=VALUE, the value in JSON; repeatable."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="Name of the model, for a URL that serves several.")
+        str | None, typer.Option("--model", metavar="NAME", help="Name of the model, for a URL that serves several.")
     ] = None,
     target: TargetName = None,
     timeout: Timeout = 30.0,
@@ -80,7 +85,9 @@ def _invoke(
         name = model or (deployment.model if deployment else _only_model(client))
         request = build_request(client.metadata(name), input_file, values or ())
         answer = client.infer(name, request, timeout_s=timeout)
-    console.write(answer.model_dump_json(indent=2 if console.format is Format.TEXT else None, exclude_none=True))
+    console.write(
+        render.answer(answer) if console.format is Format.TEXT else answer.model_dump_json(indent=2, exclude_none=True)
+    )
 
 
 def _status(
@@ -102,7 +109,7 @@ def _logs(
     console: Console,
     name: DeploymentName,
     follow: Annotated[bool, typer.Option("--follow", help="Go on printing until interrupted.")] = False,
-    tail: Annotated[int | None, typer.Option("--tail", min=0, help="Print the last N lines only.")] = None,
+    tail: Annotated[int | None, typer.Option("--tail", metavar="N", min=0, help="Print the last N lines only.")] = None,
     target: TargetName = None,
     file: ProjectPath = None,
 ) -> None:

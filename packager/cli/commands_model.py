@@ -19,23 +19,38 @@ Model = Annotated[
     str | None, typer.Argument(help="Model file or folder; dray.yaml's where it is left out.", metavar="MODEL")
 ]
 Samples = Annotated[
-    Path | None, typer.Option("--samples", help="Real inputs to prove parity on: .npz, .npy, .csv, .parquet or .json.")
+    Path | None,
+    typer.Option(
+        "--samples", metavar="FILE", help="Real inputs to prove parity on: .npz, .npy, .csv, .parquet or .json."
+    ),
 ]
 Framework = Annotated[
-    str | None, typer.Option("--framework", help="The model's framework, where it is not recognised.")
+    str | None, typer.Option("--framework", metavar="NAME", help="The model's framework, where it is not recognised.")
 ]
-Version = Annotated[str | None, typer.Option("--version", help="Version of the model; the next number where left out.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the package itself; ./NAME-VERSION where left out.")]
-Opset = Annotated[int, typer.Option("--opset", min=11, help="Version of the default ONNX domain.")]
-Atol = Annotated[float, typer.Option("--atol", min=0, help="Absolute tolerance of parity.")]
-Rtol = Annotated[float, typer.Option("--rtol", min=0, help="Tolerance relative to the expected value.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of synthetic samples.")]
+Version = Annotated[
+    str | None,
+    typer.Option("--version", metavar="VERSION", help="Version of the model; the next number where left out."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder of the package itself; ./NAME-VERSION where left out."),
+]
+Opset = Annotated[int, typer.Option("--opset", metavar="N", min=11, help="Version of the default ONNX domain.")]
+Atol = Annotated[float, typer.Option("--atol", metavar="X", min=0, help="Absolute tolerance of parity.")]
+Rtol = Annotated[float, typer.Option("--rtol", metavar="X", min=0, help="Tolerance relative to the expected value.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of synthetic samples.")]
 Inputs = Annotated[
     list[str] | None,
-    typer.Option("--input", help="What a file does not hold, as NAME=DTYPE:D0,D1; a letter is a free axis."),
+    typer.Option(
+        "--input", metavar="SPEC", help="What a file does not hold, as NAME=DTYPE:D0,D1; a letter is a free axis."
+    ),
 ]
-Labels = Annotated[Path | None, typer.Option("--labels", help="Class names: a JSON list, or one a line.")]
-Expected = Annotated[Path | None, typer.Option("--expected", help="The source's own answers, .npz by output name.")]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", metavar="FILE", help="Class names: a JSON list, or one a line.")
+]
+Expected = Annotated[
+    Path | None, typer.Option("--expected", metavar="FILE", help="The source's own answers, .npz by output name.")
+]
 AcceptPrecisionLoss = Annotated[
     bool, typer.Option("--accept-precision-loss", help="Package although users' values lose precision on the way in.")
 ]
@@ -108,9 +123,11 @@ def _inspect(
 def _serve(
     console: Console,
     packages: Annotated[list[Path], typer.Argument(help="Model packages.", metavar="PACKAGE...")],
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8080,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of one inference.")] = None,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="PORT", min=1, max=65535, help="Port to listen on.")] = 8080,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of one inference.")
+    ] = None,
     accept_unverified: AcceptUnverified = False,
 ) -> None:
     from packager.core.extras import require_extra

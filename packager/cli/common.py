@@ -30,14 +30,17 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 TargetName = Annotated[
-    str | None, typer.Option("-t", "--target", help="A target plugin, or a target named in dray.yaml.")
+    str | None,
+    typer.Option("-t", "--target", metavar="TARGET", help="A target plugin, or a target named in dray.yaml."),
 ]
 ProjectPath = Annotated[
-    Path | None, typer.Option("-f", "--file", help="The project file; ./dray.yaml when it is there.")
+    Path | None, typer.Option("-f", "--file", metavar="FILE", help="The project file; ./dray.yaml when it is there.")
 ]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a target's setting: key=value.")]
-Name = Annotated[str | None, typer.Option("-n", "--name", help="Name of the model and its deployment.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds that each long step may take.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a target's setting: key=value.")
+]
+Name = Annotated[str | None, typer.Option("-n", "--name", metavar="NAME", help="Name of the model and its deployment.")]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="S", min=1, help="Seconds that each long step may take.")]
 AcceptUnverified = Annotated[
     bool, typer.Option("--accept-unverified", help="Deploy a package that nothing vouches for.")
 ]

@@ -1,6 +1,8 @@
 """Results as people read them."""
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
 from packager.cli.console import Console
 from packager.documents import (
@@ -13,6 +15,7 @@ from packager.documents import (
 )
 from runtime.contract.certificate import Comparison, OutputDeviation, Parity
 from runtime.contract.manifest import Signature, TensorSpec
+from runtime.contract.wire import InferenceResponse, Tensor
 
 
 def certificate(document: PackageDocument) -> str:
@@ -142,3 +145,16 @@ def status(console: Console, document: StatusDocument) -> str:
         for row in document.root
     ]
     return console.table(("NAME", "TARGET", "STATE", "VERSION", "DIGEST", "ENDPOINT", "SINCE"), rows)
+
+
+def answer(response: InferenceResponse) -> str:
+    """A line an output: name and values, in rows where it has columns."""
+    width = max(len(output.name) for output in response.outputs)
+    return "\n".join(f"{output.name:<{width}}  {json.dumps(_rows(output))}" for output in response.outputs)
+
+
+def _rows(output: Tensor) -> list[Any]:
+    if len(output.shape) != 2 or not output.data or isinstance(output.data[0], list):
+        return output.data
+    width = output.shape[1]
+    return [output.data[start : start + width] for start in range(0, len(output.data), width or 1)]

@@ -1,11 +1,9 @@
 """From arguments to an exit status: every failure ends as one line, or one document, and its family's number."""
 
-import os
-import sys
 import traceback
 from collections.abc import Sequence
 
-from typer.exceptions import Abort, Exit, TyperException
+from typer.exceptions import Abort, TyperException
 
 from packager.cli.console import Console, Format
 from packager.core.errors import (
@@ -50,21 +48,16 @@ def run(arguments: Sequence[str]) -> int:
             UsageError(_sentence(error.format_message()), hint="`dray --help` and `dray COMMAND --help` explain")
         )
         return 2
-    except Exit as stop:
-        return stop.exit_code
-    except (KeyboardInterrupt, Abort):
-        console.error(InterruptedByUser("interrupted; nothing was left half-done"))
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away, as `dray … | head` does; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except Abort:
+        status = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost border: a bug must still end as one document
         traceback.print_exc()
         console.error(
             DrayError(f"{type(error).__name__}: {error}", hint="this is a bug in dray; please report the traceback")
         )
         return 1
+    if status == INTERRUPTED:  # what typer makes of Ctrl-C
+        console.error(InterruptedByUser("interrupted; nothing was left half-done"))
     return int(status or 0)
 
 

@@ -18,7 +18,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         NotWritable, DiskFull: Nothing was changed.
     """
     with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -41,7 +41,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         FileExistsError: ``path`` came into being meanwhile, and is left as it is.
     """
     with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(path.parent)
         staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             yield staging
@@ -53,6 +53,18 @@ def new_folder(path: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
+
+
+def ensure_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        OSError: As the operating system put it; a file in the way is ENOTDIR wherever in the path it stands.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
 
 
 def copy_tree(source: Path, destination: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from packager.core.errors import DeploymentBusy
-from packager.core.files import write_atomic, writing_to
+from packager.core.files import ensure_folder, write_atomic, writing_to
 
 _HOLDER_READS = 10
 _HOLDER_WAIT_S = 0.02
@@ -42,7 +42,7 @@ def deployment_lock(target: str, name: str) -> Iterator[None]:
 
     holder = state_home() / "locks" / f"{target}--{name}.json"
     with writing_to(holder):
-        holder.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(holder.parent)
         lock = FileLock(holder.with_suffix(".lock"))
         try:
             lock.acquire(timeout=0)

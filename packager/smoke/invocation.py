@@ -30,14 +30,15 @@ def build_request(metadata: ModelMetadata, file: Path | None, values: Sequence[s
         return InferenceRequest.model_validate(content)
     if isinstance(content, Mapping):
         return _by_name(metadata, content)
-    return _by_name(metadata, {_only_input(metadata).name: _rows(_only_input(metadata), content)})
+    only = _only_input(metadata)
+    return _by_name(metadata, {only.name: _rows(content, _columns(metadata, only))})
 
 
 def _by_name(metadata: ModelMetadata, values: Mapping[str, Any]) -> InferenceRequest:
     known = {tensor.name: tensor for tensor in metadata.inputs}
     if unknown := sorted(values.keys() - known.keys()):
-        columns = _columns(metadata.inputs[0]) if len(metadata.inputs) == 1 else None
-        if columns and set(values) <= set(columns):
+        columns = _columns(metadata, metadata.inputs[0]) if len(metadata.inputs) == 1 else ()
+        if set(values) <= set(columns):
             row = [_column_value(values, column) for column in columns]
             return InferenceRequest(inputs=[_tensor(metadata.inputs[0], [row])])
         raise UsageError(f"the model has no input {unknown[0]!r}", hint=f"its inputs are {_describe(metadata)}")
@@ -78,12 +79,12 @@ def _shape(value: Any) -> list[int]:
     return shape
 
 
-def _rows(spec: TensorMetadata, content: Any) -> Any:
+def _rows(content: Any, columns: Sequence[str]) -> Any:
     """A matrix from records by column name, or what came where it is one already."""
     if not (isinstance(content, list) and content and isinstance(content[0], Mapping)):
         return content
-    columns = _columns(spec) or tuple(content[0])
-    return [[_column_value(record, column) for column in columns] for record in content]
+    order = columns or tuple(content[0])
+    return [[_column_value(record, column) for column in order] for record in content]
 
 
 def _column_value(record: Mapping[str, Any], column: str) -> Any:
@@ -92,9 +93,10 @@ def _column_value(record: Mapping[str, Any], column: str) -> Any:
     return record[column]
 
 
-def _columns(spec: TensorMetadata) -> tuple[str, ...] | None:
-    columns = (spec.parameters or {}).get("columns")
-    return tuple(columns) if columns else None
+def _columns(metadata: ModelMetadata, spec: TensorMetadata) -> tuple[str, ...]:
+    """Names of the tensor's columns in order, where dray's runtime says that the model has them."""
+    columns = (metadata.parameters or {}).get("columns", {})
+    return tuple(columns.get(spec.name) or ()) if isinstance(columns, Mapping) else ()
 
 
 def _only_input(metadata: ModelMetadata) -> TensorMetadata:

@@ -24,7 +24,9 @@ _SHOWN_CHARACTERS: Final = 80
 
 
 def show(value: object) -> str:
-    """The value as an error prints it: its repr, cut where it is long."""
+    """The value as an error prints it: in JSON's words, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | dict):
         return f"{'an array' if isinstance(value, list) else 'an object'} of {len(value)}"
     text = repr(value)
@@ -166,7 +168,8 @@ def _too_large_for_float(value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    return "null" if value is None else f"{_JSON_WORDS.get(type(value), 'a value')} {show(value)}"
+    word = _JSON_WORDS.get(type(value))
+    return f"{word} {show(value)}" if word else show(value)
 
 
 def _spelt(spec: TensorSpec) -> str:

@@ -38,7 +38,7 @@ class Queue:
         with self._lock:
             if self._taken >= self._limit:
                 raise Overloaded(
-                    f"{self._taken} requests are being answered, which is the limit",
+                    f"as many requests as are allowed at a time are being answered: {self._limit}",
                     hint="ask again after the time in Retry-After, or raise DRAY_MAX_QUEUE",
                     detail={"limit": self._limit},
                 )

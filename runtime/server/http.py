@@ -39,6 +39,7 @@ class Server(uvicorn.Server):
         self._listeners = listeners
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handover: asyncio.Task[None] | None = None
+        self._took_over = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
         """Answer on the listeners, then load the models in a thread."""
@@ -111,7 +112,7 @@ class Server(uvicorn.Server):
     async def _take_public_address(self) -> None:
         """Listen on the public port beside the process that this one relieves."""
         settings = self._serving.settings
-        if len(self.servers) > 1 or self._serving.draining:
+        if self._took_over or self._serving.draining:
             return
         try:
             listeners = listen_shared(settings.host, settings.port)
@@ -122,6 +123,7 @@ class Server(uvicorn.Server):
         for listener in listeners:
             self.servers.append(await self._serve_on(listener))
         self._listeners.extend(listeners)
+        self._took_over = True
         self._serving.handover_error = None
         self._serving.addresses = [address_of(each) for each in self._listeners]
         logger.info("took over", extra={"fields": {"addresses": self._serving.addresses}})

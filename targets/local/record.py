@@ -104,7 +104,7 @@ class DeploymentFolder:
         except ValidationError as error:
             raise DeploymentFailed(
                 f"the record of {self.name!r} cannot be read: {str(path)!r}",
-                hint="it was changed by hand or by a newer dray; `dray delete` starts afresh",
+                hint="a newer dray wrote it, or a hand: update dray, or end its process and remove the folder",
             ) from error
 
     def write(self, record: Record) -> Record:

@@ -63,14 +63,16 @@ def log_lines(folder: DeploymentFolder, *, follow: bool) -> Iterator[str]:
 def _state(process: RuntimeProcess | None, url: str) -> State:
     if process is None:
         return "stopped"
-    if not process.alive():
-        # A restart of the machine stops everything; anything else that ends a process is a failure.
-        return "stopped" if psutil.boot_time() > process.identity.created else "failed"
-    with HttpInferenceClient(url, connect_timeout_s=_ASK_S, timeout_s=_ASK_S) as client:
-        answer = client.state()
-    if answer is None:
+    answer = None
+    if process.alive():
+        with HttpInferenceClient(url, connect_timeout_s=_ASK_S, timeout_s=_ASK_S) as client:
+            answer = client.state()
+    if answer is not None:
+        return "running" if answer.state == "ready" else "failed" if answer.state == "failed" else "unhealthy"
+    if process.alive():
         return "unhealthy"
-    return "running" if answer.state == "ready" else "failed" if answer.state == "failed" else "unhealthy"
+    # A restart of the machine stops everything; anything else that ends a process is a failure.
+    return "stopped" if psutil.boot_time() > process.identity.created else "failed"
 
 
 def _live_log(folder: DeploymentFolder) -> Path | None:

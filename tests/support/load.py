@@ -90,7 +90,9 @@ class Load:
 def steady_load(port: int, body: dict[str, Any], *, path: str, keep_alive: int, reconnecting: int) -> Iterator[Load]:
     """Client threads that ask as fast as they are answered, until the end of the block or until nobody listens."""
     load = Load(port, json.dumps(body).encode(), path)
-    clients: list[Callable[[], None]] = [load.keep_alive_client] * keep_alive + [load.reconnecting_client] * reconnecting
+    clients: list[Callable[[], None]] = [load.keep_alive_client] * keep_alive + [
+        load.reconnecting_client
+    ] * reconnecting
     threads = [threading.Thread(target=client) for client in clients]
     for thread in threads:
         thread.start()

@@ -99,14 +99,3 @@ def test_deletion_ends_the_process(target: LocalTarget, tmp_path: Path) -> None:
     folder = DeploymentFolder.of(NAME)
     assert list(processes_in(folder.path, target.program)) == []
     assert not folder.path.exists()
-
-
-def test_port_taken_by_others_is_found_by_the_runtime_itself(target: LocalTarget, tmp_path: Path) -> None:
-    package = make_package(tmp_path / "one")
-    deployment = put(target, LocalSettings(threads=1), package).deployment
-
-    with httpx.Client(trust_env=False) as client:
-        state = client.get(f"{deployment.endpoint}/readyz").json()
-
-    port = str(deployment.endpoint).rpartition(":")[2]
-    assert state["addresses"] == [f"127.0.0.1:{port}"]

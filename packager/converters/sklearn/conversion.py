@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from packager.converters.sklearn.answers import Answers, OutputPlan, answer, answer_samples, classes_of, labels_of, outputs_of
 from packager.converters.sklearn.coverage import coverage_of
-from packager.converters.sklearn.export import export
+from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples, input_of, read, user_samples
 from packager.converters.sklearn.knowledge import learn
@@ -52,6 +52,7 @@ def convert(request: ConversionRequest, progress: Progress) -> RawConversion:
 
 
 def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: tuple[str, ...]) -> RawConversion:
+    check_convertible(model)
     file = read(request.samples, model)
     loaded = Loaded(model, _checked_input(model, request, file), outputs_of(model))
     progress.step("converting to ONNX")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from packager.converters.sklearn.inputs import ModelInput
-from packager.converters.sklearn.parts import Part, parts_of
-from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
+from packager.converters.sklearn.parts import Part, parts_of, unwrapped
+from packager.converters.sklearn.precision import exact_scalers, faithful_trees, has_scaler, prepared, scaler_shapes
 from packager.converters.sklearn.trees import groves_of
 from packager.core.errors import ConversionError, ConverterMissing
 
@@ -33,20 +33,20 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) ->
         raise ConversionError(
             f"skl2onnx does not know opset {opset}", hint=f"--opset {get_latest_tested_opset_version()} or lower"
         )
-    _check_convertible(parts_of(model, model_input.width))
-    best = prepared(model, model_input.width)
-    parts = parts_of(best, model_input.width)
+    best = prepared(model)
+    parts = parts_of(best)
     exact = has_scaler(parts) and bool(groves_of(parts))
     try:
-        return convert_sklearn(
-            best,
-            name=_NAME,
-            initial_types=[(model_input.name, FloatTensorType([None, model_input.width]))],
-            target_opset={"": opset, "ai.onnx.ml": ml_opset},
-            options=_options(parts),
-            custom_conversion_functions=exact_scalers() if exact else None,
-            custom_shape_calculators=scaler_shapes() if exact else None,
-        )
+        with faithful_trees():
+            return convert_sklearn(
+                best,
+                name=_NAME,
+                initial_types=[(model_input.name, FloatTensorType([None, model_input.width]))],
+                target_opset={"": opset, "ai.onnx.ml": ml_opset},
+                options=_options(parts),
+                custom_conversion_functions=exact_scalers() if exact else None,
+                custom_shape_calculators=scaler_shapes() if exact else None,
+            )
     except MemoryError:
         raise
     except Exception as error:  # skl2onnx raises what comes: NotImplementedError, RuntimeError, NameError, ...
@@ -54,23 +54,30 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) ->
 
 
 def _options(parts: Sequence[Part]) -> dict[int, dict[str, Any]]:
-    """No ZipMap at the end of any pipeline; LinearSVC alone among classifiers does not know the option."""
+    """No ZipMap at the end of any pipeline, and no such option for what does not know it: LinearSVC and selectors."""
     from sklearn.base import is_classifier
 
-    last = [parts[0].estimator, *(part.estimator.steps[-1][1] for part in parts if hasattr(part.estimator, "steps"))]
+    steps = [parts[0].estimator]
+    steps += [step for part in parts if hasattr(part.estimator, "steps") for _, step in part.estimator.steps]
     return {
-        id(step): {} if type(step).__name__ == "LinearSVC" else {"zipmap": False}
-        for step in last
+        id(step): {} if type(step).__name__ == "LinearSVC" or hasattr(step, "get_support") else {"zipmap": False}
+        for step in steps
         if is_classifier(step) and not hasattr(step, "steps")
     }
 
 
-def _check_convertible(parts: Sequence[Part]) -> None:
+def check_convertible(model: Any) -> None:
+    """Refuse what has no faithful form.
+
+    Raises:
+        ConverterMissing: Names the class and where it sits.
+    """
     from skl2onnx._supported_operators import sklearn_operator_name_map
 
-    for part in parts:
+    last = _last_step(model)
+    for part in parts_of(model):
         kind = type(part.estimator)
-        if reason := _unfaithful(part.estimator):
+        if reason := _unfaithful(part.estimator, is_last=part.estimator is last):
             raise ConverterMissing(
                 f"{part} cannot be converted faithfully: {reason}", hint=_HINTS.get(reason, _OTHER), detail=_facts(part)
             )
@@ -87,16 +94,24 @@ _TEXT_INPUT = "it reads text, and only numeric input is converted so far"
 _TEXT_CATEGORIES = "its categories are text, and only numeric input is converted so far"
 _CATEGORICAL_SPLITS = "its trees split on categorical features"
 _DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
+_SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
     _TEXT_CATEGORIES: "encode the categories as numbers before the model",
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
+    _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
     _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
 
 
-def _unfaithful(step: Any) -> str | None:
+def _last_step(model: Any) -> Any:
+    """The estimator that gives the answer."""
+    best = unwrapped(model)
+    return _last_step(best.steps[-1][1]) if hasattr(best, "steps") else best
+
+
+def _unfaithful(step: Any, *, is_last: bool) -> str | None:
     """Why a step must not go through skl2onnx although it may; None when it may."""
     name = type(step).__name__
     if name in _TEXT:
@@ -108,6 +123,8 @@ def _unfaithful(step: Any) -> str | None:
     categorical = getattr(step, "is_categorical_", None)
     if categorical is not None and np.any(categorical):
         return _CATEGORICAL_SPLITS
+    if is_last and hasattr(step, "get_support") and hasattr(step, "predict"):
+        return _SELECTING_PREDICTOR
     if name == "KNeighborsRegressor" and step.weights != "uniform":
         return _DISTANCE_WEIGHTS
     return None

@@ -52,9 +52,13 @@ class Part:
         return f"{name} at {self.path!r}" if self.path else name
 
 
-def parts_of(model: Any, width: int) -> tuple[Part, ...]:
-    """All estimators that take part in an answer, outermost first; the trees of a forest are not listed singly."""
-    axes = tuple(Axis(column) for column in range(width))
+def parts_of(model: Any, width: int | None = None) -> tuple[Part, ...]:
+    """All estimators that take part in an answer, outermost first; the trees of a forest are not listed singly.
+
+    Args:
+        width: Columns of the input; without it, nothing is said about axes.
+    """
+    axes = None if width is None else tuple(Axis(column) for column in range(width))
     return tuple(_visit(Part("", model, lambda x: x, axes)))
 
 

@@ -4,25 +4,73 @@ A tree decides by comparing; an input that a float32 scaler moved by one bit may
 """
 
 import copy
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from packager.converters.sklearn.parts import Part, parts_of, unwrapped
 
+_TREE_CONVERTERS = ("decision_tree", "gradient_boosting", "isolation_forest", "random_forest")
+
 Affine = tuple[tuple[str, Any], ...]
 
 
-def prepared(model: Any, width: int) -> Any:
+def prepared(model: Any) -> Any:
     """The estimator to convert: a search's best, and a copy with what skl2onnx cannot read put in another form."""
     best = unwrapped(model)
-    if not any(_is_changed(part.estimator) for part in parts_of(best, width)):
+    if not any(_is_changed(part.estimator) for part in parts_of(best)):
         return best
     changed = copy.deepcopy(best)
-    for part in parts_of(changed, width):
+    for part in parts_of(changed):
         _change(part.estimator)
     return changed
+
+
+@contextmanager
+def faithful_trees() -> Iterator[None]:
+    """Let skl2onnx send missing values where scikit-learn's trees send them, and round every threshold down.
+
+    Needed with skl2onnx 1.20: it keeps missing values for histogram trees only, and rounds thresholds to the nearest
+    float32 where it converts trees one by one (several outputs).
+    """
+    from skl2onnx.common import tree_ensemble
+    from skl2onnx.operator_converters import decision_tree
+
+    modules = [importlib.import_module(f"skl2onnx.operator_converters.{name}") for name in _TREE_CONVERTERS]
+    add_tree, populate = tree_ensemble.add_tree_to_attribute_pairs, decision_tree.populate_tree_attributes
+
+    def add_whole_tree(attributes: dict[str, list[Any]], classifies: bool, tree: Any, *args: Any, **named: Any) -> None:
+        add_tree(attributes, classifies, tree, *args, **named)
+        if (goes_left := getattr(tree, "missing_go_to_left", None)) is not None:
+            attributes["nodes_missing_value_tracks_true"][-tree.node_count :] = [int(left) for left in goes_left]
+
+    def populate_wholly(model: Any, name: str, dtype: Any) -> dict[str, Any]:
+        attributes: dict[str, Any] = populate(model, name, dtype)
+        attributes["nodes_values"] = floored(np.array(attributes["nodes_values"], np.float64)).tolist()
+        if (goes_left := getattr(model.tree_, "missing_go_to_left", None)) is not None:
+            attributes["nodes_missing_value_tracks_true"] = [int(left) for left in goes_left]
+        return attributes
+
+    with _replaced(modules, "add_tree_to_attribute_pairs", add_whole_tree):
+        with _replaced([decision_tree], "populate_tree_attributes", populate_wholly):
+            yield
+
+
+@contextmanager
+def _replaced(modules: Sequence[ModuleType], name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """A function of a library replaced for the length of the block, in every module that imported it."""
+    before = {module: vars(module)[name] for module in modules if name in vars(module)}
+    for module in before:
+        setattr(module, name, function)
+    try:
+        yield
+    finally:
+        for module, function_before in before.items():
+            setattr(module, name, function_before)
 
 
 def exact_scalers() -> dict[type, Callable[..., None]]:

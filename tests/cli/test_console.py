@@ -1,0 +1,80 @@
+import io
+import sys
+
+import pytest
+
+from packager.cli.console import Console, PlainProgress, ProgressStyle
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_is_aligned_and_has_no_trailing_spaces() -> None:
+    table = Console().table(("NAME", "STATE"), [("churn", "running"), ("x", "-")])
+
+    assert table.splitlines() == ["NAME    STATE", "churn   running", "x       -"]
+
+
+def test_plain_progress_prints_elapsed_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console(progress_style=ProgressStyle.PLAIN).progress() as progress:
+        progress.step("converting")
+        progress.detail("hidden")
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "s  converting" in printed.err
+    assert "hidden" not in printed.err
+
+
+def test_details_show_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainProgress(0.0, details=True).advance(1, 2)
+
+    assert "1 of 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("console", [Console(progress_style=ProgressStyle.QUIET), Console(verbosity=-1)])
+def test_quiet_progress_prints_nothing(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress() as progress:
+        progress.step("converting")
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_stages_with_the_time_each_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with Console(progress_style=ProgressStyle.TTY).progress() as progress:
+        progress.step("converting [a]")
+        progress.step("verifying")
+
+    assert "s  converting [a]" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("color", "no_color", "styled"), [(True, "", True), (False, "", False), (True, "1", False)])
+def test_colour_is_for_terminals_that_want_it(
+    color: bool, no_color: str, styled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from packager.core.errors import UsageError
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    Console(color=color).error(UsageError("no", hint="yes"))
+
+    assert ("\x1b[" in terminal.getvalue()) is styled
+
+
+def test_nobody_can_be_asked_without_a_terminal() -> None:
+    assert Console().ask("Go on?") is None
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("Yes\n", True), ("\n", False), ("", False)])
+def test_only_yes_is_yes(typed: str, answer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+
+    assert Console().ask("Go on?") is answer

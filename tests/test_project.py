@@ -1,0 +1,120 @@
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from packager import plugins
+from packager.core.errors import ConfigurationError
+from packager.project import ProjectFile, load_project, project_schema, resolve_settings
+from targets.local.settings import LocalSettings
+
+GOOD = """
+name: churn
+model: models/churn.joblib
+samples: data/held-out.csv
+image:
+  registry: registry.example/team
+  platforms: [linux/amd64, linux/arm64]
+targets:
+  staging:
+    target: local
+    port: 8081
+"""
+
+
+def project(tmp_path: Path, text: str) -> ProjectFile:
+    path = tmp_path / "dray.yaml"
+    path.write_text(text)
+    return load_project(path)
+
+
+def published_schema() -> dict[str, object]:
+    return json.loads((Path(__file__).parent.parent / "docs" / "dray.schema.json").read_text())
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    loaded = project(tmp_path, GOOD)
+
+    assert loaded.model == str(tmp_path / "models/churn.joblib")
+    assert loaded.samples == str(tmp_path / "data/held-out.csv")
+
+
+def test_a_named_target_carries_the_plugin_and_its_settings(tmp_path: Path) -> None:
+    staging = project(tmp_path, GOOD).targets["staging"]
+
+    assert staging.target == "local"
+    assert staging.settings == {"port": 8081}
+
+
+def test_without_a_file_the_project_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert load_project(None) == ProjectFile()
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("modle: m.joblib", "unknown key 'modle'", "'model'"),
+        ("image: {registy: r}", "unknown key 'image.registy'", "'registry'"),
+        ("targets: {staging: {port: 1}}", "'targets.staging.target'", ""),
+        ("name: 'not a name'", "'name'", ""),
+        ("model: [1", "not YAML", "quotes"),
+        ("- a list", "the document", ""),
+    ],
+)
+def test_a_file_that_breaks_the_schema_names_key_and_cure(tmp_path: Path, text: str, message: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        project(tmp_path, text)
+
+    assert caught.value.code == "E-CONFIG"
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no such file: .*absent\.yaml"):
+        load_project(tmp_path / "absent.yaml")
+
+
+def test_set_overrides_the_file() -> None:
+    settings = resolve_settings(LocalSettings, {"port": 8081}, ["port=8082", "host=127.0.0.1"])
+
+    assert isinstance(settings, LocalSettings)
+    assert settings.port == 8082
+
+
+@pytest.mark.parametrize(
+    ("override", "message", "hint"),
+    [
+        ("prot=1", "unknown key 'prot'", "'port'"),
+        ("port=many", "'port'", ""),
+        ("port", "not a setting", "key=value"),
+        ("=1", "not a setting", "key=value"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(override: str, message: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_settings(LocalSettings, {}, [override])
+
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_the_published_schema_is_the_one_of_the_code() -> None:
+    settings = {name: target.settings_type for name, target in plugins.targets().items()}
+
+    assert published_schema() == project_schema(settings), "run `make schema`"
+
+
+def test_the_published_schema_takes_the_example_and_refuses_a_typo() -> None:
+    import yaml
+
+    schema = published_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(GOOD), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"modle": "x"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"targets": {"staging": {"target": "local", "prot": 1}}}, schema)
