@@ -62,7 +62,7 @@ class DeployRequest:
         target: Name of a target plugin.
         name: Of the deployment; the model's name where None.
         configured: Settings from the project file; ``overrides``: ``key=value`` strings that win over them.
-        confirm: Asked when the plan says that a person must agree; declining ends the deployment.
+        confirm: Shown every plan that changes something; by default those that need nobody's agreement pass.
     """
 
     target: str = "local"
@@ -71,7 +71,7 @@ class DeployRequest:
     overrides: Sequence[str] = ()
     accept_unverified: bool = False
     timeout_s: float = DEFAULT_TIMEOUT_S
-    confirm: Confirm = lambda _plan: False
+    confirm: Confirm = lambda plan: not plan.confirm
 
 
 def package(
@@ -231,8 +231,10 @@ def _deploy(
 
 
 def _document(outcome: deployer.DeployOutcome, began: float) -> DeployDocument:
+    # The package that the user named; the target may serve a copy of its own.
+    fields = {**DeploymentDocument.fields_of(outcome.deployment), "package": str(outcome.plan.release.package.root)}
     return DeployDocument(
-        **DeploymentDocument.fields_of(outcome.deployment),
+        **fields,
         smoke=SmokeDocument.of(outcome.smoke),
         actions=tuple(f"{action.verb} {action.resource}" for action in outcome.plan.actions),
         seconds={"deploy": round(time.monotonic() - began, 3)},

@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
             UsageError(_sentence(error.format_message()), hint="`dray --help` and `dray COMMAND --help` explain")
         )
         return 2
-    except Abort:
+    except (KeyboardInterrupt, Abort):
         status = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost border: a bug must still end as one document
         traceback.print_exc()

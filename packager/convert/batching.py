@@ -21,7 +21,7 @@ MAX_ROWS = 256
 def prove(graph: CheckedGraph, feeds: Mapping[str, Array], *, tolerance: Tolerance, seed: int) -> BatchSafety:
     """Rows one by one against batches of two free sizes, in order and shuffled."""
     if graph.signature.batch_dim is None:
-        size = graph.batch_size
+        size = graph.rows_per_call
         why = "its inputs share no free first axis" if size is None else f"its first axis is fixed at {size}"
         return BatchSafety(batchable=False, reason=why)
     bare = [spec.name for spec in graph.signature.outputs if not spec.shape or spec.shape[0] != graph.signature.batch_dim]

@@ -7,7 +7,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from packager.convert.graph import ORT_ERRORS, CheckedGraph
+from packager.convert.graph import CheckedGraph
+from packager.converters.onnx_files import ORT_ERRORS
 from packager.core.errors import ConversionError, SampleError
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.manifest import Signature
@@ -69,8 +70,8 @@ def run_in_batches(
 
 
 def row_count(feeds: Mapping[str, Array]) -> int:
-    """Rows of the samples."""
-    return min(len(value) for value in feeds.values())
+    """Rows of the samples: of the longest input, which matters only where a sample is a whole call."""
+    return max(len(value) for value in feeds.values())
 
 
 def chosen_rows(feeds: Mapping[str, Array], rows: Array) -> Arrays:
@@ -78,9 +79,11 @@ def chosen_rows(feeds: Mapping[str, Array], rows: Array) -> Arrays:
     return {name: value[rows] for name, value in feeds.items()}
 
 
-def batch_sizes(graph: CheckedGraph, free: tuple[int, ...]) -> tuple[int, ...]:
-    """The sizes to run at: ``free``, or the one that the model is fixed at."""
-    return free if graph.batch_size is None else (graph.batch_size,)
+def batch_sizes(graph: CheckedGraph, feeds: Mapping[str, Array], free: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes to run at: ``free`` ones, or the one that the model is fixed at."""
+    if graph.single_call:
+        return (row_count(feeds),)
+    return free if graph.rows_per_call is None else (graph.rows_per_call,)
 
 
 def _run(session: ort.InferenceSession, names: list[str], feeds: Mapping[str, Array]) -> list[Array]:

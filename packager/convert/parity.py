@@ -38,6 +38,19 @@ def compare(
     )
 
 
+def within_tolerance(
+    expected: Mapping[str, Array], answers: Sequence[Mapping[str, Array]], tolerance: Tolerance
+) -> NDArray[np.bool_]:
+    """By row, whether every output of every run is right; of the length of the expected answers."""
+    right = np.ones(len(next(iter(expected.values()))), bool)
+    for name, wanted in expected.items():
+        for run in answers:
+            is_float = run[name].dtype.kind == "f" and wanted.dtype.kind in "fiub"
+            wrong = _floats(wanted, run[name], tolerance).rows_over if is_float else _by_row(_unequal(wanted, run[name]))
+            right &= ~wrong
+    return right
+
+
 def _deviation(name: str, expected: Array, runs: Sequence[Array], tolerance: Tolerance) -> OutputDeviation:
     for run in runs:
         if run.shape != expected.shape:

@@ -25,8 +25,8 @@ def write_atomic(path: Path, data: bytes) -> None:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(name, 0o644 & ~_umask())
-            os.replace(name, path)
+            Path(name).chmod(0o644 & ~_umask())
+            Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -46,10 +46,10 @@ def new_folder(path: Path) -> Iterator[Path]:
         try:
             yield staging
             _sync_tree(staging)
-            os.chmod(staging, 0o755 & ~_umask())
+            staging.chmod(0o755 & ~_umask())
             if path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-            os.rename(staging, path)
+            staging.rename(path)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
-from packager.core.errors import InvocationError, NotReady
+from packager.core.errors import InvocationError, NotReady, UsageError
 from packager.core.protocols import InferenceClient
 from runtime.contract.wire import ErrorBody, InferenceRequest, InferenceResponse, ModelMetadata
 
@@ -52,10 +52,13 @@ class HttpInferenceClient(InferenceClient):
             base_url: ``http(s)://host[:port]``, with or without a final slash.
             token: Sent as ``Authorization: Bearer``.
             timeout_s: For readiness and metadata; ``infer`` brings its own.
+
+        Raises:
+            UsageError: Not an HTTP URL.
         """
         import httpx  # kept out of start-up
 
-        self.base_url = base_url.rstrip("/")
+        self.base_url = _checked(base_url)
         self._connect_timeout_s = connect_timeout_s
         self._http = httpx.Client(
             base_url=self.base_url,
@@ -106,7 +109,7 @@ class HttpInferenceClient(InferenceClient):
             if answer.status_code == _NOT_FOUND:  # another server of the protocol
                 answer = self._http.get("/v2/health/ready")
                 return ServerState(state="ready" if answer.status_code == _OK else "starting")
-        except httpx.TransportError:
+        except httpx.RequestError:
             return None
         if answer.status_code in (_UNAUTHORIZED, _FORBIDDEN):
             raise refusal(answer)
@@ -148,7 +151,7 @@ class HttpInferenceClient(InferenceClient):
             raise InvocationError(
                 f"no answer from {url} within {timeout.read:g} s", hint="raise --timeout, or look at `dray logs`"
             ) from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except httpx.RequestError as error:
             raise InvocationError(
                 f"{url} cannot be reached: {str(error).lower() or type(error).__name__}",
                 hint="`dray status` shows what runs and where",
@@ -192,6 +195,17 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise UsageError(f"not the URL of an endpoint: {url!r}", hint="write it as http://host:port")
+    return url.rstrip("/")
 
 
 def _verification(url: str) -> bool | ssl.SSLContext:

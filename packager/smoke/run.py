@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from packager.core.artifact import ModelPackage
 from packager.core.errors import InvocationError, NotReady
@@ -103,7 +104,7 @@ def _answers(client: InferenceClient, package: ModelPackage, deadline: float) ->
         if (request := request_for(case)) is None:
             continue
         compared = True
-        yield _timed(case.name, lambda c=case, r=request: _replay(client, package, c, r, deadline))  # type: ignore[misc]
+        yield _timed(case.name, partial(_replay, client, package, case, request, deadline))
     if not compared:
         what = "no test data set could be compared: JSON cannot carry infinity, or text that is not UTF-8"
         yield SmokeCheck("test_data", False, what, 0.0)

@@ -35,19 +35,21 @@ def start_candidate(
         PortInUse, ProcessCrash, NotReady: As the runtime has it.
     """
     record = recover(folder, program) or Record(name=folder.name)
+    tries = _PORT_TRIES
     try:
-        for attempt in range(_PORT_TRIES):
+        while True:
             slot = _next_slot(folder, record, package, settings)
             record = folder.write(record.model_copy(update={"candidate": slot, "starts": slot.number}))
             folder.keep(package)
+            tries -= 1
             try:
                 return _start(folder, record, slot, program, progress, timeout_s=timeout_s)
             except PortInUse:
-                # Somebody was faster; only where the port was ours to choose is there another.
-                if (slot.port == settings.port and slot.standby_port is None) or attempt == _PORT_TRIES - 1:
+                # A port that the user gave, or that clients know, cannot be exchanged for another.
+                fixed = slot.standby_port is None and (settings.port or record.live)
+                if fixed or not tries:
                     raise
                 progress.detail(f"port {slot.standby_port or slot.port} was taken meanwhile, trying another")
-        raise AssertionError("unreachable: the last attempt returns or raises")
     except BaseException:
         recover(folder, program)
         raise

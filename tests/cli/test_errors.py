@@ -1,3 +1,4 @@
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -39,13 +40,12 @@ def test_the_exit_status_is_that_of_the_family(kind: type[DrayError], status: in
 
 
 def test_every_code_is_documented() -> None:
-    import packager.cli.app
-    import packager.pack.labels
-    import runtime.app
-    import runtime.settings  # noqa: F401 - the classes exist once their modules are imported
-
+    for module in ("packager.cli.app", "packager.pack", "runtime.app", "runtime.settings"):
+        importlib.import_module(module)  # a class exists once its module is imported
     documented = set(re.findall(r"`(E-[A-Z-]+)`", (DOCS / "errors.md").read_text()))
-    existing = {kind.code for kind in family(DrayError) if kind.__module__.split(".")[0] in {"packager", "runtime", "targets"}}
+    existing = {
+        kind.code for kind in family(DrayError) if kind.__module__.split(".")[0] in {"packager", "runtime", "targets"}
+    }
 
     assert existing - documented == set()
     assert documented - existing == set()
@@ -114,5 +114,3 @@ def test_a_bug_is_exit_1_with_a_traceback_and_still_one_document(
 def test_quiet_and_verbose_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["targets", "-q", "-v"]) == 2
     assert "-q and -v" in capsys.readouterr().err
-
-

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,10 +65,8 @@ def test_values_as_python_has_them(typed: tuple[Datatype, np.ndarray]) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_tensor_or_refused(data: bytes) -> None:
-    try:
-        load_tensor(data)
-    except PackageInvalid as error:
-        assert error.code == "E-PACKAGE-INVALID"
+    with suppress(PackageInvalid):
+        assert load_tensor(data).dtype in DTYPES
 
 
 @given(arrays(), st.data())

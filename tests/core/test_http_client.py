@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from packager.core.errors import InvocationError, NotReady
+from packager.core.errors import InvocationError, NotReady, UsageError
 from packager.core.http_client import HttpInferenceClient, is_loopback
 from runtime.contract.wire import InferenceRequest, Tensor
 from targets.kit.engine.ports import free_port
@@ -185,3 +185,12 @@ def test_no_proxy_stands_before_this_machine(monkeypatch: pytest.MonkeyPatch) ->
 )  # fmt: skip
 def test_loopback_is_recognised(url: str, loopback: bool) -> None:
     assert is_loopback(url) is loopback
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "http://", "http://host:99999", "http://[bad", "host:80"])
+def test_text_that_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        HttpInferenceClient(url)
+
+    assert caught.value.message == f"not the URL of an endpoint: {url!r}"
+    assert caught.value.hint == "write it as http://host:port"

@@ -49,7 +49,7 @@ def test_flat_and_nested_data_are_the_same() -> None:
 
 @pytest.mark.parametrize("literal", ["null", "NaN"])
 def test_null_and_nan_are_nan_in_float_tensors(literal: str) -> None:
-    body = '{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [%s, 1]}]}' % literal
+    body = json.dumps({"inputs": [tensor(["?", 1], [1, 2])]}).replace('"?"', literal)
     assert np.isnan(decode_request(body.encode(), signature()).inputs["x"][0, 0])
 
 
@@ -149,8 +149,7 @@ def test_value_of_another_type_is_refused(dtype: Datatype, value: Any, actual: s
 
 
 def test_integer_beyond_floating_point_is_refused() -> None:
-    number = "9" * 400
-    body = '{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [NaN, %s]}]}' % number
+    body = json.dumps({"inputs": [tensor([float("nan"), 10**400 - 1], [1, 2], "FP64")]})
     with pytest.raises(InvalidInput, match="needs values in the range of FP64, got 9999"):
         decode_request(body.encode(), signature("FP64"))
 
@@ -330,11 +329,12 @@ NEARLY = st.fixed_dictionaries(
     st.sampled_from(sorted(DTYPES)),
 )
 def test_any_json_is_decoded_or_refused(document: Any, dtype: Datatype) -> None:
-    body = json.dumps(document).encode()
+    error: DrayError | None = None
     try:
-        decode_request(body, signature(dtype, ("batch", "n")))
-    except DrayError as error:
-        assert error.code in ("E-INPUT", "E-ENCODING")
+        decode_request(json.dumps(document).encode(), signature(dtype, ("batch", "n")))
+    except (InvalidInput, EncodingRefused) as refusal:
+        error = refusal
+    if error is not None:
         json.dumps(error.as_dict(), ensure_ascii=False).encode("utf-8")
 
 

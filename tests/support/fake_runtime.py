@@ -97,6 +97,7 @@ def _listen(port: int) -> None:
 
 def _probe(host: str, port: int) -> None:
     probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         probe.bind((host, port))
     except OSError:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ class Load:
     refused: int = 0
     slowest_s: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
 
     @property
     def answered(self) -> int:
@@ -40,24 +41,31 @@ class Load:
             assert time.monotonic() < deadline, f"{self.answered} answers only; lost: {self.lost[:3]}"
             time.sleep(0.005)
 
+    def wait_until_over(self) -> None:
+        """Until every client has ended; ``stop`` is set, or nobody listens any more."""
+        for thread in self.threads:
+            thread.join(timeout=30)
+        assert not any(thread.is_alive() for thread in self.threads)
+
     def keep_alive_client(self) -> None:
         """One connection for as long as the server keeps it."""
-        connection = self._connected()
-        while connection is not None and not self.stop.is_set():
-            closing = self._ask(connection, {})
-            if closing is None:
-                return
-            if closing:
-                connection.close()
-                connection = self._connected()
+        self._client({})
 
     def reconnecting_client(self) -> None:
         """A connection for each request."""
-        while not self.stop.is_set():
+        self._client({"Connection": "close"})
+
+    def _client(self, headers: dict[str, str]) -> None:
+        going_on = True
+        while going_on and not self.stop.is_set():
             connection = self._connected()
-            if connection is None or self._ask(connection, {"Connection": "close"}) is None:
+            if connection is None:
                 return
-            connection.close()
+            with closing(connection):
+                ended: bool | None = False
+                while ended is False and not self.stop.is_set():
+                    ended = self._ask(connection, headers)
+            going_on = ended is not None
 
     def _connected(self) -> http.client.HTTPConnection | None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -66,6 +74,7 @@ class Load:
             connection.connect()
             self.slowest_s = max(self.slowest_s, time.monotonic() - started)
         except OSError:
+            connection.close()
             self.refused += 1
             return None
         return connection
@@ -79,7 +88,6 @@ class Load:
             response.read()
         except (OSError, http.client.HTTPException) as error:
             self.lost.append(repr(error))
-            connection.close()
             return None
         self.slowest_s = max(self.slowest_s, time.monotonic() - started)
         self.answers[response.status] += 1
@@ -93,13 +101,11 @@ def steady_load(port: int, body: dict[str, Any], *, path: str, keep_alive: int, 
     clients: list[Callable[[], None]] = [load.keep_alive_client] * keep_alive + [
         load.reconnecting_client
     ] * reconnecting
-    threads = [threading.Thread(target=client) for client in clients]
-    for thread in threads:
+    load.threads = [threading.Thread(target=client) for client in clients]
+    for thread in load.threads:
         thread.start()
     try:
         yield load
     finally:
         load.stop.set()
-        for thread in threads:
-            thread.join(timeout=30)
-    assert not any(thread.is_alive() for thread in threads)
+        load.wait_until_over()

@@ -253,15 +253,16 @@ def test_followed_log_goes_on_with_the_process_that_replaces(package: ModelPacka
         assert time.monotonic() < deadline
 
 
-def test_state_is_the_processes_and_not_the_records(package: ModelPackage) -> None:
-    deployment = put(local(), SETTINGS, package).deployment
+@pytest.mark.parametrize("chosen", [local(), LocalTarget()], ids=["stand-in", "runtime"])
+def test_state_is_the_processes_and_not_the_records(package: ModelPackage, chosen: LocalTarget) -> None:
+    deployment = put(chosen, SETTINGS, package).deployment
     end(deployment.detail["pid"])
 
-    found = local().inspect(NAME, SETTINGS)
+    found = chosen.inspect(NAME, SETTINGS)
 
     assert found is not None
     assert found.state == "failed"
-    again = put(local(), SETTINGS, package).deployment
+    again = put(chosen, SETTINGS, package).deployment
     assert (again.state, again.endpoint) == ("running", deployment.endpoint)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packager.converters.sklearn.inputs import ModelInput, Samples
+from packager.converters.sklearn.parts import last_step
 from packager.core.errors import ConverterMissing, ModelInvalid, SampleError
 from runtime.contract.manifest import Label
 
@@ -18,11 +19,16 @@ Answers = dict[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class OutputPlan:
-    """One output: its name, the method that answers it, and its place among skl2onnx's outputs."""
+    """One output: its name, the method that answers it, and its place among skl2onnx's outputs.
+
+    Attributes:
+        column: Of skl2onnx's matrix, where the source gives one number a row.
+    """
 
     name: str
     method: str
     raw_index: int
+    column: int = 0
 
 
 def outputs_of(model: Any) -> tuple[OutputPlan, ...]:
@@ -45,7 +51,7 @@ def outputs_of(model: Any) -> tuple[OutputPlan, ...]:
     label = OutputPlan("label", "predict", 0)
     for name, method in (("probabilities", "predict_proba"), ("decision", "decision_function")):
         if hasattr(model, method):
-            return (label, OutputPlan(name, method, 1))
+            return (label, OutputPlan(name, method, 1, _decision_column(model)))
     return (label,)
 
 
@@ -93,6 +99,11 @@ def labels_of(model: Any, answers: Mapping[str, Array]) -> dict[str, tuple[Label
         for name in ("probabilities", "decision")
         if name in answers and answers[name].ndim == 2 and answers[name].shape[1] == len(names)
     }
+
+
+def _decision_column(model: Any) -> int:
+    """For two classes skl2onnx gives d alone, or (-d, d); for support vector machines (d, -d)."""
+    return 0 if type(last_step(model)).__name__ in {"SVC", "NuSVC"} else -1
 
 
 def _plain(given: Any, name: str, model: Any) -> Array:

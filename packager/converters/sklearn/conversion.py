@@ -66,7 +66,7 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
     progress.step(f"asking the model about {len(samples.matrix)} samples")
     original = answer_samples(model, samples, loaded.plans, loaded.input)
     cast = original if samples.survive_cast else _cast_answers(loaded, samples)
-    onnx_bytes = finish(graph, loaded.plans, original, width=loaded.input.width, ml_opset=request.ml_opset)
+    onnx_bytes = finish(graph, loaded.plans, original, opset=request.opset, ml_opset=request.ml_opset)
     notes += samples.notes + _left_out(loaded.plans, original)
     paths = _write(request.workdir, loaded.input.name, onnx_bytes, samples, original, cast)
     return RawConversion(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from packager.converters.sklearn.inputs import ModelInput
-from packager.converters.sklearn.parts import Part, parts_of, unwrapped
+from packager.converters.sklearn.parts import Part, last_step, parts_of
 from packager.converters.sklearn.precision import exact_scalers, faithful_trees, has_scaler, prepared, scaler_shapes
 from packager.converters.sklearn.trees import groves_of
 from packager.core.errors import ConversionError, ConverterMissing
@@ -74,7 +74,7 @@ def check_convertible(model: Any) -> None:
     """
     from skl2onnx._supported_operators import sklearn_operator_name_map
 
-    last = _last_step(model)
+    last = last_step(model)
     for part in parts_of(model):
         kind = type(part.estimator)
         if reason := _unfaithful(part.estimator, is_last=part.estimator is last):
@@ -103,12 +103,6 @@ _HINTS = {
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
     _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
-
-
-def _last_step(model: Any) -> Any:
-    """The estimator that gives the answer."""
-    best = unwrapped(model)
-    return _last_step(best.steps[-1][1]) if hasattr(best, "steps") else best
 
 
 def _unfaithful(step: Any, *, is_last: bool) -> str | None:

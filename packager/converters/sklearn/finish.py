@@ -15,7 +15,7 @@ BATCH = "batch"
 
 
 def finish(
-    model: ModelProto, plans: Sequence[OutputPlan], answers: Mapping[str, Array], *, width: int, ml_opset: int
+    model: ModelProto, plans: Sequence[OutputPlan], answers: Mapping[str, Array], *, opset: int, ml_opset: int
 ) -> bytes:
     """The model's bytes, equal for equal models.
 
@@ -27,15 +27,15 @@ def finish(
     """
     graph = model.graph
     raw = list(graph.output)
-    _set_shape(graph.input[0], [BATCH, width])
+    graph.input[0].type.tensor_type.shape.dim[0].dim_param = BATCH
     kept = [plan for plan in plans if plan.name in answers and plan.raw_index < len(raw)]
     _make_room(graph, {plan.name for plan in kept})
     names = [output.name for output in graph.output]
     del graph.output[:]
     for plan in kept:
-        _append_output(graph, names[plan.raw_index], raw[plan.raw_index], plan.name, answers[plan.name])
+        _append_output(graph, names[plan.raw_index], raw[plan.raw_index], plan, answers[plan.name])
     _drop_unused(graph)
-    _declare_versions(model, ml_opset)
+    _declare_versions(model, opset, ml_opset)
     del graph.value_info[:]
     model.doc_string = graph.doc_string = ""
     checker.check_model(model)
@@ -43,9 +43,10 @@ def finish(
 
 
 def _append_output(
-    graph: onnx.GraphProto, value: str, raw: onnx.ValueInfoProto, name: str, answer: Array
+    graph: onnx.GraphProto, value: str, raw: onnx.ValueInfoProto, plan: OutputPlan, answer: Array
 ) -> None:
-    """End the graph in ``name``, of the rank and type that the source's answer has."""
+    """End the graph in the planned output, of the rank and type that the source's answer has."""
+    name = plan.name
     if raw.type.WhichOneof("value") != "tensor_type":
         raise ConverterMissing(f"skl2onnx gives {name!r} as a {raw.type.WhichOneof('value')}, not as one tensor")
     elem = raw.type.tensor_type.elem_type
@@ -54,8 +55,8 @@ def _append_output(
         raise ConverterMissing(f"the source answers {name!r} in {answer.ndim} dimensions, skl2onnx in {rank}")
     if answer.ndim == 1 and rank == 2:
         if name == "decision":
-            # skl2onnx gives two columns (-d, d), or d alone, where the source gives d.
-            value = _added(graph, "Gather", [value, _int64(graph, f"{name}_last", -1, ())], f"{name}_column", axis=1)
+            index = _int64(graph, f"{name}_index", plan.column, ())
+            value = _added(graph, "Gather", [value, index], f"{name}_column", axis=1)
         value = _added(graph, "Reshape", [value, _int64(graph, f"{name}_rows", -1, (1,))], f"{name}_flat")
     target = _wanted_type(elem, answer)
     graph.node.append(
@@ -88,7 +89,7 @@ def _int64(graph: onnx.GraphProto, name: str, value: int, shape: tuple[int, ...]
 
 def _make_room(graph: onnx.GraphProto, names: set[str]) -> None:
     """Rename inner values that bear the name of an output to come, or of what leads to it."""
-    taken = names | {f"{name}_{end}" for name in names for end in ("last", "rows", "column", "flat")}
+    taken = names | {f"{name}_{end}" for name in names for end in ("index", "rows", "column", "flat")}
     used = {value for node in graph.node for value in (*node.input, *node.output)}
     for name in sorted(taken & used):
         fresh = f"{name}_raw"
@@ -132,16 +133,12 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(initializers)
 
 
-def _declare_versions(model: ModelProto, ml_opset: int) -> None:
-    """Each domain once, at its highest version; ai.onnx.ml at least as asked: skl2onnx declares less than it uses."""
-    versions: dict[str, int] = {}
+def _declare_versions(model: ModelProto, opset: int, ml_opset: int) -> None:
+    """Each domain once, at least at the version asked for: skl2onnx declares some twice, and less than it uses."""
+    versions = {"": opset}
     for declared in model.opset_import:
         versions[declared.domain] = max(declared.version, versions.get(declared.domain, 0))
     if any(node.domain == "ai.onnx.ml" for node in model.graph.node) or "ai.onnx.ml" in versions:
         versions["ai.onnx.ml"] = max(ml_opset, versions.get("ai.onnx.ml", 0))
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in sorted(versions.items()))
-
-
-def _set_shape(value: onnx.ValueInfoProto, shape: list[int | str]) -> None:
-    value.CopyFrom(helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, shape))

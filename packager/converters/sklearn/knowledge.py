@@ -16,6 +16,8 @@ _ROWS = (
     "_fit_X", "X_train_", "support_vectors_", "cluster_centers_", "means_", "theta_", "centroids_",
 )  # fmt: skip
 _MAX_ROWS = 256
+# Of points near a linear boundary; on it, the label is decided by the last bit, which no two processors agree on.
+_SCORES = (-2.0, -0.5, -0.02, 0.02, 0.5, 2.0)
 
 
 @dataclass(slots=True)
@@ -126,20 +128,22 @@ def _rows_of(part: Part, known: Knowledge) -> Iterator[Floats]:
         kept = getattr(part.estimator, name, None)
         if not isinstance(kept, np.ndarray) or kept.ndim != 2:
             continue
-        chosen = np.linspace(0, len(kept) - 1, min(len(kept), _MAX_ROWS)).astype(int)
-        yield from _mapped_back(kept[chosen], part.axes, known)
+        chosen = kept[np.linspace(0, len(kept) - 1, min(len(kept), _MAX_ROWS)).astype(int)]
+        # Support vectors lie on the margin, where a one-class label is decided by the last bit; beside it, it is not.
+        moved = chosen * 1.01 + 0.01 if name == "support_vectors_" else chosen
+        yield from _mapped_back(moved, part.axes, known)
     if isinstance(getattr(part.estimator, "coef_", None), np.ndarray):
         yield from _mapped_back(_on_boundaries(part.estimator), part.axes, known)
 
 
 def _on_boundaries(model: Any) -> Floats:
-    """For each linear score, the point nearest to the origin where it is 0, and one on either side."""
+    """For each linear score, the points nearest to the origin where it is small, on either side of 0."""
     weights = np.atleast_2d(np.asarray(model.coef_, np.float64))
     norms = (weights**2).sum(axis=1)
     offsets = np.broadcast_to(np.asarray(getattr(model, "intercept_", 0.0), np.float64).ravel(), norms.shape)
     usable = norms > 0
     weights, norms, offsets = weights[usable], norms[usable], offsets[usable]
-    points = [-(offsets - score)[:, None] * weights / norms[:, None] for score in (-2.0, -0.5, 0.0, 0.5, 2.0)]
+    points = [-(offsets - score)[:, None] * weights / norms[:, None] for score in _SCORES]
     return np.concatenate(points) if len(weights) else np.empty((0, weights.shape[1]))
 
 

@@ -67,6 +67,12 @@ def unwrapped(model: Any) -> Any:
     return unwrapped(model.best_estimator_) if hasattr(model, "best_estimator_") else model
 
 
+def last_step(model: Any) -> Any:
+    """The estimator that gives the answer."""
+    best = unwrapped(model)
+    return last_step(best.steps[-1][1]) if hasattr(best, "steps") else best
+
+
 def _visit(part: Part) -> Iterator[Part]:
     yield part
     for child in _children(part):

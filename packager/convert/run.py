@@ -1,0 +1,165 @@
+"""The conversion step: recognise the framework, convert, check the graph, compare with the source, prove batching."""
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packager import plugins
+from packager.convert.judgement import Checks
+from packager.core.conversion import (
+    DEFAULT_ATOL,
+    DEFAULT_OPSET,
+    DEFAULT_RTOL,
+    DEFAULT_SEED,
+    ConversionRequest,
+    ConversionResult,
+    InputHint,
+    ModelSource,
+    RawConversion,
+)
+from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
+from packager.core.extras import extras
+from packager.core.progress import Progress, SilentProgress
+from packager.core.protocols import Converter
+from runtime.contract.manifest import SourceInfo, content_digest
+from runtime.contract.package import file_sha256
+
+if TYPE_CHECKING:
+    from packager.convert.verification import Verified
+
+DEFAULT_TIMEOUT_S = 600.0
+_NEEDED = ("numpy", "onnx", "onnxruntime")
+
+
+def convert(
+    source: ModelSource,
+    *,
+    workdir: Path,
+    samples: Path | None = None,
+    opset: int = DEFAULT_OPSET,
+    atol: float = DEFAULT_ATOL,
+    rtol: float = DEFAULT_RTOL,
+    seed: int = DEFAULT_SEED,
+    inputs: tuple[InputHint, ...] = (),
+    expected: Path | None = None,
+    accept_precision_loss: bool = False,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    progress: Progress | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> ConversionResult:
+    """A verified ONNX model of the source; its files are in ``workdir``, or beside an ONNX source.
+
+    Args:
+        workdir: An empty folder that lives until the package is written.
+        samples: The user's; synthetic ones are drawn with ``seed`` where None.
+        expected: Answers of the source to ``samples``, ``.npz`` by output name.
+        options: For converters that know them.
+
+    Raises:
+        ConversionError: One of its family: missing, invalid, not convertible, or answering differently.
+        EnvironmentMissing: Something that the conversion needs is not installed.
+    """
+    report = progress or SilentProgress()
+    converter = _recognised(source)
+    _check_installed(converter)
+    if expected is not None and samples is None:
+        raise UsageError(
+            "--expected holds answers to rows that are not there", hint="give the rows themselves with --samples FILE"
+        )
+    checks = Checks(
+        atol=atol, rtol=rtol, seed=seed, expected=expected, accept_precision_loss=accept_precision_loss
+    )
+    request = ConversionRequest(
+        source=source.path, workdir=workdir, samples=samples, opset=opset, seed=seed, inputs=inputs, options=options or {}
+    )
+    with _raw(converter, request, report, timeout_s=timeout_s) as raw:
+        from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
+
+        conversion = raw()
+    report.step("comparing ONNX Runtime with the source")
+    verified = verify(conversion, checks)
+    return _result(source, conversion, verified)
+
+
+def _recognised(source: ModelSource) -> Converter:
+    """The converter for a source: as the user says, or the first that recognises it.
+
+    Raises:
+        ModelMissing, ModelInvalid, ConverterMissing: With what is known.
+    """
+    path = source.path
+    if not path.exists():
+        raise ModelMissing(f"there is no model at {str(path)!r}", hint="check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ModelInvalid(f"the model file {path.name!r} is empty", hint="save the model again")
+    if source.framework is not None:
+        return plugins.converter(source.framework)
+    known = plugins.converters()
+    for converter in known.values():
+        if converter.recognises(source):
+            return converter
+    what = "folder" if path.is_dir() else "file"
+    raise ConverterMissing(
+        f"no installed converter recognises the {what} {path.name!r}",
+        hint=f"say which with --framework: {', '.join(known) or 'none is installed'}",
+        detail={"known": list(known)},
+    )
+
+
+def _check_installed(converter: Converter) -> None:
+    absent = plugins.absent_requirements(converter)
+    absent += tuple(name for name in _NEEDED if name not in absent and importlib.util.find_spec(name) is None)
+    if not absent:
+        return
+    command = f'pip install "dray[{converter.name}]"' if converter.name in extras() else f"pip install {' '.join(absent)}"
+    raise EnvironmentMissing(
+        f"converting {converter.name} models needs {', '.join(absent)}, not installed here",
+        hint=command,
+        detail={"missing": list(absent)},
+    )
+
+
+@contextmanager
+def _raw(
+    converter: Converter, request: ConversionRequest, progress: Progress, *, timeout_s: float
+) -> Iterator[Callable[[], RawConversion]]:
+    """The converter's work, begun; call what is yielded to wait for it."""
+    if not converter.isolated:
+        yield lambda: converter.convert(request, progress)
+        return
+    from packager.convert.isolation import converting
+
+    progress.step(f"starting {converter.name}")
+    with converting(converter, request, timeout_s=timeout_s) as child:
+        yield lambda: child.result(progress)
+
+
+def _result(source: ModelSource, raw: RawConversion, verified: "Verified") -> ConversionResult:
+    return ConversionResult(
+        onnx_path=raw.onnx,
+        external_data=verified.graph.info.external_data,
+        source=SourceInfo(
+            framework=raw.framework,
+            framework_version=raw.framework_version,
+            filename=source.path.name,
+            sha256=_source_sha256(source.path),
+        ),
+        onnx=verified.graph.info,
+        signature=verified.graph.signature,
+        labels=dict(raw.labels) or None,
+        test_cases=verified.cases,
+        reference=verified.reference,
+        parity=verified.parity,
+        batch_safety=verified.batch_safety,
+        versions={**verified.versions, **raw.versions},
+        notes=raw.notes + verified.notes,
+    )
+
+
+def _source_sha256(path: Path) -> str:
+    if path.is_file():
+        return file_sha256(path)
+    files = {item.relative_to(path).as_posix(): file_sha256(item) for item in path.rglob("*") if item.is_file()}
+    return content_digest(files).removeprefix("sha256:")

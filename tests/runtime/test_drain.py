@@ -1,0 +1,121 @@
+"""No request that was accepted is lost: at the end of a process, and when one takes over from another."""
+
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.load import steady_load
+from tests.support.packages import make_package
+from tests.support.servers import RunningServer, free_port, infer_body, running_server
+
+INFER = "/v2/models/iris/infer"
+BODY = infer_body([[1, 2, 3, 4]])
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_package(tmp_path_factory.mktemp("drain") / "iris").root
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def wait_for_addresses(server: RunningServer, count: int, timeout_s: float = 20) -> list[str]:
+    deadline = time.monotonic() + timeout_s
+    while len(addresses := server.readiness()["addresses"]) < count:
+        assert time.monotonic() < deadline, f"listens on {addresses} only: {server.stderr()}"
+        time.sleep(0.01)
+    return addresses
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_termination_under_load_loses_no_accepted_request(package: Path, log: Path, turn: int) -> None:
+    with (
+        running_server(package, log=log, DRAY_LOG_LEVEL="warning") as server,
+        steady_load(server.port, BODY, path=INFER, keep_alive=4, reconnecting=4) as load,
+    ):
+        load.wait_until_answered(200)
+        assert server.terminate() == 0
+    assert load.lost == []
+    assert set(load.answers) == {200}
+
+
+def test_handovers_of_the_public_port_lose_and_refuse_nothing(package: Path, log: Path) -> None:
+    quiet = {"DRAY_LOG_LEVEL": "warning", "DRAY_PORT": str(free_port())}
+    with ExitStack() as servers:
+        serving = servers.enter_context(running_server(package, log=log, **quiet))
+        public = serving.port
+        load = servers.enter_context(steady_load(public, BODY, path=INFER, keep_alive=4, reconnecting=4))
+        load.wait_until_answered(100)
+        for _ in range(3):
+            standby = {"DRAY_STANDBY_PORT": str(free_port()), **quiet}
+            successor = servers.enter_context(running_server(package, log=log, **standby))
+            successor.signal(signal.SIGUSR1)
+            assert wait_for_addresses(successor, 2) == [f"127.0.0.1:{successor.port}", f"127.0.0.1:{public}"]
+            assert serving.terminate() == 0
+            load.wait_until_answered(load.answered + 100)
+            serving = successor
+        load.stop.set()
+        load.wait_until_over()
+    assert (load.lost, load.refused) == ([], 0)
+    assert set(load.answers) == {200}
+
+
+def test_public_port_goes_back_when_the_successor_dies(package: Path, log: Path) -> None:
+    quiet = {"DRAY_LOG_LEVEL": "warning", "DRAY_PORT": str(free_port())}
+    with running_server(package, log=log, **quiet) as old:
+        with running_server(package, log=log, DRAY_STANDBY_PORT=str(free_port()), **quiet) as new:
+            new.signal(signal.SIGUSR1)
+            wait_for_addresses(new, 2)
+            assert new.terminate() == 0
+        for _ in range(20):
+            assert httpx.post(old.url + INFER, json=BODY).status_code == 200
+
+
+def test_standby_listens_on_its_own_port_only(package: Path, log: Path) -> None:
+    public, standby = free_port(), free_port()
+    ports = {"DRAY_PORT": str(public), "DRAY_STANDBY_PORT": str(standby)}
+    with running_server(package, log=log, **ports) as server:
+        assert server.readiness()["addresses"] == [f"127.0.0.1:{standby}"]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", public))
+        server.signal(signal.SIGUSR1)
+        wait_for_addresses(server, 2)
+        assert httpx.get(f"http://127.0.0.1:{public}/livez").status_code == 200
+
+
+def test_failed_handover_is_told_and_standby_goes_on(package: Path, log: Path) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        ports = {"DRAY_PORT": str(stranger.getsockname()[1]), "DRAY_STANDBY_PORT": str(free_port())}
+        with running_server(package, log=log, **ports) as server:
+            server.signal(signal.SIGUSR1)
+            deadline = time.monotonic() + 20
+            while "handover_error" not in (body := server.readiness()) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert body["handover_error"]["code"] == "E-PORT-IN-USE"
+            assert body["state"] == "ready"
+            assert httpx.post(server.url + INFER, json=BODY).status_code == 200
+
+
+def test_signal_without_standby_port_changes_nothing(package: Path, log: Path) -> None:
+    with running_server(package, log=log) as server:
+        server.signal(signal.SIGUSR1)
+        assert httpx.post(server.url + INFER, json=BODY).status_code == 200
+        assert server.terminate() == 0
+    assert "DRAY_STANDBY_PORT is not set" in server.stderr()
+
+
+def test_other_deployment_cannot_share_the_port_by_accident(package: Path, log: Path) -> None:
+    with running_server(package, log=log) as server, socket.socket() as second:
+        second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            second.bind(("127.0.0.1", server.port))
