@@ -6,25 +6,11 @@ from collections.abc import Sequence
 from typer.exceptions import Abort, TyperException
 
 from packager.cli.console import Console, Format
-from packager.core.errors import (
-    ConversionError,
-    DeploymentError,
-    DrayError,
-    GateFailed,
-    ImageError,
-    PackageError,
-    UsageError,
-)
+from packager.core.errors import FAMILIES, DrayError, UsageError
 
 INTERRUPTED = 130
-_EXIT_STATUS: tuple[tuple[type[DrayError], int], ...] = (
-    (UsageError, 2),
-    (ConversionError, 3),
-    (PackageError, 3),
-    (ImageError, 4),
-    (DeploymentError, 5),
-    (GateFailed, 6),
-)
+# In the order of the families: usage, conversion, package, image, deployment, gate.
+_EXIT_STATUS = (2, 3, 3, 4, 5, 6)
 
 
 class InterruptedByUser(DrayError):
@@ -63,7 +49,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def exit_status(error: DrayError) -> int:
     """Number of the error's family; 1 for none of them."""
-    return next((number for family, number in _EXIT_STATUS if isinstance(error, family)), 1)
+    families = zip(FAMILIES, _EXIT_STATUS, strict=True)
+    return next((number for family, number in families if isinstance(error, family)), 1)
 
 
 def _wanted_format(arguments: Sequence[str]) -> Format:

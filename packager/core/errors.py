@@ -22,6 +22,7 @@ __all__ = [
     "DiskFull",
     "DrayError",
     "EnvironmentMissing",
+    "FAMILIES",
     "GateFailed",
     "ImageError",
     "ImageReferenceInvalid",
@@ -225,3 +226,14 @@ class SmokeTestFailed(GateFailed):
     """The running thing answers differently from the original."""
 
     code = "E-SMOKE"
+
+
+# The roots of the builder's families; each has an exit status of its own (packager.cli.run).
+FAMILIES: tuple[type[DrayError], ...] = (
+    UsageError,
+    ConversionError,
+    PackageError,
+    ImageError,
+    DeploymentError,
+    GateFailed,
+)

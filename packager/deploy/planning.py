@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from packager.core.artifact import Release
 from packager.core.deployment import Deployment, DeploymentPlan, Finding, Findings, TargetSettings
-from packager.core.errors import DeploymentFailed, DrayError, InvocationError, NotReady, UsageError
+from packager.core.errors import FAMILIES, DeploymentFailed, DrayError, InvocationError, NotReady, UsageError
 from packager.core.protocols import Target
 from runtime.contract.manifest import MANIFEST_NAME, ModelManifest, ModelName, Signature, TensorSpec
 from runtime.contract.wire import TensorMetadata
@@ -79,7 +79,7 @@ def refuse_blocking(findings: Sequence[Finding]) -> None:
 
 def _error_class(code: str) -> type[DrayError]:
     """The class with this code, plugins' own among them, so that the exit status is that of its family."""
-    waiting: list[type[DrayError]] = [DrayError]
+    waiting: list[type[DrayError]] = list(FAMILIES)
     while waiting:
         kind = waiting.pop()
         if kind.__dict__.get("code") == code:
