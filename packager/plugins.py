@@ -126,7 +126,7 @@ def _load(entry: metadata.EntryPoint, accepts: Check) -> Any:
     if not accepts(plugin) or plugin.name != entry.name:
         raise PluginBroken(
             f"the plugin {where} does not follow the interface of {entry.group!r}",
-            hint=f"upgrade {_owner(entry)}: the interface is in packager.core.protocols, and `name` equals the entry point",
+            hint=f"upgrade {_owner(entry)}: packager.core.protocols has the interface; its name is the entry point's",
         )
     return plugin
 

@@ -24,7 +24,9 @@ def prove(graph: CheckedGraph, feeds: Mapping[str, Array], *, tolerance: Toleran
         size = graph.rows_per_call
         why = "its inputs share no free first axis" if size is None else f"its first axis is fixed at {size}"
         return BatchSafety(batchable=False, reason=why)
-    bare = [spec.name for spec in graph.signature.outputs if not spec.shape or spec.shape[0] != graph.signature.batch_dim]
+    bare = [
+        spec.name for spec in graph.signature.outputs if not spec.shape or spec.shape[0] != graph.signature.batch_dim
+    ]
     if bare:
         return BatchSafety(batchable=False, reason=f"output {bare[0]!r} has no axis for the rows")
     rows = min(row_count(feeds), MAX_ROWS)
@@ -65,7 +67,6 @@ def _difference(alone: Arrays, together: Arrays, tolerance: Tolerance) -> str | 
     comparison = compare(alone, [together], tolerance)
     for name, deviation in comparison.outputs.items():
         if not deviation.passed:
-            return (
-                f"row {deviation.worst_row} of output {name!r} is {deviation.actual!r}, alone it is {deviation.expected!r}"
-            )
+            place = f"row {deviation.worst_row} of output {name!r}"
+            return f"{place} is {deviation.actual!r}, alone it is {deviation.expected!r}"
     return None

@@ -87,13 +87,11 @@ def _finite(values: Array) -> bool:
 
 
 def _rows_within_bytes(feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> int:
-    row_bytes = sum(max(1, value[0].size) * 8 for value in (*feeds.values(), *expected.values()))
+    row_bytes: int = sum(max(1, value[0].size) * 8 for value in (*feeds.values(), *expected.values()))
     return MAX_CASE_BYTES // row_bytes
 
 
-def _case(
-    signature: Signature, feeds: Mapping[str, Array], expected: Mapping[str, Array], rows: Any
-) -> TestCase:
+def _case(signature: Signature, feeds: Mapping[str, Array], expected: Mapping[str, Array], rows: Any) -> TestCase:
     return TestCase(
         inputs=tuple(_tensor(spec, feeds[spec.name][rows]) for spec in signature.inputs),
         outputs=tuple(_tensor(spec, expected[spec.name][rows]) for spec in signature.outputs),

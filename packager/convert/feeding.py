@@ -74,7 +74,7 @@ def row_count(feeds: Mapping[str, Array]) -> int:
     return max(len(value) for value in feeds.values())
 
 
-def chosen_rows(feeds: Mapping[str, Array], rows: Array) -> Arrays:
+def chosen_rows(feeds: Mapping[str, Array], rows: Array | slice) -> Arrays:
     """Some rows of all inputs, or of all answers."""
     return {name: value[rows] for name, value in feeds.items()}
 
@@ -93,7 +93,7 @@ def _run(session: ort.InferenceSession, names: list[str], feeds: Mapping[str, Ar
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feeds.items())
         raise ConversionError(
             f"onnxruntime stops at samples of shape {shapes}: {' '.join(str(error).split())[:300]}",
-            hint="the graph does not take rows like these; check the samples, or export the model with a free batch axis",
+            hint="the graph does not take such rows; check the samples, or export it with a free batch axis",
         ) from error
     return results
 

@@ -111,9 +111,7 @@ class _DimNames:
         return wanted
 
 
-def _spec(
-    arg: "ort.NodeArg", names: _DimNames, rows: str | None, columns: tuple[str, ...] | None
-) -> TensorSpec:
+def _spec(arg: "ort.NodeArg", names: _DimNames, rows: str | None, columns: tuple[str, ...] | None) -> TensorSpec:
     if arg.type not in BY_ORT:
         raise ConversionError(
             f"{arg.name!r} has the ONNX type {arg.type}, which the inference protocol does not have",

@@ -56,7 +56,9 @@ class Child:
             ConversionError: The child died, with the last lines that it printed.
         """
         relay = _ProgressRelay(self.workdir / PROGRESS_NAME, progress)
-        while self.process.poll() is None:
+        response = self.workdir / RESPONSE_NAME
+        # The answer appears whole; a framework may take a while to shut down after it.
+        while not response.exists() and self.process.poll() is None:
             if time.monotonic() > self.deadline:
                 raise ConversionTimeout(
                     f"the conversion did not end within {self.timeout_s:g} s",

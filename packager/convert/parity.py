@@ -21,9 +21,7 @@ class Tolerance:
     rtol: float
 
 
-def compare(
-    expected: Mapping[str, Array], answers: Sequence[Mapping[str, Array]], tolerance: Tolerance
-) -> Comparison:
+def compare(expected: Mapping[str, Array], answers: Sequence[Mapping[str, Array]], tolerance: Tolerance) -> Comparison:
     """How far the answers are from the expected, over all rows and all runs.
 
     Args:
@@ -34,7 +32,10 @@ def compare(
         ParityError: An output has another shape than expected.
     """
     return Comparison(
-        outputs={name: _deviation(name, wanted, [run[name] for run in answers], tolerance) for name, wanted in expected.items()}
+        outputs={
+            name: _deviation(name, wanted, [run[name] for run in answers], tolerance)
+            for name, wanted in expected.items()
+        }
     )
 
 
@@ -46,7 +47,9 @@ def within_tolerance(
     for name, wanted in expected.items():
         for run in answers:
             is_float = run[name].dtype.kind == "f" and wanted.dtype.kind in "fiub"
-            wrong = _floats(wanted, run[name], tolerance).rows_over if is_float else _by_row(_unequal(wanted, run[name]))
+            wrong = (
+                _floats(wanted, run[name], tolerance).rows_over if is_float else _by_row(_unequal(wanted, run[name]))
+            )
             right &= ~wrong
     return right
 
@@ -153,7 +156,7 @@ def label_of(value: Any) -> Label:
 
 
 def _by_row(over: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return over.reshape(len(over), -1).any(axis=1)
+    return np.asarray(over.reshape(len(over), -1).any(axis=1), bool)
 
 
 def _maximum(values: Array) -> float | None:

@@ -68,11 +68,15 @@ def convert(
         raise UsageError(
             "--expected holds answers to rows that are not there", hint="give the rows themselves with --samples FILE"
         )
-    checks = Checks(
-        atol=atol, rtol=rtol, seed=seed, expected=expected, accept_precision_loss=accept_precision_loss
-    )
+    checks = Checks(atol=atol, rtol=rtol, seed=seed, expected=expected, accept_precision_loss=accept_precision_loss)
     request = ConversionRequest(
-        source=source.path, workdir=workdir, samples=samples, opset=opset, seed=seed, inputs=inputs, options=options or {}
+        source=source.path,
+        workdir=workdir,
+        samples=samples,
+        opset=opset,
+        seed=seed,
+        inputs=inputs,
+        options=options or {},
     )
     with _raw(converter, request, report, timeout_s=timeout_s) as raw:
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
@@ -113,7 +117,9 @@ def _check_installed(converter: Converter) -> None:
     absent += tuple(name for name in _NEEDED if name not in absent and importlib.util.find_spec(name) is None)
     if not absent:
         return
-    command = f'pip install "dray[{converter.name}]"' if converter.name in extras() else f"pip install {' '.join(absent)}"
+    command = (
+        f'pip install "dray[{converter.name}]"' if converter.name in extras() else f"pip install {' '.join(absent)}"
+    )
     raise EnvironmentMissing(
         f"converting {converter.name} models needs {', '.join(absent)}, not installed here",
         hint=command,

@@ -27,7 +27,9 @@ _CONVERSION_HINT = (
     "the ONNX operators round where the source does not: remove steps that only rescale (trees need none), or train on"
     " float32 data; if the rows are unlike yours, judge the model on your own with --samples FILE"
 )
-_SELF_HINT = "the model answers differently with and without graph optimisations, or is random; export it without either"
+_SELF_HINT = (
+    "the model answers differently with and without graph optimisations, or is random; export it without either"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,10 @@ def verify(raw: RawConversion, checks: Checks) -> Verified:
     parity, lost = _parity(raw, evidence, runs, sizes, tolerance, checks)
     notes = evidence.notes
     if lost:
-        notes = (*notes, "the source answers differently to some of the original values; accepted with --accept-precision-loss")
+        notes = (
+            *notes,
+            "the source answers differently to some of the original values; accepted with --accept-precision-loss",
+        )
     return Verified(
         graph=graph,
         reference=evidence.reference,
@@ -99,7 +104,8 @@ def _expected(path: Path, graph: CheckedGraph, rows: int) -> Arrays:
         answers = _load(path)
     except (OSError, ValueError) as error:
         raise SampleError(
-            f"cannot read the expected answers {path.name!r}: {error}", hint="write them with numpy.savez, by output name"
+            f"cannot read the expected answers {path.name!r}: {error}",
+            hint="write them with numpy.savez, by output name",
         ) from error
     names = [spec.name for spec in graph.signature.outputs]
     missing = [name for name in names if name not in answers]

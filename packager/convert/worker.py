@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +52,7 @@ def main(workdir: Path) -> None:
     # Whole or not at all: the parent reads what is there when this process has ended.
     staged = workdir / f"{RESPONSE_NAME}.part"
     staged.write_text(json.dumps(answer), encoding="utf-8")
-    os.replace(staged, workdir / RESPONSE_NAME)
+    staged.replace(workdir / RESPONSE_NAME)
 
 
 def _convert(document: dict[str, Any], progress: FileProgress) -> RawConversion:

@@ -137,7 +137,7 @@ def _given(path: Path, inputs: list[_Input]) -> dict[str, Any]:
     if missing:
         raise SampleError(
             f"the samples {path.name!r} lack the input {missing[0]!r}",
-            hint=f"the model takes {', '.join(entry.name for entry in inputs)}; they hold {', '.join(arrays) or 'nothing'}",
+            hint=f"it takes {', '.join(entry.name for entry in inputs)}; they hold {', '.join(arrays) or 'nothing'}",
             detail={"missing": missing},
         )
     taken = {entry.name: _fitted(path, entry, arrays[entry.name]) for entry in inputs}

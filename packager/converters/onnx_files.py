@@ -1,4 +1,4 @@
-"""ONNX files: reading, checking and loading them, for the converter of ONNX files and for what checks all converters."""
+"""ONNX files: reading, checking and loading them, for their own converter and for what checks all converters."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def open_session(path: Path, *, optimised: bool = True) -> ort.InferenceSession:
 
 
 def _read(path: Path) -> onnx.ModelProto:
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         model = onnx.load(path, load_external_data=False)
@@ -72,7 +72,7 @@ def _check(path: Path) -> None:
 def _external_data(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
     """Files beside the model that hold its tensors; a package keeps them beside it too."""
     names = set()
-    for tensor in onnx.external_data_helper._get_all_tensors(model):  # noqa: SLF001 - reaches attributes and subgraphs too
+    for tensor in onnx.external_data_helper._get_all_tensors(model):  # of attributes and inner graphs too
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             names |= {entry.value for entry in tensor.external_data if entry.key == "location"}
     for name in sorted(names):

@@ -1,6 +1,7 @@
 """Reading the user's samples, for every converter: what is in the file, not yet what a model makes of it."""
 
 import csv
+import importlib.util
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -78,7 +79,9 @@ def _unreadable(path: Path, error: Exception) -> SampleError:
     pickled = "pickle" in reason.lower()
     return SampleError(
         f"cannot read the samples {path.name!r}: {reason}",
-        hint="it holds Python objects; save plain numbers or strings (dtype=str)" if pickled else "write the file again",
+        hint="it holds Python objects; save plain numbers or strings (dtype=str)"
+        if pickled
+        else "write the file again",
     )
 
 
@@ -103,10 +106,8 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> SampleFile:
 
 def _read_parquet(path: Path) -> SampleFile:
     pandas = _pandas()
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise _not_installed("pyarrow") from error
+    if importlib.util.find_spec("pyarrow") is None:
+        raise _not_installed("pyarrow")
     return SampleFile(frame=pandas.read_parquet(path, engine="pyarrow"), headed=True)
 
 
@@ -149,10 +150,10 @@ def _is_number(cell: str) -> bool:
 
 def _pandas() -> Any:
     try:
-        import pandas
+        import pandas as pd
     except ImportError as error:
         raise _not_installed("pandas") from error
-    return pandas
+    return pd
 
 
 def _not_installed(package: str) -> EnvironmentMissing:

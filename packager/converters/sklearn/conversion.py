@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packager.converters.sklearn.answers import Answers, OutputPlan, answer, answer_samples, classes_of, labels_of, outputs_of
+from packager.converters.sklearn.answers import (
+    Answers,
+    OutputPlan,
+    answer,
+    answer_samples,
+    classes_of,
+    labels_of,
+    outputs_of,
+)
 from packager.converters.sklearn.coverage import coverage_of
 from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
@@ -139,9 +147,7 @@ def _coverage(
         for grove in groves:
             grove.see(samples.original)
     encoders = learn(parts_of(loaded.model, loaded.input.width), (), loaded.input.width).encoders
-    return coverage_of(
-        samples.matrix, groves, encoders, classes=classes_of(loaded.model), labels=answers.get("label")
-    )
+    return coverage_of(samples.matrix, groves, encoders, classes=classes_of(loaded.model), labels=answers.get("label"))
 
 
 def _left_out(plans: tuple[OutputPlan, ...], answers: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from packager.converters.sklearn.faithful import FaithfulTrees
 from packager.converters.sklearn.inputs import ModelInput
 from packager.converters.sklearn.parts import Part, last_step, parts_of
-from packager.converters.sklearn.precision import exact_scalers, faithful_trees, has_scaler, prepared, scaler_shapes
+from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
 from packager.converters.sklearn.trees import groves_of
 from packager.core.errors import ConversionError, ConverterMissing
 
@@ -36,9 +37,10 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) ->
     best = prepared(model)
     parts = parts_of(best)
     exact = has_scaler(parts) and bool(groves_of(parts))
+    trees = FaithfulTrees()
     try:
-        with faithful_trees():
-            return convert_sklearn(
+        with trees.applied():
+            graph: ModelProto = convert_sklearn(
                 best,
                 name=_NAME,
                 initial_types=[(model_input.name, FloatTensorType([None, model_input.width]))],
@@ -51,6 +53,8 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) ->
         raise
     except Exception as error:  # skl2onnx raises what comes: NotImplementedError, RuntimeError, NameError, ...
         raise _no_form(error, parts) from error
+    trees.divide(graph)
+    return graph
 
 
 def _options(parts: Sequence[Part]) -> dict[int, dict[str, Any]]:
@@ -95,12 +99,16 @@ _TEXT_CATEGORIES = "its categories are text, and only numeric input is converted
 _CATEGORICAL_SPLITS = "its trees split on categorical features"
 _DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
 _SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
+_INDICATORS = "skl2onnx leaves out its indicators of missing values"
+_LOG_LINK = "skl2onnx leaves out the exponential that its loss ends in"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
     _TEXT_CATEGORIES: "encode the categories as numbers before the model",
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
+    _INDICATORS: "train with add_indicator=False",
+    _LOG_LINK: "train with loss='squared_error' on the target's logarithm, and take the exponential of the answers",
     _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
 
@@ -119,6 +127,10 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
         return _CATEGORICAL_SPLITS
     if is_last and hasattr(step, "get_support") and hasattr(step, "predict"):
         return _SELECTING_PREDICTOR
+    if name == "SimpleImputer" and step.add_indicator:
+        return _INDICATORS
+    if hasattr(step, "_predictors") and step.loss in {"poisson", "gamma"}:
+        return _LOG_LINK
     if name == "KNeighborsRegressor" and step.weights != "uniform":
         return _DISTANCE_WEIGHTS
     return None

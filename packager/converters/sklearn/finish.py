@@ -39,7 +39,8 @@ def finish(
     del graph.value_info[:]
     model.doc_string = graph.doc_string = ""
     checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
 
 
 def _append_output(

@@ -90,10 +90,8 @@ def user_samples(path: Path, file: SampleFile, model_input: ModelInput) -> Sampl
     if file.frame is None and model_input.columns and set(model_input.columns) <= set(file.arrays or {}):
         columns = {name: np.ravel((file.arrays or {})[name]) for name in model_input.columns}
         file = SampleFile(frame=pd.DataFrame(columns), headed=True)
-    if file.frame is not None:
-        original, notes = _frame(path, file, model_input)
-    else:
-        original, notes = _array(path, file, model_input)
+    fit = _frame if file.frame is not None else _array
+    original, notes = fit(path, file, model_input)
     if not len(original):
         raise SampleError(f"the samples {path.name!r} hold no rows", hint="give at least one row")
     kept = thinned(len(original))
@@ -114,7 +112,7 @@ def read(path: Path | None, model: Any) -> SampleFile | None:
     return read_samples(path, columns=None if names is None else [str(name) for name in names])
 
 
-def _frame(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _frame(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Any, tuple[str, ...]]:
     frame = file.frame
     assert frame is not None  # noqa: S101 - the caller's branch
     if not model_input.columns or not file.headed:
@@ -133,8 +131,8 @@ def _frame(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[pd.Da
     return frame[list(model_input.columns)], notes
 
 
-def _array(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Matrix, tuple[str, ...]]:
-    name, array = _only_array(file, model_input.name)
+def _array(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Any, tuple[str, ...]]:
+    _, array = _only_array(file, model_input.name)
     if array.ndim != 2:
         raise SampleError(
             f"the samples {path.name!r} have the shape {list(array.shape)}, expected [rows, {model_input.width}]",
@@ -142,7 +140,7 @@ def _array(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Matri
         )
     _check_width(path, array.shape[1], model_input)
     if model_input.columns and array.dtype.kind in "biuf":
-        return pd.DataFrame(array, columns=list(model_input.columns)), ()  # type: ignore[return-value]
+        return pd.DataFrame(array, columns=list(model_input.columns)), ()
     return array, ()
 
 
@@ -181,8 +179,7 @@ def _matrix(path: Path, original: Any, model_input: ModelInput) -> Matrix:
             column = original[name]
             if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_complex_dtype(column.dtype):
                 raise _not_numbers(path, model_input.column(index), column)
-        same = {dtype for dtype in original.dtypes}
-        narrow = same == {np.dtype(np.float32)}
+        narrow = set(original.dtypes) == {np.dtype(np.float32)}
         matrix = original.to_numpy(dtype=np.float32 if narrow else np.float64, na_value=np.nan)
     else:
         matrix = np.asarray(original)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packager.converters.sklearn.parts import Axes, Part
+from packager.converters.sklearn.parts import Axes, Axis, Part
 from packager.converters.sklearn.trees import Grove
 
 Floats = NDArray[np.float64]
@@ -60,7 +60,9 @@ def learn(parts: Sequence[Part], groves: Sequence[Grove], width: int) -> Knowled
     for column, values in thresholds.items():
         finite = values[np.isfinite(values)]
         if len(finite):
-            places.offer(column, float(np.median(finite)), float(np.ptp(finite)) / 2 or abs(float(finite[0])) / 2 or 1.0)
+            places.offer(
+                column, float(np.median(finite)), float(np.ptp(finite)) / 2 or abs(float(finite[0])) / 2 or 1.0
+            )
     known = Knowledge(places.centre, places.spread, thresholds)
     for part in parts:
         known.rows += [row for row in _rows_of(part, known) if np.isfinite(row).all()]
@@ -105,7 +107,9 @@ def _scale_of(step: Any, index: int) -> tuple[float, float] | None:
         case "MaxAbsScaler":
             return 0.0, step.max_abs_[index] / 2
         case "GaussianNB":
-            return float(step.theta_[:, index].mean()), float(np.sqrt(step.var_[:, index].max()) + np.ptp(step.theta_[:, index]))
+            return float(step.theta_[:, index].mean()), float(
+                np.sqrt(step.var_[:, index].max()) + step.theta_[:, index].std()
+            )
         case "SimpleImputer" if np.asarray(step.statistics_).dtype.kind == "f":
             return step.statistics_[index], abs(step.statistics_[index]) or 1.0
     return None
@@ -132,19 +136,27 @@ def _rows_of(part: Part, known: Knowledge) -> Iterator[Floats]:
         # Support vectors lie on the margin, where a one-class label is decided by the last bit; beside it, it is not.
         moved = chosen * 1.01 + 0.01 if name == "support_vectors_" else chosen
         yield from _mapped_back(moved, part.axes, known)
-    if isinstance(getattr(part.estimator, "coef_", None), np.ndarray):
-        yield from _mapped_back(_on_boundaries(part.estimator), part.axes, known)
+    if isinstance(getattr(part.estimator, "coef_", None), np.ndarray) and part.axes is not None:
+        yield from _mapped_back(_near_boundaries(part.estimator, _inside(known.centre, part.axes)), part.axes, known)
 
 
-def _on_boundaries(model: Any) -> Floats:
-    """For each linear score, the points nearest to the origin where it is small, on either side of 0."""
+def _inside(row: Floats, axes: Sequence[Axis | None]) -> Floats:
+    """A row of the model's input as an estimator sees it; 0 in features that are no column."""
+    return np.array([(row[axis.column] - axis.offset) / axis.scale if axis else 0.0 for axis in axes])
+
+
+def _near_boundaries(model: Any, centre: Floats) -> Floats:
+    """For each linear score, the points nearest to the centre where it is small, on either side of 0."""
     weights = np.atleast_2d(np.asarray(model.coef_, np.float64))
+    if weights.shape[1] != len(centre):
+        return np.empty((0, len(centre)))
+    offsets = np.broadcast_to(np.asarray(getattr(model, "intercept_", 0.0), np.float64).ravel(), len(weights))
+    usable = (weights**2).sum(axis=1) > 0
+    weights, offsets = weights[usable], offsets[usable]
     norms = (weights**2).sum(axis=1)
-    offsets = np.broadcast_to(np.asarray(getattr(model, "intercept_", 0.0), np.float64).ravel(), norms.shape)
-    usable = norms > 0
-    weights, norms, offsets = weights[usable], norms[usable], offsets[usable]
-    points = [-(offsets - score)[:, None] * weights / norms[:, None] for score in _SCORES]
-    return np.concatenate(points) if len(weights) else np.empty((0, weights.shape[1]))
+    scores = weights @ centre + offsets
+    points = [centre + ((score - scores) / norms)[:, None] * weights for score in _SCORES]
+    return np.concatenate(points) if len(weights) else np.empty((0, len(centre)))
 
 
 def _mapped_back(rows: Any, axes: Axes, known: Knowledge) -> Iterator[Floats]:

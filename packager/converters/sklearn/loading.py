@@ -60,7 +60,7 @@ def _class_missing(path: Path, error: AttributeError) -> ModelInvalid:
     notebook = "__main__" in text
     return ModelInvalid(
         f"{path.name!r} needs a class or function that is not here: {text}",
-        hint="it was defined in a notebook or script (__main__): move it to a module, import it from there, and save again"
+        hint="it was defined in a notebook or script (__main__): move it to a module, import it, and save again"
         if notebook
         else "install the version of the library that saved it, or save it again with this one",
     )
@@ -90,9 +90,7 @@ def _check_is_fitted(model: Any) -> None:
             if hasattr(step, "fit"):
                 check_is_fitted(step)
     except NotFittedError as error:
-        raise ModelInvalid(
-            f"the {type(model).__name__} is not fitted", hint="call fit(X, y), then save it"
-        ) from error
+        raise ModelInvalid(f"the {type(model).__name__} is not fitted", hint="call fit(X, y), then save it") from error
     if hasattr(model, "cv_results_") and not hasattr(model, "best_estimator_"):
         raise ModelInvalid(
             f"the {type(model).__name__} was made with refit=False and holds no fitted estimator",

@@ -103,7 +103,7 @@ def _steps(part: Part) -> Iterator[Part]:
 
 
 def _columns(part: Part) -> Iterator[Part]:
-    indices = part.estimator._transformer_to_input_indices  # noqa: SLF001 - the only place where indices are kept
+    indices = part.estimator._transformer_to_input_indices
     for name, step, columns in part.estimator.transformers_:
         if _is_estimator(step):
             yield Part(_join(part.path, name), step, _selected(part.feed, columns), _chosen(part.axes, indices[name]))
@@ -178,7 +178,7 @@ def _imputed(step: Any, axes: tuple[Axis | None, ...]) -> Axes:
 def _joined_columns(step: Any, axes: tuple[Axis | None, ...]) -> Axes:
     joined: list[Axes] = []
     for name, inner, _ in step.transformers_:
-        chosen = _chosen(axes, step._transformer_to_input_indices[name])  # noqa: SLF001
+        chosen = _chosen(axes, step._transformer_to_input_indices[name])
         if inner == "passthrough":
             joined.append(chosen)
         elif _is_estimator(inner):

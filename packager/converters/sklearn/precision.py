@@ -4,17 +4,12 @@ A tree decides by comparing; an input that a float32 scaler moved by one bit may
 """
 
 import copy
-import importlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import ModuleType
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from packager.converters.sklearn.parts import Part, parts_of, unwrapped
-
-_TREE_CONVERTERS = ("decision_tree", "gradient_boosting", "isolation_forest", "random_forest")
 
 Affine = tuple[tuple[str, Any], ...]
 
@@ -30,54 +25,11 @@ def prepared(model: Any) -> Any:
     return changed
 
 
-@contextmanager
-def faithful_trees() -> Iterator[None]:
-    """Let skl2onnx send missing values where scikit-learn's trees send them, and round every threshold down.
-
-    Needed with skl2onnx 1.20: it keeps missing values for histogram trees only, and rounds thresholds to the nearest
-    float32 where it converts trees one by one (several outputs).
-    """
-    from skl2onnx.common import tree_ensemble
-    from skl2onnx.operator_converters import decision_tree
-
-    modules = [importlib.import_module(f"skl2onnx.operator_converters.{name}") for name in _TREE_CONVERTERS]
-    add_tree, populate = tree_ensemble.add_tree_to_attribute_pairs, decision_tree.populate_tree_attributes
-
-    def add_whole_tree(attributes: dict[str, list[Any]], classifies: bool, tree: Any, *args: Any, **named: Any) -> None:
-        add_tree(attributes, classifies, tree, *args, **named)
-        if (goes_left := getattr(tree, "missing_go_to_left", None)) is not None:
-            attributes["nodes_missing_value_tracks_true"][-tree.node_count :] = [int(left) for left in goes_left]
-
-    def populate_wholly(model: Any, name: str, dtype: Any) -> dict[str, Any]:
-        attributes: dict[str, Any] = populate(model, name, dtype)
-        attributes["nodes_values"] = floored(np.array(attributes["nodes_values"], np.float64)).tolist()
-        if (goes_left := getattr(model.tree_, "missing_go_to_left", None)) is not None:
-            attributes["nodes_missing_value_tracks_true"] = [int(left) for left in goes_left]
-        return attributes
-
-    with _replaced(modules, "add_tree_to_attribute_pairs", add_whole_tree):
-        with _replaced([decision_tree], "populate_tree_attributes", populate_wholly):
-            yield
-
-
-@contextmanager
-def _replaced(modules: Sequence[ModuleType], name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """A function of a library replaced for the length of the block, in every module that imported it."""
-    before = {module: vars(module)[name] for module in modules if name in vars(module)}
-    for module in before:
-        setattr(module, name, function)
-    try:
-        yield
-    finally:
-        for module, function_before in before.items():
-            setattr(module, name, function_before)
-
-
 def exact_scalers() -> dict[type, Callable[..., None]]:
     """Conversion functions that scale in double precision, as scikit-learn does, and round once at the end."""
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-    return {scaler: _convert_scaler for scaler in (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)}
+    return dict.fromkeys((MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler), _convert_scaler)
 
 
 def scaler_shapes() -> dict[type, Callable[..., None]]:
@@ -108,7 +60,7 @@ def _change(estimator: Any) -> None:
             # For every float32 x: x <= threshold exactly when x <= the next float32 at or below it.
             tree.nodes["num_threshold"] = floored(tree.nodes["num_threshold"])
     if hasattr(estimator, "transformers_"):
-        indices = estimator._transformer_to_input_indices  # noqa: SLF001
+        indices = estimator._transformer_to_input_indices
         # The ONNX input is one matrix without column names.
         estimator.transformers_ = [(name, step, list(indices[name])) for name, step, _ in estimator.transformers_]
 
@@ -122,6 +74,7 @@ def floored(values: Any) -> Any:
 
 def _steps_of(scaler: Any) -> Affine:
     """The arithmetic of ``transform``, in scikit-learn's order."""
+    steps: Affine
     match type(scaler).__name__:
         case "StandardScaler":
             steps = (("Sub", scaler.mean_ if scaler.with_mean else None), ("Div", scaler.scale_))
@@ -148,7 +101,11 @@ def _convert_scaler(scope: Any, operator: Any, container: Any) -> None:
         bounds = [_constant(scope, container, np.array(bound), shape=()) for bound in scaler.feature_range]
         value = _added(scope, container, "Clip", [value, *bounds])
     container.add_node(
-        "Cast", [value], operator.outputs[0].full_name, name=scope.get_unique_operator_name("Cast"), to=TensorProto.FLOAT
+        "Cast",
+        [value],
+        operator.outputs[0].full_name,
+        name=scope.get_unique_operator_name("Cast"),
+        to=TensorProto.FLOAT,
     )
 
 

@@ -19,7 +19,7 @@ Feed = Callable[[Floats], Any]
 
 NORMAL_ROWS = 192
 THRESHOLD_ROWS = 192
-MISSING_ROWS = 32
+MISSING_ROWS = 64
 MAX_LEAF_ROWS = 1536
 _ROUNDS = 8
 _MAX_BOXES = 4096
@@ -43,7 +43,11 @@ def draw(
         grove.see(feed(samples))
     samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed)])
     missing = _missing(samples, rng)
-    return np.concatenate([samples, missing]) if accepts(feed(missing)) else samples
+    if not accepts(feed(missing)):
+        return samples
+    for grove in groves:
+        grove.see(feed(missing))
+    return np.concatenate([samples, missing])
 
 
 def _normal(known: Knowledge, rows: int, rng: np.random.Generator) -> Floats:
@@ -121,7 +125,7 @@ def _open_boxes(groves: Sequence[Grove], width: int) -> tuple[Floats, Floats]:
 
 
 def _in_input(low: Floats, high: Floats, axes: Axes, width: int) -> tuple[Floats, Floats]:
-    """Boxes over an estimator's features as boxes over the input; bounds on features that are no column are left out."""
+    """Boxes over an estimator's features as boxes over the input; features that are no column do not bound them."""
     outer_low, outer_high = np.full((len(low), width), -np.inf), np.full((len(low), width), np.inf)
     for index, axis in enumerate(axes or ()):
         if axis is not None:
@@ -131,9 +135,7 @@ def _in_input(low: Floats, high: Floats, axes: Axes, width: int) -> tuple[Floats
     return outer_low, outer_high
 
 
-def _rows_in_boxes(
-    low: Floats, high: Floats, known: Knowledge, rng: np.random.Generator, *, at_most: int
-) -> Floats:
+def _rows_in_boxes(low: Floats, high: Floats, known: Knowledge, rng: np.random.Generator, *, at_most: int) -> Floats:
     """One row for each leaf that no earlier row of this call is in, greedily in as many boxes as fit together."""
     rows: list[Floats] = []
     waiting = np.ones(len(low), bool)
@@ -171,8 +173,12 @@ def _point(low: Floats, high: Floats, known: Knowledge, rng: np.random.Generator
         ceiling = _rounded(high)
     usual_low, usual_high = known.centre - 2 * known.spread, known.centre + 2 * known.spread
     # An open side reaches as far as the column usually does, and beyond the bound where the bound lies outside that.
-    bottom = np.where(np.isfinite(low), floor, np.minimum(usual_low, np.where(np.isfinite(high), high, np.inf) - known.spread))
-    top = np.where(np.isfinite(high), ceiling, np.maximum(usual_high, np.where(np.isfinite(low), low, -np.inf) + known.spread))
+    bottom = np.where(
+        np.isfinite(low), floor, np.minimum(usual_low, np.where(np.isfinite(high), high, np.inf) - known.spread)
+    )
+    top = np.where(
+        np.isfinite(high), ceiling, np.maximum(usual_high, np.where(np.isfinite(low), low, -np.inf) + known.spread)
+    )
     top = np.maximum(top, bottom)
     between = bottom + (top - bottom) * rng.random(len(low))
     where = rng.integers(0, 4, len(low))

@@ -47,7 +47,7 @@ class Tree:
         return node
 
     def boxes(self, width: int) -> tuple[Floats, Floats]:
-        """Bounds of every leaf, (leaves, width) each: a row is in the leaf where low < value <= high in all features."""
+        """Bounds of every leaf, (leaves, width) each: a row is in it where low < value <= high in all features."""
         low = np.full((len(self.left), width), -np.inf)
         high = np.full((len(self.left), width), np.inf)
         for node in self._parents_first():
@@ -119,7 +119,7 @@ def groves_of(parts: Iterable[Part]) -> list[Grove]:
 def _grove(part: Part) -> Grove | None:
     model = part.estimator
     if hasattr(model, "_predictors"):
-        trees = [_histogram_tree(tree.nodes) for stage in model._predictors for tree in stage]  # noqa: SLF001
+        trees = [_histogram_tree(tree.nodes) for stage in model._predictors for tree in stage]
         return Grove(part, trees, [None] * len(trees))
     if not is_tree_family(model):
         return None
