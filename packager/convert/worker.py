@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import os
 import sys
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from packager.core.errors import ConversionError, DrayError
 from packager.core.protocols import Converter
 
 _MIB = 1 << 20
+_PARENT_POLL_S = 0.5
 
 
 class FileProgress:
@@ -43,6 +47,7 @@ def main(workdir: Path) -> None:
     """Carry out the request in ``workdir`` and leave the answer, or the error, beside it."""
     document = json.loads((workdir / REQUEST_NAME).read_bytes())
     _limit_memory(document["memory_mib"])
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         answer = {"ok": _dump(_convert(document, FileProgress(workdir / PROGRESS_NAME)))}
     except DrayError as error:
@@ -82,6 +87,13 @@ def _out_of_memory(memory_mib: int) -> ConversionError:
         f"the conversion needs more than the {memory_mib} MiB of memory that it was given",
         hint="convert on a machine with more memory, or give fewer rows with --samples",
     )
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that waits for its answer is gone, however that ended."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_POLL_S)
+    os._exit(1)
 
 
 def _limit_memory(memory_mib: int) -> None:

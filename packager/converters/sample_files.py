@@ -97,9 +97,12 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> SampleFile:
     with path.open(newline="", encoding="utf-8-sig") as stream:
         first = next(csv.reader(stream), [])
     headed = any(not _is_number(cell) for cell in first) or (columns is not None and set(columns) <= set(first))
+    # What pandas writes above a frame without names; no row of data counts 0, 1, 2, … by chance for long.
+    counted = len(first) > 1 and first == [str(number) for number in range(len(first))]
+    header = 0 if headed or counted else None
     # round_trip: pandas' own fast parser is off in the last bit for some numbers.
     frame = pandas.read_csv(
-        path, header=0 if headed else None, float_precision="round_trip", encoding="utf-8-sig", skipinitialspace=True
+        path, header=header, float_precision="round_trip", encoding="utf-8-sig", skipinitialspace=True
     )
     return SampleFile(frame=frame, headed=headed)
 

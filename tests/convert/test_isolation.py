@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -126,3 +128,21 @@ def assert_gone(pid: int) -> None:
             return
         time.sleep(0.02)
     raise AssertionError(f"process {pid} is still there")
+
+
+def test_a_child_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from packager.convert.isolation import converting;"
+        "from packager.core.conversion import ConversionRequest; from packager.core.progress import SilentProgress;"
+        "from tests.support.converters import Obedient; work = Path(sys.argv[1]);"
+        "request = ConversionRequest(source=work / 'order.txt', workdir=work)\n"
+        "with converting(Obedient(), request, timeout_s=60) as child: child.result(SilentProgress())"
+    )
+    (tmp_path / "order.txt").write_text("hang")
+    pid_file = tmp_path / "result" / "pid"
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) as parent:
+        while not pid_file.exists() or not pid_file.read_text():
+            assert parent.poll() is None
+            time.sleep(0.02)
+        parent.kill()
+    assert_gone(int(pid_file.read_text()))

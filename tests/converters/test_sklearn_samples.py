@@ -41,7 +41,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "s.npz": lambda path: np.savez(path, X=ROWS),
     "s.npy": lambda path: np.save(path, ROWS),
     "s.csv": lambda path: FRAME.to_csv(path, index=False),
-    "s.parquet": lambda path: FRAME.to_parquet(path),
+    "s.parquet": FRAME.to_parquet,
     "records.json": lambda path: path.write_text(FRAME.to_json(orient="records", double_precision=15)),
     "rows.json": lambda path: path.write_text(json.dumps(ROWS.tolist())),
     "named.json": lambda path: path.write_text(json.dumps({"X": ROWS.tolist()})),
