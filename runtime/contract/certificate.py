@@ -112,7 +112,7 @@ class Certificate(Persisted):
     Attributes:
         reference: Where the expected answers come from: the source framework, a file of the user's, the ONNX model
             itself (``self``, for a model that came as ONNX), or nowhere (``none``).
-        parity: None only where there is nothing to compare with (``self`` and ``none``).
+        parity: None only where there is nothing to compare with (``none``).
         versions: Of everything that took part, by distribution name.
         trusted: What ``--trust`` let a model file call.
         seal: SHA-256 of this certificate without its seal: finds damage; signatures are what finds forgery.

@@ -191,7 +191,8 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(model: Path, tmp_path: Path) ->
     assert process.returncode == 130
     assert json.loads(out)["error"]["code"] == "E-INTERRUPTED"
     assert sorted(path.name for path in model.parent.iterdir()) == ["tumour.joblib"]
-    assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
 
 
 def wait_for_children(pid: int) -> list[psutil.Process]:
