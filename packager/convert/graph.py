@@ -1,6 +1,7 @@
 """What an ONNX file says of itself: validity, versions, signature, external data."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import onnxruntime as ort
 from packager.converters.onnx_files import open_session, read_model
 from packager.core.errors import ConversionError, ModelInvalid
 from runtime.contract.dtypes import BY_ORT, DTYPES
-from runtime.contract.manifest import MODEL_NAME, Dim, OnnxInfo, Signature, TensorSpec
+from runtime.contract.manifest import MODEL_NAME, Dim, NonFinite, OnnxInfo, Signature, TensorSpec
 from runtime.contract.package import file_sha256
 
 BATCH = "batch"
@@ -33,11 +34,17 @@ class CheckedGraph:
     single_call: bool
 
 
-def check_graph(path: Path, *, columns: dict[str, tuple[str, ...]] | None = None) -> CheckedGraph:
+def check_graph(
+    path: Path,
+    *,
+    columns: Mapping[str, tuple[str, ...]] | None = None,
+    non_finite: Mapping[str, NonFinite] | None = None,
+) -> CheckedGraph:
     """The file's facts, after the checker and a load in ONNX Runtime.
 
     Args:
         columns: Column names by input name, for the signature.
+        non_finite: What each input takes beside finite numbers, by its name.
 
     Raises:
         ModelInvalid: Not ONNX, truncated, invalid, with data outside its folder, or not loadable.
@@ -45,7 +52,7 @@ def check_graph(path: Path, *, columns: dict[str, tuple[str, ...]] | None = None
     """
     model, external = read_model(path)
     session = open_session(path)
-    signature = _signature(session, columns or {})
+    signature = _known_to_the_source(_signature(session), columns or {}, non_finite or {})
     fixed = _fixed_rows(session.get_inputs()) if signature.batch_dim is None else None
     versions = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     info = OnnxInfo(
@@ -60,16 +67,33 @@ def check_graph(path: Path, *, columns: dict[str, tuple[str, ...]] | None = None
     return CheckedGraph(path, info, signature, session, fixed, signature.batch_dim is None and fixed is None)
 
 
-def _signature(session: ort.InferenceSession, columns: dict[str, tuple[str, ...]]) -> Signature:
+def _signature(session: ort.InferenceSession) -> Signature:
     inputs = session.get_inputs()
     rows = _rows_axis(inputs)
     names = _DimNames()
     free = rows is not None
     return Signature(
-        inputs=tuple(_spec(arg, names, rows, columns.get(arg.name)) for arg in inputs),
-        outputs=tuple(_spec(arg, names, _any_axis(arg) if free else None, None) for arg in session.get_outputs()),
+        inputs=tuple(_spec(arg, names, rows) for arg in inputs),
+        outputs=tuple(_spec(arg, names, _any_axis(arg) if free else None) for arg in session.get_outputs()),
         batch_dim=BATCH if free else None,
     )
+
+
+def _known_to_the_source(
+    signature: Signature, columns: Mapping[str, tuple[str, ...]], non_finite: Mapping[str, NonFinite]
+) -> Signature:
+    """The signature with what the graph does not hold."""
+    inputs = tuple(
+        TensorSpec(
+            name=spec.name,
+            dtype=spec.dtype,
+            shape=spec.shape,
+            columns=columns.get(spec.name),
+            non_finite=non_finite.get(spec.name, "any"),
+        )
+        for spec in signature.inputs
+    )
+    return Signature(inputs=inputs, outputs=signature.outputs, batch_dim=signature.batch_dim)
 
 
 def _fixed_rows(inputs: "list[ort.NodeArg]") -> int | None:
@@ -111,7 +135,7 @@ class _DimNames:
         return wanted
 
 
-def _spec(arg: "ort.NodeArg", names: _DimNames, rows: str | None, columns: tuple[str, ...] | None) -> TensorSpec:
+def _spec(arg: "ort.NodeArg", names: _DimNames, rows: str | None) -> TensorSpec:
     if arg.type not in BY_ORT:
         raise ConversionError(
             f"{arg.name!r} has the ONNX type {arg.type}, which the inference protocol does not have",
@@ -127,4 +151,4 @@ def _spec(arg: "ort.NodeArg", names: _DimNames, rows: str | None, columns: tuple
             shape.append(BATCH)
         else:
             shape.append(names.name(dim))
-    return TensorSpec(name=arg.name, dtype=BY_ORT[arg.type], shape=tuple(shape), columns=columns)
+    return TensorSpec(name=arg.name, dtype=BY_ORT[arg.type], shape=tuple(shape))

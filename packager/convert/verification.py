@@ -62,7 +62,7 @@ def verify(raw: RawConversion, checks: Checks) -> Verified:
     Raises:
         ModelInvalid, ParityError, SampleError: What does not hold, and where.
     """
-    graph = check_graph(raw.onnx, columns=dict(raw.columns))
+    graph = check_graph(raw.onnx, columns=raw.columns, non_finite=raw.non_finite)
     evidence = _bounded(_evidence(raw, graph, checks.expected))
     tolerance = Tolerance(checks.atol, checks.rtol)
     safety = batching.prove(graph, evidence.feeds, tolerance=tolerance, seed=checks.seed)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from runtime.contract.certificate import BatchSafety, Coverage, Parity
 from runtime.contract.dtypes import Datatype
-from runtime.contract.manifest import Label, OnnxInfo, Signature, SourceInfo
+from runtime.contract.manifest import Label, NonFinite, OnnxInfo, Signature, SourceInfo
 
 DEFAULT_OPSET = 18
 DEFAULT_ML_OPSET = 3
@@ -73,6 +73,7 @@ class RawConversion:
         reference_cast: The source's answers to ``samples`` after a cast to the ONNX input types.
         columns: By input name, the column names that the model was trained with.
         labels: By output name, the classes in column order.
+        non_finite: By input name, which of NaN and infinity the source takes; absent: all.
         versions: Of the framework and the conversion tools, by distribution name.
         seed: None when the samples are the user's.
     """
@@ -89,6 +90,7 @@ class RawConversion:
     coverage: Coverage
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    non_finite: Mapping[str, NonFinite] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

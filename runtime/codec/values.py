@@ -79,9 +79,26 @@ def tensor_from_json(spec: TensorSpec, shape: Sequence[int], data: Sequence[Any]
         array[:] = flat
     elif DTYPES[spec.dtype].is_float:
         array = _floats(spec, flat)
+        check_finite(spec, array.reshape(shape))
     else:
         array = _exact(spec, flat)
     return array.reshape(shape)
+
+
+def check_finite(spec: TensorSpec, array: Array) -> None:
+    """Refuse NaN and infinity where the source refuses them: the graph alone would go on to some answer.
+
+    Raises:
+        InvalidInput: Names the place, and the column where it has a name.
+    """
+    if spec.non_finite == "any":
+        return
+    refused = np.isinf(array) if spec.non_finite == "nan" else ~np.isfinite(array)
+    if refused.any():
+        place = [int(index) for index in np.unravel_index(int(np.argmax(refused)), array.shape)]
+        named = f" (column {spec.columns[place[-1]]!r})" if spec.columns else ""
+        allowed = "finite numbers or NaN" if spec.non_finite == "nan" else "finite numbers"
+        raise wrong_input(spec, f"{allowed}, as the model does", f"{float(array[tuple(place)])} at {place}{named}")
 
 
 def json_values(name: str, array: Array) -> Array | list[Any]:

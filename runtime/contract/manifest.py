@@ -46,6 +46,8 @@ RelativePath = Annotated[str, AfterValidator(_safe_relative)]
 # Both stand in URLs, folder names and Azure tags.
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 ModelVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# Which floats beside the finite ones an input takes: all, NaN but no infinity, or none.
+NonFinite = Literal["any", "nan", "none"]
 Label = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
@@ -55,12 +57,15 @@ class TensorSpec(Persisted):
     Attributes:
         shape: A number is fixed; a name is free, and the same name is the same size.
         columns: Names of the last axis' entries, in order, where the model was trained on named columns.
+        non_finite: What the source itself takes; the server refuses the rest, as the source does, where the graph alone
+            would go on to an answer.
     """
 
     name: Annotated[str, Field(min_length=1)]
     dtype: Datatype
     shape: tuple[Dim, ...]
     columns: tuple[str, ...] | None = None
+    non_finite: NonFinite = "any"
 
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:

@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         self._handover: asyncio.Task[None] | None = None
         self._took_over = False
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on the listeners, then load the models in a thread."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets=self._listeners)
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
         # A daemon: a process that is told to stop does not wait for a model to load.
         threading.Thread(target=self._load, name="load", daemon=True).start()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what was accepted, and nothing else; at most for the grace period."""
         deadline = time.monotonic() + _GRACE_S
         await self._close_listeners()
@@ -91,7 +91,7 @@ class Server(uvicorn.Server):
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or SIGINT: not ready at once, then drain. A second SIGINT does not wait."""
         if self._serving.draining and sig == signal.SIGINT:
             self.force_exit = True

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,7 @@ from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples, input_of, read, user_samples
 from packager.converters.sklearn.knowledge import learn
+from packager.converters.sklearn.limits import non_finite_of
 from packager.converters.sklearn.loading import load_estimator
 from packager.converters.sklearn.parts import parts_of
 from packager.converters.sklearn.synthetic import draw
@@ -36,6 +37,7 @@ from runtime.contract.certificate import Coverage
 
 logger = logging.getLogger(__name__)
 
+_TIES = "synthetic samples keep off exact ties between classes, where float32 may choose another than the source"
 _VERSIONS = ("scikit-learn", "skl2onnx", "onnx", "numpy", "joblib")
 
 
@@ -76,6 +78,8 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
     cast = original if samples.survive_cast else _cast_answers(loaded, samples)
     onnx_bytes = finish(graph, loaded.plans, original, opset=request.opset, ml_opset=request.ml_opset)
     notes += samples.notes + _left_out(loaded.plans, original)
+    if request.samples is None and "label" in original:
+        notes += (_TIES,)
     paths = _write(request.workdir, loaded.input.name, onnx_bytes, samples, original, cast)
     return RawConversion(
         **paths,
@@ -87,6 +91,7 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
         coverage=_coverage(loaded, groves, samples, original, counted=request.samples is None),
         columns={loaded.input.name: loaded.input.columns} if loaded.input.columns else {},
         labels=labels_of(model, original),
+        non_finite={loaded.input.name: non_finite_of(samples.matrix[:1].astype(np.float64), _answers(loaded))},
         versions={name: metadata.version(name) for name in _VERSIONS},
         notes=notes,
     )
@@ -105,6 +110,19 @@ def _checked_input(model: Any, request: ConversionRequest, file: Any) -> ModelIn
     if found.name in taken:
         raise SampleError(f"the input cannot be named {found.name!r}: an output is", hint="name it X in the samples")
     return found
+
+
+def _answers(loaded: Loaded) -> Callable[[Any], bool]:
+    """Whether the model answers rows at all, as a question."""
+
+    def answers(matrix: Any) -> bool:
+        try:
+            answer(loaded.model, loaded.input.feed(matrix), loaded.plans)
+        except ValueError:
+            return False
+        return True
+
+    return answers
 
 
 def _synthetic(loaded: Loaded, groves: list[Grove], *, seed: int) -> Samples:
