@@ -62,7 +62,7 @@ def encode_predictions(outputs: Mapping[str, Array]) -> bytes:
     if len(plain) == 1:
         predictions: Any = next(iter(plain.values()))
     elif len(rows) == 1 and None not in rows:
-        predictions = [dict(zip(plain, row, strict=True)) for row in zip(*map(list, plain.values()), strict=True)]
+        predictions = [dict(zip(plain, row, strict=True)) for row in zip(*map(_rows, plain.values()), strict=True)]
     else:
         predictions = plain
     return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -71,13 +71,19 @@ def encode_predictions(outputs: Mapping[str, Array]) -> bytes:
 def _plain(name: str, array: Array) -> Any:
     """The output in its axes, as orjson writes it."""
     values = json_values(name, array)
-    if array.ndim == 0:
-        return values[0]
     if isinstance(values, list):
         nested = array.copy()
         nested.reshape(-1)[:] = values
         return nested.tolist()
-    return values.reshape(array.shape)
+    return values.reshape(array.shape) if array.ndim else _rows(values)[0]
+
+
+def _rows(values: Any) -> list[Any]:
+    """One entry a row. Numbers of a narrow float type stay that, and are written as short as they can be."""
+    if isinstance(values, list) or values.ndim > 1 or values.dtype.kind == "f":
+        return list(values)
+    plain: list[Any] = values.tolist()  # orjson does not know every name that numpy has for an integer
+    return plain
 
 
 def _check_params(params: object) -> None:
