@@ -9,7 +9,7 @@ from typing import Any
 from packager.core.errors import EnvironmentMissing, UsageError
 from runtime.contract.cells import values_from_text
 from runtime.contract.dtypes import DTYPES, Datatype
-from runtime.contract.frame_readers import decode_csv, frame_from_csv, frame_from_records
+from runtime.contract.frame_readers import frame_from_csv, frame_from_records
 from runtime.contract.frames import Frame, FrameError, blocks_of, frame_of_rows, listed
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.wire import InferenceRequest, ModelMetadata, Tensor, TensorMetadata
@@ -33,7 +33,7 @@ def build_request(metadata: ModelMetadata, file: Path | None, values: Sequence[s
             return _from_texts(metadata, dict(_named_text(text) for text in values))
         if _existing(file).suffix.lower() == ".csv":
             specs = _specs(metadata)
-            return _from_frame(frame_from_csv(decode_csv(file.read_bytes()), specs), specs)
+            return _from_frame(frame_from_csv(file.read_bytes(), specs), specs)
         return _from_content(metadata, _READERS.get(file.suffix.lower(), _read_json)(file))
     except FrameError as error:
         raise UsageError(error.message, hint=error.hint or f"the inputs are {_describe(metadata)}") from error

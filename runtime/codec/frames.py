@@ -1,21 +1,24 @@
 """Frames → tensors of the signature: what every dialect that takes a table shares."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from runtime.codec.values import Array, array_of, check_shape
 from runtime.contract.frame_readers import (
     Header,
-    decode_csv,
     frame_from_columns,
-    frame_from_csv,
     frame_from_records,
     frame_from_split,
+    frames_from_csv,
 )
 from runtime.contract.frames import Frame, FrameError, blocks_of
 from runtime.contract.manifest import Signature
 from runtime.errors import InvalidInput
+
+_CSV_ROWS: Final = 4096  # of a CSV that are cells at a time
 
 
 def tensors_from_csv(body: bytes, signature: Signature, *, header: Header | None = None) -> dict[str, Array]:
@@ -25,7 +28,7 @@ def tensors_from_csv(body: bytes, signature: Signature, *, header: Header | None
         InvalidInput: Names line and column, what was expected and what came.
     """
     with _refusing():
-        return _tensors(frame_from_csv(decode_csv(body), signature.inputs, header=header), signature)
+        return _tensors(frames_from_csv(body, signature.inputs, header=header, rows=_CSV_ROWS), signature)
 
 
 def tensors_from_split(split: object, signature: Signature, where: str) -> dict[str, Array]:
@@ -35,7 +38,7 @@ def tensors_from_split(split: object, signature: Signature, where: str) -> dict[
         InvalidInput: Names row and column, what was expected and what came.
     """
     with _refusing():
-        return _tensors(frame_from_split(split, where), signature)
+        return _tensors([frame_from_split(split, where)], signature)
 
 
 def tensors_from_records(records: object, signature: Signature, where: str) -> dict[str, Array]:
@@ -45,7 +48,7 @@ def tensors_from_records(records: object, signature: Signature, where: str) -> d
         InvalidInput: Names row and column, what was expected and what came.
     """
     with _refusing():
-        return _tensors(frame_from_records(records, where), signature)
+        return _tensors([frame_from_records(records, where)], signature)
 
 
 def tensors_from_columns(columns: Mapping[str, Sequence[Any]], signature: Signature, where: str) -> dict[str, Array]:
@@ -55,15 +58,21 @@ def tensors_from_columns(columns: Mapping[str, Sequence[Any]], signature: Signat
         InvalidInput: Names row and column, what was expected and what came.
     """
     with _refusing():
-        return _tensors(frame_from_columns(columns, where), signature)
+        return _tensors([frame_from_columns(columns, where)], signature)
 
 
-def _tensors(frame: Frame, signature: Signature) -> dict[str, Array]:
+def _tensors(frames: Iterable[Frame], signature: Signature) -> dict[str, Array]:
+    pieces: dict[str, list[Array]] = {spec.name: [] for spec in signature.inputs}
+    for frame in frames:
+        for block in blocks_of(frame, signature.inputs):
+            array = array_of(block.spec.dtype, block.values, block.blame)
+            pieces[block.spec.name].append(array.reshape(block.shape))
     bound: dict[str, int] = {}
     tensors = {}
-    for block in blocks_of(frame, signature.inputs):
-        check_shape(block.spec, block.shape, bound)
-        tensors[block.spec.name] = array_of(block.spec.dtype, block.values, block.blame).reshape(block.shape)
+    for spec in signature.inputs:
+        arrays = pieces.pop(spec.name)
+        tensors[spec.name] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        check_shape(spec, tensors[spec.name].shape, bound)
     return tensors
 
 

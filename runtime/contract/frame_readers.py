@@ -3,7 +3,9 @@
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, islice
 from typing import Any, Literal
 
 from runtime.contract.cells import is_numeric_text, show, values_from_json, values_from_text
@@ -14,42 +16,40 @@ Header = Literal["present", "absent"]
 _SAY = "say which: Content-Type 'text/csv; header=present' or 'text/csv; header=absent'"
 
 
-def decode_csv(body: bytes) -> str:
-    """The text of a CSV, without a byte order mark.
-
-    Raises:
-        FrameError: Not UTF-8.
-    """
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"the CSV is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}"
-        raise FrameError(message, hint="save it as UTF-8") from error
+def frame_from_csv(body: bytes, specs: Sequence[TensorSpec], *, header: Header | None = None) -> Frame:
+    """The frame in a CSV; as ``frames_from_csv``, in one piece."""
+    return next(frames_from_csv(body, specs, header=header, rows=sys.maxsize))
 
 
-def frame_from_csv(text: str, specs: Sequence[TensorSpec], *, header: Header | None = None) -> Frame:
-    """The frame in a CSV; empty lines are left out.
+def frames_from_csv(
+    body: bytes, specs: Sequence[TensorSpec], *, header: Header | None = None, rows: int
+) -> Iterator[Frame]:
+    """The frame in a CSV in UTF-8, piece by piece, one at least; empty lines are left out.
 
     Args:
         specs: Of the inputs it is for. Where they have names, the first line is the header. Where they have none it is
             one when no cell of it is a number, or when it reads 0, 1, …
         header: What the sender says of the first line.
+        rows: Of a piece, at most: cells take many times the memory of their text.
 
     Raises:
-        FrameError: Not a CSV, no line at all, a line of another length than the first, or nobody can tell whether the
-            first line is a header.
+        FrameError: Not UTF-8, not a CSV, no line at all, a line of another length than the first, or nobody can tell
+            whether the first line is a header.
     """
-    rows = _read(text)
-    if not rows:
+    _check_utf8(body)
+    lines = _lines(body)
+    first = next(lines, None)
+    if first is None:
         raise FrameError("the CSV is empty", hint="the first line names the columns, each other line is a row")
-    headed = _headed(rows[0], specs, header)
-
-    def place(row: int) -> tuple[str, dict[str, Any]]:
-        line = _line_of(text, row + headed)
-        return f"line {line}", {"row": row, "line": line}
-
-    names = rows.pop(0) if headed else None
-    return frame_of_rows(rows, names, values_from_text, place)
+    headed = _headed(first, specs, header)
+    remaining = lines if headed else chain([first], lines)
+    start = 0
+    while (piece := list(islice(remaining, rows))) or start == 0:
+        place = partial(_line_place, body, start, headed)
+        yield frame_of_rows(piece, first if headed else None, values_from_text, place, width=len(first))
+        start += len(piece)
+        if len(piece) < rows:
+            return
 
 
 def frame_from_records(records: object, where: str) -> Frame:
@@ -111,20 +111,38 @@ def frame_from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> Fram
     return frame_of_rows(rows, list(columns), values_from_json, lambda row: (f"row {row} of {where}", {"row": row}))
 
 
-def _read(text: str) -> list[list[str]]:
+def _check_utf8(body: bytes) -> None:
+    try:
+        body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"the CSV is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+        raise FrameError(message, hint="save it as UTF-8") from error
+
+
+def _text(body: bytes) -> io.TextIOWrapper:
     csv.field_size_limit(
         sys.maxsize
     )  # for the whole process; a cell may be a document, and bodies have their own limit
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    return io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
+
+
+def _lines(body: bytes) -> Iterator[list[str]]:
+    """The cells of every line that is not empty."""
+    lines = csv.reader(_text(body), strict=True)
     try:
-        return [cells for cells in lines if cells]
+        yield from filter(None, lines)
     except csv.Error as error:
         raise FrameError(f"the CSV cannot be read: {error} in line {lines.line_num}") from error
 
 
-def _line_of(text: str, index: int) -> int:
+def _line_place(body: bytes, start: int, headed: bool, row: int) -> tuple[str, dict[str, Any]]:
+    line = _line_of(body, start + row + headed)
+    return f"line {line}", {"row": start + row, "line": line}
+
+
+def _line_of(body: bytes, index: int) -> int:
     """The line, from 1, in which the row with this index begins: rows may have line breaks in their cells."""
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = csv.reader(_text(body), strict=True)
     begin, seen = 1, 0
     for cells in lines:
         if cells:

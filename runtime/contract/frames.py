@@ -199,13 +199,19 @@ def ragged(rows: Sequence[Sequence[Any]], width: int) -> int | None:
     return next(index for index, row in enumerate(rows) if len(row) != width)
 
 
-def frame_of_rows(rows: Sequence[Any], names: Sequence[str] | None, convert: Convert, place: Place) -> Frame:
+def frame_of_rows(
+    rows: Sequence[Any], names: Sequence[str] | None, convert: Convert, place: Place, *, width: int | None = None
+) -> Frame:
     """A frame of rows in the order of ``names``.
 
+    Args:
+        width: Of every row; that of the names, or of the first row, when None.
+
     Raises:
-        FrameError: A row is longer or shorter than the names, or than the first row.
+        FrameError: A row is longer or shorter.
     """
-    width = len(names) if names is not None else len(rows[0]) if rows else 0
+    if width is None:
+        width = len(names) if names is not None else len(rows[0]) if rows else 0
     if (row := ragged(rows, width)) is not None:
         where, detail = place(row)
         wanted = "columns have names" if names is not None else "are in the first row"

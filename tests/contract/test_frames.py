@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from runtime.contract.frame_readers import (
-    decode_csv,
     frame_from_columns,
     frame_from_csv,
     frame_from_records,
     frame_from_split,
+    frames_from_csv,
 )
 from runtime.contract.frames import Frame, FrameError, blocks_of
 from runtime.contract.manifest import Dim, TensorSpec
@@ -33,7 +33,7 @@ def values(frame: Frame, specs: tuple[TensorSpec, ...]) -> dict[str, list[Any]]:
 
 
 def from_csv(text: str, specs: tuple[TensorSpec, ...], **options: Any) -> dict[str, list[Any]]:
-    return values(frame_from_csv(text, specs, **options), specs)
+    return values(frame_from_csv(text.encode(), specs, **options), specs)
 
 
 def refused(make: Callable[[], Any]) -> FrameError:
@@ -108,7 +108,7 @@ def test_only_input_of_one_column_is_found_by_its_name() -> None:
 
 
 def test_quotes_line_breaks_and_a_byte_order_mark_are_read() -> None:
-    text = decode_csv('\ufeffage,city,member\r\n1,"a ""b"", c\r\nd",1\r\n'.encode())
+    text = '\ufeffage,city,member\r\n1,"a ""b"", c\r\nd",1\r\n'
     assert from_csv(text, COLUMNS)["city"] == ['a "b", c\r\nd']
 
 
@@ -121,6 +121,20 @@ def test_empty_cells_are_missing_values() -> None:
 
 def test_cell_may_be_a_long_document() -> None:
     assert len(from_csv("text\n" + "x" * 200_000 + "\n", TEXT)["text"][0]) == 200_000
+
+
+def test_pieces_are_the_whole_and_name_the_same_lines() -> None:
+    body = b"1,2\n3,4\n5,6\n\n7,x\n"
+    pieces = list(frames_from_csv(body, BARE, rows=2))
+    assert [len(piece.rows) for piece in pieces] == [2, 2]
+    error = refused(lambda: blocks_of(pieces[1], BARE))
+    assert error.message == "column 1 needs numbers (FP64), got 'x' in line 5"
+    assert (error.detail["row"], error.detail["line"]) == (3, 5)
+
+
+def test_later_piece_of_another_width_is_refused() -> None:
+    error = refused(lambda: list(frames_from_csv(b"1,2\n3,4\n5\n6\n", ANY_WIDTH, rows=2)))
+    assert error.message == "line 3 has 1 cells, 2 are in the first row"
 
 
 # --- what does not fit
@@ -167,7 +181,7 @@ COLUMN_CASES: list[tuple[Callable[[], Any], str, dict[str, Any]]] = [
     (lambda: from_csv('a,b\n"1,3\n', NAMED), "the CSV cannot be read: unexpected end of data in line 2", {}),
     (lambda: from_csv("hello\nworld\n", TEXT),
      "nobody can tell whether the first line of the CSV is a header or a row: 'hello'", {}),
-    (lambda: decode_csv("é".encode("latin-1")), "the CSV is not UTF-8: byte 0 is 0xe9", {}),
+    (lambda: frame_from_csv("é".encode("latin-1"), NAMED), "the CSV is not UTF-8: byte 0 is 0xe9", {}),
     (lambda: values(frame_from_records([{}], "r"), (spec("X", shape=("batch", 3, 3)),)),
      "input 'X' has the shape [batch, 3, 3], which no frame has", {}),
     (lambda: values(frame_from_records([{"a": 1}], "r"), (spec("a"), spec("X", shape=("batch", 3)))),

@@ -124,6 +124,14 @@ def test_csv_records_split_and_columns_give_the_tensors_of_the_typed_frame(case:
             np.testing.assert_array_equal(array, expected[name])
 
 
+@pytest.mark.parametrize("rows", [0, 1, 4096, 4097, 10_000])
+def test_csv_of_any_length_is_read_whole(rows: int) -> None:
+    body = b"city,age\n" + b"".join(b"c%d,%d\n" % (row, row) for row in range(rows))
+    tensors = tensors_from_csv(body, BY_COLUMN)
+    assert tensors["age"].tolist() == [[row] for row in range(rows)]
+    assert tensors["city"].tolist() == [[f"c{row}"] for row in range(rows)]
+
+
 @given(st.text())
 def test_any_csv_is_read_or_refused(text: str) -> None:
     for signature in (BY_COLUMN, matrix("a", "b"), matrix(shape=("batch", 2)), matrix(shape=("batch", "n"))):
