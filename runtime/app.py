@@ -23,6 +23,7 @@ from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository
 from runtime.routes.answers import Json, error_body
 from runtime.routes.health import OPEN_PATHS, health_routes
+from runtime.routes.mlflow import mlflow_routes
 from runtime.routes.oip import oip_routes
 from runtime.routes.schema import describe_inference
 from runtime.routes.serving import Serving
@@ -87,6 +88,7 @@ def create_app(serving: Serving) -> FastAPI:
     )
     app.include_router(health_routes(serving))
     app.include_router(oip_routes(serving))
+    app.include_router(mlflow_routes(serving))
     app.add_exception_handler(DrayError, _on_dray_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)

@@ -4,7 +4,7 @@ Checks run over whole lists in C (``set(map(type, values))``); a Python loop run
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from types import NoneType
 from typing import Any, Final
@@ -12,25 +12,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.contract.cells import show
 from runtime.contract.dtypes import DTYPES, Datatype
 from runtime.contract.manifest import TensorSpec
 from runtime.errors import InvalidInput, NonFiniteOutput
 
 Array = NDArray[Any]
+# The error about a value: its index, what was expected, and what is there.
+Blame = Callable[[int, str, str], Exception]
 
 # An empty tensor costs the sender nothing, so its other axes must not make the model allocate an answer of their size.
 _MAX_EMPTY_AXIS: Final = 1 << 16
-_SHOWN_CHARACTERS: Final = 80
-
-
-def show(value: object) -> str:
-    """The value as an error prints it: in JSON's words, cut where it is long."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | dict):
-        return f"{'an array' if isinstance(value, list) else 'an object'} of {len(value)}"
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def wrong_input(spec: TensorSpec, expected: str, actual: str) -> InvalidInput:
@@ -69,36 +61,40 @@ def tensor_from_json(spec: TensorSpec, shape: Sequence[int], data: Sequence[Any]
     Raises:
         InvalidInput: Nesting, count, type or range of the values does not fit.
     """
+    flat = flatten(spec, shape, data)
+    _check_types(spec, flat)
+    return array_of(spec.dtype, flat, position_of(spec)).reshape(shape)
+
+
+def flatten(spec: TensorSpec, shape: Sequence[int], data: Sequence[Any]) -> Sequence[Any]:
+    """The values of ``data`` in row-major order, as many as ``shape`` has; their types are not looked at.
+
+    Raises:
+        InvalidInput: Nesting or count does not fit.
+    """
     flat = _flatten(spec, shape, data)
     count = math.prod(shape)
     if len(flat) != count:
         raise wrong_input(spec, f"{count} values for the shape {list(shape)}", f"{len(flat)} values")
-    _check_types(spec, flat)
-    if spec.dtype == "BYTES":
-        array: Array = np.empty(count, dtype=object)
-        array[:] = flat
-    elif DTYPES[spec.dtype].is_float:
-        array = _floats(spec, flat)
-        check_finite(spec, array.reshape(shape))
-    else:
-        array = _exact(spec, flat)
-    return array.reshape(shape)
+    return flat
 
 
-def check_finite(spec: TensorSpec, array: Array) -> None:
-    """Refuse NaN and infinity where the source refuses them: the graph alone would go on to some answer.
+def array_of(dtype: Datatype, flat: Sequence[Any], blame: Blame) -> Array:
+    """A flat array of values whose types fit.
 
     Raises:
-        InvalidInput: Names the place, and the column where it has a name.
+        Exception: What ``blame`` makes of the first value that is out of range.
     """
-    if spec.non_finite == "any":
-        return
-    refused = np.isinf(array) if spec.non_finite == "nan" else ~np.isfinite(array)
-    if refused.any():
-        place = [int(index) for index in np.unravel_index(int(np.argmax(refused)), array.shape)]
-        named = f" (column {spec.columns[place[-1]]!r})" if spec.columns else ""
-        allowed = "finite numbers or NaN" if spec.non_finite == "nan" else "finite numbers"
-        raise wrong_input(spec, f"{allowed}, as the model does", f"{float(array[tuple(place)])} at {place}{named}")
+    if dtype == "BYTES":
+        array: Array = np.empty(len(flat), dtype=object)
+        array[:] = flat
+        return array
+    return _floats(dtype, flat, blame) if DTYPES[dtype].is_float else _exact(dtype, flat, blame)
+
+
+def position_of(spec: TensorSpec) -> Blame:
+    """Errors about a value of ``spec`` that name its position in the flat tensor."""
+    return lambda index, expected, actual: wrong_input(spec, expected, f"{actual} at position {index}")
 
 
 def json_values(name: str, array: Array) -> Array | list[Any]:
@@ -144,34 +140,34 @@ def _check_types(spec: TensorSpec, flat: Sequence[Any]) -> None:
     raise wrong_input(spec, f"{_WORDS[spec.dtype]} ({spec.dtype})", f"{_kind(flat[at])} at position {at}")
 
 
-def _floats(spec: TensorSpec, flat: Sequence[Any]) -> Array:
+def _floats(dtype: Datatype, flat: Sequence[Any], blame: Blame) -> Array:
     try:
         wide = np.array(flat, dtype=np.float64)  # None becomes NaN
     except OverflowError:
         at = next(index for index, value in enumerate(flat) if _too_large_for_float(value))
-        raise _out_of_range(spec, flat, at) from None
-    if spec.dtype == "FP64":
+        raise _out_of_range(dtype, flat, at, blame) from None
+    if dtype == "FP64":
         return wide
     with np.errstate(over="ignore"):
-        narrow: Array = wide.astype(DTYPES[spec.dtype].numpy)
+        narrow: Array = wide.astype(DTYPES[dtype].numpy)
     overflowed = np.isinf(narrow) & np.isfinite(wide)
     if overflowed.any():
-        raise _out_of_range(spec, flat, int(np.argmax(overflowed)))
+        raise _out_of_range(dtype, flat, int(np.argmax(overflowed)), blame)
     return narrow
 
 
-def _exact(spec: TensorSpec, flat: Sequence[Any]) -> Array:
-    dtype = np.dtype(DTYPES[spec.dtype].numpy)
+def _exact(dtype: Datatype, flat: Sequence[Any], blame: Blame) -> Array:
+    numpy_type = np.dtype(DTYPES[dtype].numpy)
     try:
-        return np.array(flat, dtype=dtype)
+        return np.array(flat, dtype=numpy_type)
     except OverflowError:
-        limits = np.iinfo(dtype)
+        limits = np.iinfo(numpy_type)
         at = next(index for index, value in enumerate(flat) if not limits.min <= value <= limits.max)
-        raise _out_of_range(spec, flat, at) from None
+        raise _out_of_range(dtype, flat, at, blame) from None
 
 
-def _out_of_range(spec: TensorSpec, flat: Sequence[Any], at: int) -> InvalidInput:
-    return wrong_input(spec, f"values in the range of {spec.dtype}", f"{show(flat[at])} at position {at}")
+def _out_of_range(dtype: Datatype, flat: Sequence[Any], at: int, blame: Blame) -> Exception:
+    return blame(at, f"values in the range of {dtype}", show(flat[at]))
 
 
 def _too_large_for_float(value: object) -> bool:

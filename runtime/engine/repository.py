@@ -98,6 +98,22 @@ class Repository:
             detail={"cause": failed.code, **failed.detail},
         )
 
+    def only(self) -> "OnnxModel":
+        """The model that is meant where a dialect names none: in its highest version.
+
+        Raises:
+            UnknownModel: Models of several names are served.
+            ModelNotReady: It does not answer yet, or never will.
+        """
+        names = list(dict.fromkeys(slot.manifest.name for slot in self.slots if slot.manifest is not None))
+        if len(names) > 1:
+            raise UnknownModel(
+                f"this path names no model, and several are served: {', '.join(names)}",
+                hint="ask one by name at /v2/models/NAME/infer, or serve it alone",
+                detail={"served": names},
+            )
+        return self.find(names[0] if names else "")
+
     def named(self, name: str, version: str | None = None) -> list[Slot]:
         """Slots whose package is of this name, and of this version if one is given; the highest last."""
         slots = [slot for slot in self.slots if slot.manifest is not None and slot.manifest.name == name]

@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
+from runtime.engine.finite import check_finite
 from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class OnnxModel:
         self.package = package
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self._session = session
+        self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
 
     @property
     def manifest(self) -> ModelManifest:
@@ -96,8 +98,11 @@ class OnnxModel:
             inputs: Every input, of the signature's type and shape.
 
         Raises:
+            InvalidInput: NaN or infinity where the source takes none.
             RefusedByModel: ONNX Runtime stops at these values.
         """
+        for spec in self._limited:
+            check_finite(spec, inputs[spec.name])
         names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
         options = cancellation.run_options() if cancellation is not None else None
         try:

@@ -11,7 +11,7 @@ from runtime.routes.answers import Json, error_body
 from runtime.routes.serving import Serving
 
 # Open without a key: probes cannot send one, and they tell nothing that has to be kept.
-OPEN_PATHS: Final = frozenset({"/", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
+OPEN_PATHS: Final = frozenset({"/", "/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 
 
 def health_routes(serving: Serving) -> APIRouter:

@@ -1,6 +1,5 @@
 """The Open Inference Protocol v2: server and model metadata, readiness of a model, inference."""
 
-import asyncio
 from collections.abc import Callable
 from functools import cache
 from importlib import metadata
@@ -13,14 +12,12 @@ from starlette.responses import Response
 from runtime.codec.oip import decode_request, encode_response
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.wire import ModelMetadata, ServerMetadata, TensorMetadata
-from runtime.errors import BodyTimeout, RunTimeout
-from runtime.routes.answers import Json, read_body
+from runtime.routes.answers import Json
+from runtime.routes.inference import answer
 from runtime.routes.serving import Serving
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import Cancellation, OnnxModel
-
-_MIB = 1 << 20
 
 
 def oip_routes(serving: Serving) -> APIRouter:
@@ -107,25 +104,13 @@ def _ready(serving: Serving, name: str, version: str | None) -> Response:
 
 async def _infer(serving: Serving, request: Request, name: str, version: str | None) -> bytes:
     model = serving.repository.find(name, version)
-    limit_s = serving.settings.request_timeout_s
-    body: bytes | None = None
-    with serving.queue.enter() as place:
-        try:
-            async with asyncio.timeout(limit_s):
-                body = await read_body(request, limit_bytes=serving.settings.max_body_mib * _MIB)
-                return await place.run(_answer(model, body))
-        except TimeoutError:
-            if body is None:
-                raise BodyTimeout(f"the body did not arrive within {limit_s:g} s") from None
-            hint = "send fewer rows at a time, or raise DRAY_REQUEST_TIMEOUT_S"
-            raise RunTimeout(f"the model {name!r} did not answer within {limit_s:g} s", hint=hint) from None
+    return await answer(serving, request, name, _work(model))
 
 
-def _answer(model: "OnnxModel", body: bytes) -> "Callable[[Cancellation], bytes]":
-    """The work of one request, for a thread: large bodies must not hold up the event loop."""
+def _work(model: "OnnxModel") -> "Callable[[bytes, Cancellation], bytes]":
     manifest = model.manifest
 
-    def work(cancellation: "Cancellation") -> bytes:
+    def work(body: bytes, cancellation: "Cancellation") -> bytes:
         request = decode_request(body, manifest.signature)
         outputs = model.run(request.inputs, request.outputs, cancellation=cancellation)
         return encode_response(

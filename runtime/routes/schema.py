@@ -7,8 +7,10 @@ from typing import Any, Final
 from runtime.contract.dtypes import DTYPES, Datatype
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import TensorSpec
-from runtime.contract.package import VerifiedPackage
+from runtime.contract.package import TestDataSet, VerifiedPackage
 from runtime.contract.tensors import TensorFile
+from runtime.engine.repository import version_key
+from runtime.routes.frame_schema import invocation_content, predictions_schema
 from runtime.routes.serving import Serving
 
 _EXAMPLE_VALUES: Final = 4096
@@ -41,6 +43,8 @@ def describe_inference(document: dict[str, Any], serving: Serving) -> dict[str, 
             operation["responses"]["default"] = _error_response()
             if path.endswith("/infer"):
                 _complete(operation, packages)
+            elif path == "/invocations":
+                _complete_invocations(operation, packages)
             else:
                 operation["responses"].pop("422", None)
     return document
@@ -62,6 +66,18 @@ def _complete(operation: dict[str, Any], packages: list[VerifiedPackage]) -> Non
         values = {"model": [m.name for m in manifests], "version": [m.version for m in manifests]}[parameter["name"]]
         if values:
             parameter["schema"] = {"type": "string", "enum": list(dict.fromkeys(values))}
+
+
+def _complete_invocations(operation: dict[str, Any], packages: list[VerifiedPackage]) -> None:
+    if len({package.manifest.name for package in packages}) != 1:  # the path then names no model
+        return
+    package = max(packages, key=lambda candidate: version_key(candidate.manifest.version))
+    signature = package.manifest.signature
+    operation["requestBody"] = {"required": True, "content": invocation_content(signature, _example_case(package))}
+    operation["responses"]["200"] = {
+        "description": "The predictions",
+        "content": {"application/json": {"schema": predictions_schema(signature)}},
+    }
 
 
 def _any_of(packages: list[VerifiedPackage], side: str) -> dict[str, Any]:
@@ -132,14 +148,19 @@ def _json_types(dtype: Datatype) -> list[str]:
 
 
 def _example(package: VerifiedPackage) -> dict[str, Any] | None:
+    case = _example_case(package)
+    if case is None:
+        return None
+    specs = package.manifest.signature.inputs
+    return {"inputs": [_example_tensor(spec, tensor) for spec, tensor in zip(specs, case.inputs, strict=True)]}
+
+
+def _example_case(package: VerifiedPackage) -> TestDataSet | None:
     try:
         case = package.test_data_sets()[0]
     except DrayError:  # a package that cannot be served has a schema all the same
         return None
-    if sum(len(tensor.values) for tensor in case.inputs) > _EXAMPLE_VALUES:
-        return None
-    specs = package.manifest.signature.inputs
-    return {"inputs": [_example_tensor(spec, tensor) for spec, tensor in zip(specs, case.inputs, strict=True)]}
+    return case if sum(len(tensor.values) for tensor in case.inputs) <= _EXAMPLE_VALUES else None
 
 
 def _example_tensor(spec: TensorSpec, tensor: TensorFile) -> dict[str, Any]:

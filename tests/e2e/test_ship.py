@@ -212,3 +212,25 @@ def test_the_document_goes_through_jq(model: Path) -> None:
 
     assert done.returncode == 0, done.stdout
     assert done.stdout.strip() == "true"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/v2/models/tumour/infer",
+            {"inputs": [{"name": "X", "shape": [1, 30], "datatype": "FP32", "data": [None] * 30}]},
+        ),
+        ("/invocations", {"instances": [[None] * 30]}),
+    ],
+)
+def test_what_the_model_refuses_the_server_refuses_in_every_dialect(
+    model: Path, path: str, body: dict[str, object]
+) -> None:
+    endpoint = dray("ship", model, "-t", "local", "-o", "json", cwd=model.parent).document["endpoint"]
+
+    response = httpx.post(endpoint + path, json=body, trust_env=False)
+
+    assert response.status_code == 400
+    assert response.json()["error_code"] == "E-INPUT"
+    assert "finite numbers" in response.json()["message"]

@@ -342,27 +342,3 @@ def test_any_json_is_decoded_or_refused(document: Any, dtype: Datatype) -> None:
 def test_any_bytes_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         decode_request(body, signature())
-
-
-# --- NaN and infinity where the source refuses them
-
-
-def limited(non_finite: str) -> Signature:
-    spec = TensorSpec(name="x", dtype="FP32", shape=("batch", 2), columns=("age", "dose"), non_finite=non_finite)
-    return Signature(inputs=(spec,), outputs=(spec.model_copy(update={"name": "y"}),), batch_dim="batch")
-
-
-def test_nan_is_refused_where_the_model_refuses_it() -> None:
-    error = refused(tensor([1, 2, 3, None], [2, 2]), limited("none"))
-
-    assert error.message == "input 'x' needs finite numbers, as the model does, got nan at [1, 1] (column 'dose')"
-
-
-def test_a_model_that_takes_nan_may_refuse_infinity() -> None:
-    assert np.isnan(decode(tensor([1, None], [1, 2]), limited("nan")).inputs["x"][0, 1])
-    assert "inf" in refused(tensor([1, math.inf], [1, 2]), limited("nan")).message
-
-
-def test_finite_numbers_pass_every_limit() -> None:
-    for non_finite in ("any", "nan", "none"):
-        assert decode(tensor([1, 2], [1, 2]), limited(non_finite)).inputs["x"].tolist() == [[1, 2]]

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,18 @@ def identity_model(dtype: int, shape: tuple[int | str, ...] = ("batch", 2)) -> o
     return _model(graph)
 
 
+def columns_model(inputs: dict[str, int], *, rank: int = 2) -> onnx.ModelProto:
+    """An input of one column each (name → ONNX type), given back unchanged as ``out_<name>``."""
+    shape = ["batch", 1][:rank]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [name], [f"out_{name}"]) for name in inputs],
+        "columns",
+        [helper.make_tensor_value_info(name, dtype, shape) for name, dtype in inputs.items()],
+        [helper.make_tensor_value_info(f"out_{name}", dtype, shape) for name, dtype in inputs.items()],
+    )
+    return _model(graph)
+
+
 def make_package(
     out: Path,
     model: onnx.ModelProto | None = None,
@@ -62,10 +75,14 @@ def make_package(
     version: str = "1",
     inputs: dict[str, np.ndarray] | None = None,
     wrong_answers: bool = False,
+    columns: dict[str, tuple[str, ...]] | None = None,
 ) -> ModelPackage:
-    """A package of ``model`` with its own answers as test data; ``wrong_answers`` shifts the expected floats by 0.5."""
+    """A package of ``model`` with its own answers as test data; ``wrong_answers`` shifts the expected floats by 0.5.
+
+    ``columns`` names the columns of inputs.
+    """
     with conversion_of(model or logistic_model(), inputs=inputs, wrong_answers=wrong_answers) as result:
-        return write_package(result, out, name=name, version=version)
+        return write_package(_with_columns(result, columns or {}), out, name=name, version=version)
 
 
 @contextmanager
@@ -84,6 +101,11 @@ def conversion_of(
         if wrong_answers:
             outputs = {k: v + np.asarray(0.5, v.dtype) if v.dtype.kind == "f" else v for k, v in outputs.items()}
         yield _result(path, model.ir_version, session, inputs, outputs)
+
+
+def _with_columns(result: ConversionResult, columns: dict[str, tuple[str, ...]]) -> ConversionResult:
+    specs = [spec.model_copy(update={"columns": columns.get(spec.name)}) for spec in result.signature.inputs]
+    return replace(result, signature=result.signature.model_copy(update={"inputs": tuple(specs)}))
 
 
 def _result(

@@ -14,7 +14,7 @@ _COLUMNS_ASKED: Final = 256
 def non_finite_of(row: NDArray[Any], answers: Callable[[NDArray[Any]], bool]) -> NonFinite:
     """What the model takes beside finite numbers.
 
-    Refused is what it refuses in every column; where columns differ, nothing is, so that those which take it can be used.
+    Refused is what it refuses in every column; where columns differ nothing is, so that those which take it are of use.
 
     Args:
         row: One sample of finite numbers, (1, columns).
