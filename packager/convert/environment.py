@@ -88,12 +88,7 @@ def _found_or_made(
 ) -> "Environment":
     from packager import environments
 
-    try:
-        found = environments.find(spec)
-    except EnvironmentFailed as error:
-        progress.step(f"{error.message}: it is made again")
-        found = None
-    if found is not None:
+    if (found := _usable(spec, progress)) is not None:
         progress.step(f"using the environment {found.name} ({found.python.parent.parent})")
         return found
     if choice.env != AUTO and not choice.agree(spec):
@@ -102,6 +97,19 @@ def _found_or_made(
     size = f", {made.record.size_bytes >> 20} MiB" if made.record else ""
     progress.step(f"made the environment {made.name} ({made.python.parent.parent}{size})")
     return made
+
+
+def _usable(spec: EnvironmentSpec, progress: Progress) -> "Environment | None":
+    """One that is there already, for exactly this or for what would do."""
+    from packager import environments
+
+    for wanted in filter(None, (spec, spec.otherwise)):
+        try:
+            if (found := environments.find(wanted)) is not None:
+                return found
+        except EnvironmentFailed as error:
+            progress.step(f"{error.message}; it is made again")
+    return None
 
 
 def not_made(spec: EnvironmentSpec, *, command: str = "") -> EnvironmentMissing:

@@ -17,11 +17,12 @@ class EnvironmentSpec:
 
     Attributes:
         name: Of its folder, such as ``sklearn-1.4.2``.
-        reason: Why it is needed, as a clause: "'m.pkl' was saved by scikit-learn 1.4.2, and 1.9.1 is installed here".
+        reason: Why it is needed, as a clause: "'m.pkl' was saved by scikit-learn 1.4.2, installed here is 1.9.1".
         instead: What ``--env current`` would do, as a clause.
         requirements: What must be in it, PEP 508; a cached environment that has it all is used again.
         constraints: What is chosen when it is made, PEP 508; no reason to make one again.
         by_hand: What a person can do where no Python that dray runs on can have it, as a clause.
+        otherwise: What will do where no Python here has wheels of this one.
         download_mib, disk_mib: Roughly, for the person who is asked.
     """
 
@@ -31,6 +32,7 @@ class EnvironmentSpec:
     requirements: tuple[str, ...]
     constraints: tuple[str, ...] = ()
     by_hand: str = ""
+    otherwise: "EnvironmentSpec | None" = None
     download_mib: int = 0
     disk_mib: int = 0
 

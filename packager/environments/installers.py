@@ -43,13 +43,22 @@ class Refusal(Exception):
         what: A clause.
         lines: The last that it printed.
         unavailable: True when the index was asked and has no such thing for the Pythons of this machine.
+        cure: What would bring a Python that it has it for; empty where there is none.
     """
 
-    def __init__(self, what: str, lines: Sequence[str], *, unavailable: bool = False) -> None:
+    def __init__(self, what: str, lines: Sequence[str], *, unavailable: bool = False, cure: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.lines = tuple(lines)
         self.unavailable = unavailable
+        self.cure = cure
+
+    @property
+    def said(self) -> str:
+        """The error among the lines, without the lines of progress before it."""
+        errors = [index for index, line in enumerate(self.lines) if line.lower().startswith("error")]
+        start = errors[0] if errors else -1
+        return "; ".join(line.removeprefix("error: ").removeprefix("cause: ") for line in self.lines[start:][:2])
 
 
 class Installer(Protocol):
@@ -90,10 +99,6 @@ class Installer(Protocol):
     def command(self, spec: EnvironmentSpec, folder: Path, python: str) -> str:
         """A command line for a person that does the same."""
 
-    @abstractmethod
-    def other_pythons(self, scratch: Path) -> str:
-        """What would bring a Python that has wheels of what was just refused; empty where none has."""
-
 
 class UvInstaller(Installer):
     """With uv: resolves for every Python on this machine, and never downloads one."""
@@ -111,21 +116,17 @@ class UvInstaller(Installer):
         """See ``Installer``: this Python first, then the others, newest first."""
         (scratch / "requirements.in").write_text("\n".join(spec.requirements), encoding="utf-8")
         (scratch / "constraints.txt").write_text("\n".join(spec.constraints), encoding="utf-8")
-        first: Finished | None = None
-        for python in (Path(sys.executable), *self._others()):
-            done = self._compile(scratch, "--python", str(python))
-            if done.returncode == 0:
-                return python, tuple(line for line in done.stdout.splitlines() if line and line[0] not in "#- ")
-            if done.returncode != _NO_SOLUTION or "network was disabled" in done.stderr:
-                raise Refusal(f"{self._title} could not ask the package index", _last(done))
-            first = first or done
-        raise Refusal("no Python here has wheels for it", _last(first) if first else (), unavailable=True)
-
-    def other_pythons(self, scratch: Path) -> str:
-        """See ``Installer``: the index is asked for each Python that there is, whether it is here or not."""
-        versions = [f"3.{minor}" for minor in range(OLDEST_PYTHON[1], max(sys.version_info.minor, _NEWEST_MINOR) + 1)]
-        having = [v for v in versions if self._compile(scratch, "--python-version", v).returncode == 0]
-        return f"it needs Python {' or '.join(having)}: uv python install {having[-1]}" if having else ""
+        done = self._compile(scratch, "--python", sys.executable)
+        if done.returncode == 0:
+            return Path(sys.executable), _pins(done)
+        if done.returncode != _NO_SOLUTION or "network was disabled" in done.stderr:
+            raise Refusal(f"{self._title} could not ask the package index", _last(done))
+        having = self._versions_with_wheels(scratch)
+        for version, python in self._others() if having else ():
+            if version in having and (other := self._compile(scratch, "--python", str(python))).returncode == 0:
+                return python, _pins(other)
+        cure = f"it needs Python {' or '.join(having)}: uv python install {having[-1]}" if having else ""
+        raise Refusal("no Python here has wheels for it", _last(done), unavailable=True, cure=cure)
 
     def install(
         self,
@@ -161,8 +162,14 @@ class UvInstaller(Installer):
         ]  # fmt: skip
         return run(argv, timeout_s=_RESOLVE_TIMEOUT_S, env=_environment(), cwd=scratch)
 
-    def _others(self) -> tuple[Path, ...]:
-        """Other CPythons that uv finds here, newest first, one a minor version."""
+    def _versions_with_wheels(self, scratch: Path) -> tuple[str, ...]:
+        """Of all the Pythons that dray runs on, here or not."""
+        here = ("--python", sys.executable)  # else uv looks through the machine for each
+        versions = [f"3.{minor}" for minor in range(OLDEST_PYTHON[1], max(sys.version_info.minor, _NEWEST_MINOR) + 1)]
+        return tuple(v for v in versions if self._compile(scratch, *here, "--python-version", v).returncode == 0)
+
+    def _others(self) -> tuple[tuple[str, Path], ...]:
+        """Other CPythons that uv finds here with their minor version, newest first."""
         argv = [*self._argv, "python", "list", "--only-installed", "--no-config", "--output-format", "json"]
         done = run(argv, timeout_s=_RESOLVE_TIMEOUT_S, env=_environment())
         if done.returncode != 0:
@@ -174,7 +181,7 @@ class UvInstaller(Installer):
             usable = entry["implementation"] == "cpython" and entry.get("variant", "default") == "default"
             if usable and entry["path"] and OLDEST_PYTHON <= version != sys.version_info[:2]:
                 found.setdefault(version, Path(entry["path"]))
-        return tuple(found[version] for version in sorted(found, reverse=True))
+        return tuple((f"{major}.{minor}", found[major, minor]) for major, minor in sorted(found, reverse=True))
 
 
 class PipInstaller(Installer):
@@ -215,10 +222,6 @@ class PipInstaller(Installer):
             f" install {shlex.join(_WHEELS_ONLY)} {wanted}"
         )
 
-    def other_pythons(self, scratch: Path) -> str:
-        """See ``Installer``: pip knows this Python only."""
-        return "pip looks for this Python only, uv for every Python of this machine: pip install uv"
-
 
 def installer() -> Installer:
     """What there is: uv on the PATH, beside this Python, or as its module; else venv and pip."""
@@ -238,7 +241,11 @@ def _follow(argv: Sequence[str], *, cwd: Path, on_line: OnLine, timeout_s: float
     done = run_following(argv, timeout_s=timeout_s, env=_environment(), cwd=cwd, on_line=on_line)
     if done.returncode != 0:
         unavailable = "No matching distribution found" in done.stdout
-        raise Refusal(f"installing ended with status {done.returncode}", _last(done), unavailable=unavailable)
+        cure = (
+            "pip looks for this Python only, uv for every Python of this machine: pip install uv" if unavailable else ""
+        )
+        what = f"installing ended with status {done.returncode}"
+        raise Refusal(what, _last(done), unavailable=unavailable, cure=cure)
 
 
 def _environment() -> Mapping[str, str]:
@@ -250,6 +257,10 @@ def _environment() -> Mapping[str, str]:
     bare = bare_environment(passed)
     bare.pop("PYTHONPATH", None)
     return {**bare, "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
+
+
+def _pins(done: Finished) -> tuple[str, ...]:
+    return tuple(line for line in done.stdout.splitlines() if line and line[0] not in "#- ")
 
 
 def _last(done: Finished) -> tuple[str, ...]:

@@ -40,6 +40,22 @@ def make(spec: EnvironmentSpec, *, progress: Progress, timeout_s: float, tool: I
         EnvironmentFailed: It cannot be made; with the command to make it by hand, and what the tool said.
         NotWritable, DiskFull: The folder for environments.
     """
+    chosen = tool or installer()
+    try:
+        return _made(spec, chosen, progress, timeout_s)
+    except Refusal as refusal:
+        if not refusal.unavailable or spec.otherwise is None:
+            raise _failed(spec, refusal, chosen) from refusal
+        first = refusal
+    try:
+        return _made(spec.otherwise, chosen, progress, timeout_s)
+    except Refusal as second:
+        # Where there is neither, what was asked for first is what the person knows.
+        wanted, why = (spec, first) if second.unavailable else (spec.otherwise, second)
+        raise _failed(wanted, why, chosen) from second
+
+
+def _made(spec: EnvironmentSpec, tool: Installer, progress: Progress, timeout_s: float) -> Environment:
     home = environments_home()
     with writing_to(home), _only_one(spec, progress, timeout_s):
         if (made := _usable(spec)) is not None:
@@ -47,7 +63,7 @@ def make(spec: EnvironmentSpec, *, progress: Progress, timeout_s: float, tool: I
         _remove_remains(home, spec.name)
         staging = Path(tempfile.mkdtemp(dir=home, prefix=f".{spec.name}."))
         try:
-            return _build(spec, staging, tool or installer(), progress, timeout_s)
+            return _build(spec, staging, tool, progress, timeout_s)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -60,11 +76,8 @@ def _build(spec: EnvironmentSpec, staging: Path, tool: Installer, progress: Prog
         python, pins = tool.resolve(spec, staging)
         report.begin(pins)
         tool.install(spec, python, pins, staging / _VENV, on_line=report.line, timeout_s=timeout_s)
-    except Refusal as refusal:
-        raise _failed(spec, refusal, tool, staging) from refusal
     except TimeoutError as error:
-        late = Refusal(f"it was not installed within {timeout_s:g} s", report.last)
-        raise _failed(spec, late, tool, staging) from error
+        raise Refusal(f"it was not installed within {timeout_s:g} s", report.last) from error
     _check(spec, staging / _VENV)
     _write_record(spec, staging / _VENV, tool)
     if final.exists():
@@ -138,14 +151,13 @@ def _remove_remains(home: Path, name: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _failed(spec: EnvironmentSpec, refusal: Refusal, tool: Installer, scratch: Path) -> EnvironmentFailed:
+def _failed(spec: EnvironmentSpec, refusal: Refusal, tool: Installer) -> EnvironmentFailed:
     folder = environments_home() / spec.name
     command = tool.command(spec, folder, f"{sys.version_info.major}.{sys.version_info.minor}")
-    said = f": {refusal.lines[-1]}" if refusal.lines and not refusal.unavailable else ""
-    hint = f"make it by hand, and run this again: {command}"
+    hint = f"when the package index can be reached, run this again; or make it by hand: {command}"
     if refusal.unavailable:
-        other = tool.other_pythons(scratch)
-        hint = f"{other}; then run this again" if other else f"no Python from 3.11 on has wheels of it; {spec.by_hand}"
+        hint = f"{refusal.cure}; then run this again" if refusal.cure else spec.by_hand
+    said = f": {refusal.said}" if refusal.said and not refusal.unavailable else ""
     return EnvironmentFailed(
         f"{spec.reason}, and the environment {spec.name!r} cannot be made: {refusal.what}{said}",
         hint=hint,

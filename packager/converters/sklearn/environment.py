@@ -1,6 +1,7 @@
 """The environment that an old, or newer, pickle needs: made with the scikit-learn that saved it."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -11,6 +12,8 @@ from packager.core.errors import ModelInvalid
 from packager.core.extras import versions_of
 
 _LONGEST_VERSION = 32
+# The first that has wheels for Python 3.11, the oldest that dray runs on.
+_OLDEST = Version("1.1.3")
 # What converting needs beside scikit-learn, and what dray's own code in the child imports.
 _NEEDED = ("joblib>=1.4", "onnx>=1.18", "pandas>=1.5", "protobuf>=6.31.1,<7", "pydantic>=2.11", "skl2onnx>=1.19")
 _SAME_AS_HERE = ("onnx", "protobuf", "pydantic", "skl2onnx")
@@ -44,17 +47,25 @@ def environment_for(path: Path, samples: Path | None) -> EnvironmentSpec | None:
     if here is not None and Version(here).release[:2] == version.release[:2]:
         return None
     parquet = samples is not None and samples.suffix.lower() == ".parquet"
-    found = f"{here} is installed here" if here else "none is installed here"
-    return EnvironmentSpec(
+    instead = f"--env current converts it with scikit-learn {here}" if here else 'pip install "dray[sklearn]"'
+    exact = EnvironmentSpec(
         name=f"sklearn-{version}",
-        reason=f"{path.name!r} was saved by scikit-learn {version}, and {found}",
-        instead=f"--env current converts it with scikit-learn {here}" if here else 'pip install "dray[sklearn]"',
+        reason=f"{path.name!r} was saved by scikit-learn {version}, installed here is {here or 'none'}",
+        instead=instead,
         requirements=(f"scikit-learn=={version}", *_NEEDED, *(("pyarrow>=14",) if parquet else ())),
         constraints=_constraints(version),
-        by_hand=f"convert it where it can be loaded, and ship the .onnx file: {_by_hand(path, version)}",
+        by_hand=_too_old(path, version) if version < _OLDEST else f"there are no wheels of that version; {instead}",
         download_mib=_DOWNLOAD_MIB + parquet * _PYARROW_MIB[0],
         disk_mib=_DISK_MIB + parquet * _PYARROW_MIB[1],
     )
+    return replace(exact, otherwise=_later_patch(exact, version))
+
+
+def _later_patch(exact: EnvironmentSpec, version: Version) -> EnvironmentSpec:
+    """Any later release of the same minor version: the first have no wheels for Pythons that came after them."""
+    major, minor = (*version.release, 0)[:2]
+    wanted = f"scikit-learn>={version},<{major}.{minor + 1}"
+    return replace(exact, name=f"sklearn-{major}.{minor}", requirements=(wanted, *exact.requirements[1:]))
 
 
 def _parsed(text: str, path: Path) -> Version:
@@ -77,7 +88,7 @@ def _constraints(version: Version) -> tuple[str, ...]:
     return (*bounds, *same)
 
 
-def _by_hand(path: Path, version: Version) -> str:
+def _too_old(path: Path, version: Version) -> str:
     """A command that converts with a scikit-learn that only runs on a Python older than dray's."""
     python = "3.10" if version >= Version("1.0.2") else "3.9" if version >= Version("0.24") else "3.8"
     code = (
@@ -87,7 +98,11 @@ def _by_hand(path: Path, version: Version) -> str:
         " o = skl2onnx.to_onnx(m, initial_types=[('X', F([None, n]))], options=z);"
         " open(sys.argv[2], 'wb').write(o.SerializeToString())"
     )
-    wanted = [f"scikit-learn=={version}", "numpy<1.24", "scipy<1.11", "skl2onnx", "joblib"]
+    wanted = [f"scikit-learn=={version}", "numpy<1.24", "scipy<1.11", "skl2onnx", "onnx<1.16", "protobuf<5", "joblib"]
     with_them = [part for text in wanted for part in ("--with", text)]
     argv = ["uv", "run", "--no-project", "--python", python, *with_them, "python", "-c", code]
-    return shlex.join([*argv, str(path), str(path.with_suffix(".onnx"))])
+    command = shlex.join([*argv, str(path), str(path.with_suffix(".onnx"))])
+    return (
+        f"{_OLDEST} is the oldest that a Python of dray's (3.11 or newer) has wheels of; load and convert it by hand,"
+        f" if you trust the file, and ship the .onnx file: {command}"
+    )
