@@ -17,7 +17,7 @@ class EnvironmentSpec:
 
     Attributes:
         name: Of its folder, such as ``sklearn-1.4.2``.
-        reason: Why it is needed, as a clause: "'m.pkl' was saved by scikit-learn 1.4.2, installed here is 1.9.1".
+        reason: Why it is needed, as a clause: "'m.pkl' was saved by scikit-learn 1.4.2, and 1.9.1 is installed here".
         instead: What ``--env current`` would do, as a clause.
         requirements: What must be in it, PEP 508; a cached environment that has it all is used again.
         constraints: What is chosen when it is made, PEP 508; no reason to make one again.

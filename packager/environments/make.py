@@ -77,7 +77,7 @@ def _build(spec: EnvironmentSpec, staging: Path, tool: Installer, progress: Prog
         report.begin(pins)
         tool.install(spec, python, pins, staging / _VENV, on_line=report.line, timeout_s=timeout_s)
     except TimeoutError as error:
-        raise Refusal(f"it was not installed within {timeout_s:g} s", report.last) from error
+        raise Refusal(str(error), report.last) from error
     _check(spec, staging / _VENV)
     _write_record(spec, staging / _VENV, tool)
     if final.exists():
@@ -159,7 +159,7 @@ def _failed(spec: EnvironmentSpec, refusal: Refusal, tool: Installer) -> Environ
         hint = f"{refusal.cure}; then run this again" if refusal.cure else spec.by_hand
     said = f": {refusal.said}" if refusal.said and not refusal.unavailable else ""
     return EnvironmentFailed(
-        f"{spec.reason}, and the environment {spec.name!r} cannot be made: {refusal.what}{said}",
+        f"{spec.reason}; the environment {spec.name!r} cannot be made: {refusal.what}{said}",
         hint=hint,
         detail={"command": command, "output": list(refusal.lines)},
     )

@@ -42,7 +42,8 @@ def test_another_minor_version_needs_that_very_version_and_what_its_time_had(tmp
     assert spec.requirements[0] == "scikit-learn==1.4.2"
     assert {"numpy<2.2", "scipy<1.14", "pandas<2.3"} < set(spec.constraints)
     assert f"skl2onnx=={metadata.version('skl2onnx')}" in spec.constraints
-    assert spec.reason.startswith("'m.pkl' was saved by scikit-learn 1.4.2, installed here is ")
+    here = metadata.version("scikit-learn")
+    assert spec.reason == f"'m.pkl' was saved by scikit-learn 1.4.2, and {here} is installed here"
     assert spec.otherwise is not None
     assert spec.otherwise.requirements[0] == "scikit-learn>=1.4.2,<1.5"
 

@@ -15,7 +15,7 @@ from tests.support.fake_uv import FakeUv, stub_environment
 
 SPEC = EnvironmentSpec(
     name="sklearn-1.4.2",
-    reason="'m.pkl' was saved by scikit-learn 1.4.2, installed here is 1.9.1",
+    reason="'m.pkl' was saved by scikit-learn 1.4.2, and 1.9.1 is installed here",
     instead="--env current converts it with scikit-learn 1.9.1",
     requirements=("scikit-learn==1.4.2", "onnx>=1.18"),
     constraints=("numpy<2.2",),
@@ -133,7 +133,7 @@ def test_an_installation_that_takes_too_long_is_ended(uv: FakeUv) -> None:
     uv.delay_s = 30
     uv.write()
 
-    with pytest.raises(EnvironmentFailed, match="it was not installed within 1 s"):
+    with pytest.raises(EnvironmentFailed, match="did not end within 1 s"):
         made(timeout_s=1)
 
     assert remains() == []

@@ -50,7 +50,7 @@ def environment_for(path: Path, samples: Path | None) -> EnvironmentSpec | None:
     instead = f"--env current converts it with scikit-learn {here}" if here else 'pip install "dray[sklearn]"'
     exact = EnvironmentSpec(
         name=f"sklearn-{version}",
-        reason=f"{path.name!r} was saved by scikit-learn {version}, installed here is {here or 'none'}",
+        reason=f"{path.name!r} was saved by scikit-learn {version}, and {here or 'none'} is installed here",
         instead=instead,
         requirements=(f"scikit-learn=={version}", *_NEEDED, *(("pyarrow>=14",) if parquet else ())),
         constraints=_constraints(version),
