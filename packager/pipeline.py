@@ -17,6 +17,7 @@ from typing import Any, TypedDict, Unpack
 from packager import deploy as deployer
 from packager import plugins
 from packager.convert import convert
+from packager.convert.environment import Agree, EnvironmentChoice, nobody_agrees
 from packager.core.artifact import ModelPackage, Release
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, InputHint, ModelSource
 from packager.core.deployment import DeploymentPlan, TargetSettings
@@ -52,6 +53,8 @@ class PackageOptions(TypedDict, total=False):
     labels: str | Path | None
     expected: str | Path | None
     accept_precision_loss: bool
+    env: str | None
+    agree_to_environment: Agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             inputs=tuple(options.get("inputs", ())),
             expected=_path(options.get("expected")),
             accept_precision_loss=options.get("accept_precision_loss", False),
+            environment=EnvironmentChoice(options.get("env"), options.get("agree_to_environment", nobody_agrees)),
             timeout_s=timeout_s,
             workdir=work,
             progress=progress,

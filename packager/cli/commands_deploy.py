@@ -40,6 +40,7 @@ def _plan(
     name: Name = None,
     overrides: Overrides = None,
     samples: model_options.Samples = None,
+    env: model_options.Env = None,
     accept_unverified: AcceptUnverified = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 0 for no change and 10 for changes.")] = False,
     timeout: Timeout = 600.0,
@@ -56,6 +57,8 @@ def _plan(
             progress=progress,
             samples=samples or project.samples,
             name=name or project.name,
+            env=env,
+            agree_to_environment=model_options.agreement(console),
         )
     console.result(document, lambda: render.plan(document))
     if exit_code and document.changes_anything:
@@ -99,6 +102,7 @@ def _ship(
     labels: model_options.Labels = None,
     expected: model_options.Expected = None,
     accept_precision_loss: model_options.AcceptPrecisionLoss = False,
+    env: model_options.Env = None,
     accept_unverified: AcceptUnverified = False,
     overrides: Overrides = None,
     timeout: Timeout = 600.0,
@@ -110,7 +114,8 @@ def _ship(
     options = model_options.package_options(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
-        accept_precision_loss=accept_precision_loss,
+        accept_precision_loss=accept_precision_loss, env=env,
+        agree_to_environment=model_options.agreement(console),
     )  # fmt: skip
     request = _request(console, project, target, name, overrides, accept_unverified, timeout)
     chosen = model_options.chosen_model(model, project)

@@ -50,11 +50,16 @@ class DoctorCheck(Document):
 
 
 class DoctorDocument(Document):
-    """All checks; ``ok`` when a scikit-learn model can be shipped to ``local`` from here."""
+    """All checks; ``ok`` when a scikit-learn model can be shipped to ``local`` from here.
+
+    Attributes:
+        environments: Those that were made for models of other versions.
+    """
 
     ok: bool
     checks: tuple[DoctorCheck, ...]
     optional: tuple[DoctorCheck, ...]
+    environments: tuple[DoctorCheck, ...] = ()
 
 
 def register(app: typer.Typer) -> None:
@@ -94,8 +99,12 @@ def _targets_text(console: Console, document: TargetsDocument) -> str:
 def _doctor(console: Console) -> None:
     checks = tuple(_checks())
     optional = tuple(_extra_check(extra) for extra in extras() if extra not in {"runtime", "sklearn", "all"})
-    document = DoctorDocument(ok=all(check.ok for check in checks), checks=checks, optional=optional)
+    environments = tuple(_environment_checks())
+    document = DoctorDocument(
+        ok=all(check.ok for check in checks), checks=checks, optional=optional, environments=environments
+    )
     rows = [_row(check, "MISSING") for check in checks] + [_row(check, "absent") for check in optional]
+    rows += [_row(check, "BROKEN") for check in environments]
     console.result(document, lambda: console.table(("CHECK", "STATE", "FOUND", "CURE"), rows))
 
 
@@ -125,6 +134,21 @@ def _extra_check(extra: str) -> DoctorCheck:
     absent = missing_from(extra)
     found = f"without {', '.join(absent)}" if absent else "installed"
     return DoctorCheck(name=extra, ok=not absent, found=found, cure=f'pip install "dray[{extra}]"' if absent else "")
+
+
+def _environment_checks() -> Iterator[DoctorCheck]:
+    """The environments of ``--env``, each asked whether it still runs."""
+    from packager.core.errors import EnvironmentFailed
+    from packager.environments import listed  # kept out of start-up
+
+    for name, found in listed():
+        label = f"environment {name}"
+        if isinstance(found, EnvironmentFailed):
+            yield DoctorCheck(name=label, ok=False, found=found.message, cure=found.hint)
+            continue
+        size = f"{found.record.size_bytes >> 20} MiB, " if found.record else ""
+        what = f"{size}Python {found.python_version}, {found.python.parent.parent}"
+        yield DoctorCheck(name=label, ok=True, found=what)
 
 
 def _state_check() -> DoctorCheck:

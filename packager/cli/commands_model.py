@@ -1,6 +1,7 @@
 """``package``, ``inspect``, ``serve``: a model and its package on this machine."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,9 @@ import typer
 from packager.cli import render
 from packager.cli.common import AcceptUnverified, Name, ProjectPath, Timeout, command
 from packager.cli.console import Console
+from packager.convert.environment import Agree, not_made
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, InputHint
+from packager.core.environment import EnvironmentSpec
 from packager.core.errors import UsageError
 from packager.project import ProjectFile, load_project
 from runtime.contract.dtypes import DTYPES, Datatype
@@ -54,6 +57,14 @@ Expected = Annotated[
 AcceptPrecisionLoss = Annotated[
     bool, typer.Option("--accept-precision-loss", help="Package although users' values lose precision on the way in.")
 ]
+Env = Annotated[
+    str | None,
+    typer.Option(
+        "--env",
+        metavar="ENV",
+        help="Where to convert: auto (made for the version that saved the model), current, or the name or path of one.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,6 +79,21 @@ def package_options(project: ProjectFile, **given: Any) -> dict[str, Any]:
     inputs = tuple(_input_hint(text) for text in given.pop("inputs") or ())
     samples = given.pop("samples") or project.samples
     return {**given, "inputs": inputs, "samples": samples, "name": given.get("name") or project.name}
+
+
+def agreement(console: Console) -> Agree:
+    """Asks a person before an environment is made.
+
+    The function raises EnvironmentMissing, with the command that makes it, where nobody agrees.
+    """
+
+    def agree(spec: EnvironmentSpec) -> bool:
+        size = f"about {spec.download_mib} MB to download, {spec.disk_mib} MB on disk"
+        if console.assume_yes or console.ask(f"{spec.reason}. Make the environment {spec.name} ({size})?"):
+            return True
+        raise not_made(spec, command=shlex.join(["dray", *sys.argv[1:], "--env", "auto"]))
+
+    return agree
 
 
 def chosen_model(model: str | None, project: ProjectFile) -> str:
@@ -93,6 +119,7 @@ def _package(
     labels: Labels = None,
     expected: Expected = None,
     accept_precision_loss: AcceptPrecisionLoss = False,
+    env: Env = None,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
@@ -102,7 +129,7 @@ def _package(
     options = package_options(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
-        accept_precision_loss=accept_precision_loss,
+        accept_precision_loss=accept_precision_loss, env=env, agree_to_environment=agreement(console),
     )  # fmt: skip
     with console.progress() as progress:
         document = package(chosen_model(model, project), progress=progress, timeout_s=timeout, **options)

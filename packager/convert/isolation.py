@@ -34,6 +34,22 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreter:
+    """What runs a child.
+
+    Attributes:
+        python: Has the converter's framework.
+        code: Folder with dray's code, where ``python`` does not have it itself.
+    """
+
+    python: Path = Path(sys.executable)
+    code: Path | None = None
+
+
+_THIS = Interpreter()
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A converter at work in another process.
 
@@ -99,7 +115,7 @@ def converting(
     *,
     timeout_s: float,
     memory_mib: int | None = None,
-    python: str = sys.executable,
+    interpreter: Interpreter = _THIS,
 ) -> Iterator[Child]:
     """The converter at work in a child process, which is gone with all its children at the end of the block.
 
@@ -108,19 +124,20 @@ def converting(
     Args:
         request: Its ``workdir`` is for the exchange; the converter gets an empty folder in it.
         memory_mib: Three quarters of this machine's memory where None.
-        python: Interpreter that has the converter's framework.
+        interpreter: This one, or that of another environment.
     """
     limit = memory_mib or _default_memory_mib()
     workdir = request.workdir
     for name in ("home", "tmp", "result"):
         (workdir / name).mkdir(exist_ok=True)
     _write_request(converter, request, memory_mib=limit)
-    argv = [python, "-P", "-m", "packager.convert.worker", str(workdir)]
+    argv = [str(interpreter.python), "-P", "-m", "packager.convert.worker", str(workdir)]
     deadline = time.monotonic() + timeout_s
     with (workdir / OUTPUT_NAME).open("wb") as output:
         # One file for both streams: no pipe can fill up, and none is held open by a grandchild.
         number = output.fileno()
-        with started(argv, env=_environment(workdir), cwd=workdir, stdout=number, stderr=number) as process:
+        env = _environment(workdir, interpreter)
+        with started(argv, env=env, cwd=workdir, stdout=number, stderr=number) as process:
             yield Child(process, workdir, deadline, timeout_s, limit)
 
 
@@ -136,7 +153,7 @@ def _write_request(converter: Converter, request: ConversionRequest, *, memory_m
     (request.workdir / REQUEST_NAME).write_text(json.dumps(document), encoding="utf-8")
 
 
-def _environment(workdir: Path) -> dict[str, str]:
+def _environment(workdir: Path, interpreter: Interpreter) -> dict[str, str]:
     extra = {
         "HOME": str(workdir / "home"),
         "TMPDIR": str(workdir / "tmp"),
@@ -144,9 +161,12 @@ def _environment(workdir: Path) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
     }
-    if path := os.environ.get("PYTHONPATH"):
-        # The child works elsewhere, so entries that are relative to here would mean something else there.
-        extra["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in path.split(os.pathsep) if entry)
+    # The child works elsewhere, so entries that are relative to here would mean something else there.
+    path = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if interpreter.code is not None:
+        path.insert(0, str(interpreter.code))
+    if path:
+        extra["PYTHONPATH"] = os.pathsep.join(path)
     return bare_environment(extra)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packager import plugins
+from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
 from packager.core.conversion import (
     DEFAULT_ATOL,
@@ -28,6 +29,7 @@ from runtime.contract.package import file_sha256
 
 if TYPE_CHECKING:
     from packager.convert.verification import Verified
+    from packager.environments import Environment
 
 DEFAULT_TIMEOUT_S = 600.0
 _NEEDED = ("numpy", "onnx", "onnxruntime")
@@ -48,6 +50,7 @@ def convert(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
+    environment: EnvironmentChoice | None = None,
 ) -> ConversionResult:
     """A verified ONNX model of the source; its files are in ``workdir``, or beside an ONNX source.
 
@@ -56,14 +59,18 @@ def convert(
         samples: The user's; synthetic ones are drawn with ``seed`` where None.
         expected: Answers of the source to ``samples``, ``.npz`` by output name.
         options: For converters that know them.
+        environment: What ``--env`` says; a question that nobody answers where None.
 
     Raises:
         ConversionError: One of its family: missing, invalid, not convertible, or answering differently.
-        EnvironmentMissing: Something that the conversion needs is not installed.
+        EnvironmentMissing: Something that the conversion needs is not installed, or an environment is not made.
     """
     report = progress or SilentProgress()
     converter = _recognised(source)
-    _check_installed(converter)
+    chosen = choose(
+        environment or EnvironmentChoice(), converter, source, samples=samples, progress=report, timeout_s=timeout_s
+    )
+    _check_installed(converter, elsewhere=chosen is not None)
     if expected is not None and samples is None:
         raise UsageError(
             "--expected holds answers to rows that are not there", hint="give the rows themselves with --samples FILE"
@@ -78,13 +85,13 @@ def convert(
         inputs=inputs,
         options=options or {},
     )
-    with _raw(converter, request, report, timeout_s=timeout_s) as raw:
+    with _raw(converter, request, report, chosen, timeout_s=timeout_s) as raw:
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
 
         conversion = raw()
     report.step("comparing ONNX Runtime with the source")
     verified = verify(conversion, checks)
-    return _result(source, conversion, verified)
+    return _result(source, conversion, verified, chosen)
 
 
 def _recognised(source: ModelSource) -> Converter:
@@ -112,8 +119,9 @@ def _recognised(source: ModelSource) -> Converter:
     )
 
 
-def _check_installed(converter: Converter) -> None:
-    absent = plugins.absent_requirements(converter)
+def _check_installed(converter: Converter, *, elsewhere: bool) -> None:
+    """What the converter needs, unless it works in another environment; and what comparing needs here."""
+    absent = () if elsewhere else plugins.absent_requirements(converter)
     absent += tuple(name for name in _NEEDED if name not in absent and importlib.util.find_spec(name) is None)
     if not absent:
         return
@@ -129,20 +137,34 @@ def _check_installed(converter: Converter) -> None:
 
 @contextmanager
 def _raw(
-    converter: Converter, request: ConversionRequest, progress: Progress, *, timeout_s: float
+    converter: Converter,
+    request: ConversionRequest,
+    progress: Progress,
+    environment: "Environment | None",
+    *,
+    timeout_s: float,
 ) -> Iterator[Callable[[], RawConversion]]:
     """The converter's work, begun; call what is yielded to wait for it."""
     if not converter.isolated:
         yield lambda: converter.convert(request, progress)
         return
-    from packager.convert.isolation import converting
+    from packager.convert.isolation import Interpreter, converting
 
     progress.step(f"starting {converter.name}")
-    with converting(converter, request, timeout_s=timeout_s) as child:
+    if environment is None:
+        interpreter = Interpreter()
+    else:
+        interpreter = Interpreter(environment.python, code_folder(request.workdir, converter))
+    with converting(converter, request, timeout_s=timeout_s, interpreter=interpreter) as child:
         yield lambda: child.result(progress)
 
 
-def _result(source: ModelSource, raw: RawConversion, verified: "Verified") -> ConversionResult:
+def _result(
+    source: ModelSource, raw: RawConversion, verified: "Verified", environment: "Environment | None"
+) -> ConversionResult:
+    where: tuple[str, ...] = ()
+    if environment is not None:
+        where = (f"converted in the environment {environment.name} (Python {environment.python_version})",)
     return ConversionResult(
         onnx_path=raw.onnx,
         external_data=verified.graph.info.external_data,
@@ -160,7 +182,7 @@ def _result(source: ModelSource, raw: RawConversion, verified: "Verified") -> Co
         parity=verified.parity,
         batch_safety=verified.batch_safety,
         versions={**verified.versions, **raw.versions},
-        notes=raw.notes + verified.notes,
+        notes=where + raw.notes + verified.notes,
     )
 
 

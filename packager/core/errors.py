@@ -21,6 +21,7 @@ __all__ = [
     "DeploymentMissing",
     "DiskFull",
     "DrayError",
+    "EnvironmentFailed",
     "EnvironmentMissing",
     "FAMILIES",
     "GateFailed",
@@ -106,6 +107,12 @@ class ConversionTimeout(ConversionError):
     """The conversion took longer than it was given."""
 
     code = "E-CONVERSION-TIMEOUT"
+
+
+class EnvironmentFailed(ConversionError):
+    """The Python environment that the model needs could not be made, or does not run."""
+
+    code = "E-ENV"
 
 
 class ParityError(ConversionError):

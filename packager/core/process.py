@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,42 @@ def run(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str], cwd: P
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"{argv[0]!r} did not end within {timeout_s:g} s") from error
     return Finished(process.returncode, out, err)
+
+
+def run_following(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    env: Mapping[str, str],
+    on_line: Callable[[str], None],
+    cwd: Path | None = None,
+) -> Finished:
+    """As ``run``, with both streams in ``stdout``, and every line given to ``on_line`` as it comes.
+
+    Raises:
+        TimeoutError: It did not end in time; it and its children were killed.
+    """
+    lines = []
+    late = threading.Event()
+    with started(argv, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+
+        def end() -> None:
+            late.set()
+            _signal(os.killpg, process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(timeout_s, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                lines.append(line)
+                on_line(line.rstrip())
+            process.wait()
+        finally:
+            timer.cancel()
+        if late.is_set():
+            raise TimeoutError(f"{argv[0]!r} did not end within {timeout_s:g} s")
+    return Finished(process.returncode, "".join(lines), "")
 
 
 @contextmanager

@@ -11,7 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from packager.core.process import bare_environment, end_process, reap, run, signal_process, spawn_detached, started
+from packager.core.process import (
+    bare_environment,
+    end_process,
+    reap,
+    run,
+    run_following,
+    signal_process,
+    spawn_detached,
+    started,
+)
 
 PYTHON = sys.executable
 FORK = "import os,sys,time; pid=os.fork(); pid and print(pid, flush=True); pid or time.sleep(60)"
@@ -97,6 +106,20 @@ def test_end_of_a_detached_child_tells_its_status(tmp_path: Path) -> None:
 
     assert status == 7
     assert reap(pid) is None  # nobody's child any more
+
+
+def test_lines_are_heard_as_they_come_and_kept() -> None:
+    heard: list[str] = []
+    code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
+
+    done = run_following([PYTHON, "-u", "-c", code], timeout_s=60, env=bare_environment(), on_line=heard.append)
+
+    assert (heard, done.returncode, done.stdout) == (["out", "err"], 3, "out\nerr\n")
+
+
+def test_a_program_that_is_followed_is_ended_in_time() -> None:
+    with pytest.raises(TimeoutError, match=r"did not end within 0\.2 s"):
+        run_following([PYTHON, "-c", FORK], timeout_s=0.2, env=bare_environment(), on_line=str)
 
 
 def test_process_that_ends_when_asked_is_not_killed(tmp_path: Path) -> None:

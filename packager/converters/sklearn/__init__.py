@@ -1,9 +1,11 @@
 """scikit-learn models: pickle and joblib files of fitted estimators and pipelines with numeric input."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from packager.converters.sklearn.recognition import looks_pickled
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
+from packager.core.environment import EnvironmentSpec
 from packager.core.progress import Progress
 
 
@@ -17,6 +19,12 @@ class SklearnConverter:
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file is named as a pickle, or starts as one."""
         return looks_pickled(source.path)
+
+    def environment_for(self, source: ModelSource, samples: Path | None) -> EnvironmentSpec | None:
+        """The environment with the scikit-learn that saved the file; see ``EnvironmentAware``."""
+        from packager.converters.sklearn.environment import environment_for  # kept out of start-up
+
+        return environment_for(source.path, samples)
 
     def convert(self, request: ConversionRequest, progress: Progress) -> RawConversion:
         """ONNX, samples and the estimator's own answers.

@@ -193,4 +193,6 @@ def _write(
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    np.savez(path, allow_pickle=False, **arrays)
+    # Without allow_pickle=False, which NumPy before 2.2 would take for an array; answers hold no Python objects.
+    named: dict[str, Any] = dict(arrays)
+    np.savez(path, **named)

@@ -100,13 +100,12 @@ def _check_is_fitted(model: Any) -> None:
 
 def _notes(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
     """One line for each distinct warning; a mismatch of versions once, not once an estimator."""
-    from sklearn.exceptions import InconsistentVersionWarning
-
     notes: dict[str, None] = {}
     for item in caught:
         warning = item.message
-        if isinstance(warning, InconsistentVersionWarning):
-            saved, current = warning.original_sklearn_version, warning.current_sklearn_version
+        # By its fields: the class, InconsistentVersionWarning, came with scikit-learn 1.3.
+        if saved := getattr(warning, "original_sklearn_version", None):
+            current = getattr(warning, "current_sklearn_version", "another version")
             notes[f"saved by scikit-learn {saved}, loaded and converted with {current}"] = None
         elif not isinstance(warning, DeprecationWarning | FutureWarning | PendingDeprecationWarning):
             notes[f"{type(warning).__name__} on loading: {_line(warning)}"] = None
