@@ -192,7 +192,7 @@ def _raw_conversion(document: object, *, inside: Path) -> RawConversion:
 
 def _revived(document: dict[str, object]) -> DrayError:
     """The error that the child raised, of the same class where it is one of dray's."""
-    known = {name: getattr(errors, name) for name in errors.__all__}
+    known = {name: kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)}
     error_type = known.get(str(document.get("type")), ConversionError)
     detail = document.get("detail")
     error: DrayError = error_type(
