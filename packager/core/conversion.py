@@ -61,6 +61,20 @@ class ConversionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """What holds while a model file is loaded in a child process.
+
+    Attributes:
+        frameworks: Whose lists of harmless names hold for what is unpickled; None where the file is trusted, or is
+            none that is unpickled.
+        imports: Folders that a trusted file may import from, after those of PYTHONPATH.
+    """
+
+    frameworks: tuple[str, ...] | None = None
+    imports: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RawConversion:
     """What a converter leaves in its folder; the rest is computed from it, once, for all converters.
 

@@ -4,7 +4,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from packager.core.errors import ModelInvalid
+from packager.core.errors import ModelInvalid, UnsafeModel
+from packager.core.unpickling import limited_unpickling
 
 _SAVE_AGAIN = "save the fitted estimator again with joblib.dump(estimator, 'model.joblib')"
 
@@ -29,8 +30,9 @@ def _load(path: Path) -> Any:
     if path.stat().st_size == 0:
         raise ModelInvalid(f"the model file {path.name!r} is empty", hint=_SAVE_AGAIN)
     try:
-        return joblib.load(path)
-    except MemoryError:
+        with limited_unpickling():
+            return joblib.load(path)
+    except (MemoryError, UnsafeModel):
         raise
     except ModuleNotFoundError as error:
         raise _module_missing(path, error) from error
