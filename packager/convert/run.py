@@ -75,6 +75,8 @@ def convert(
         samples=samples,
         opset=opset,
         seed=seed,
+        atol=atol,
+        rtol=rtol,
         inputs=inputs,
         options=options or {},
     )
@@ -161,6 +163,7 @@ def _result(source: ModelSource, raw: RawConversion, verified: "Verified") -> Co
         batch_safety=verified.batch_safety,
         versions={**verified.versions, **raw.versions},
         notes=raw.notes + verified.notes,
+        training=raw.training,
     )
 
 

@@ -20,30 +20,36 @@ _CONTAINERS = {"Pipeline", "ColumnTransformer", "FeatureUnion"}
 _NAME = "model"
 
 
-def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) -> "ModelProto":
+def export(
+    model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, double: bool = False
+) -> "ModelProto":
     """The graph as skl2onnx makes it, with its own output names and shapes.
+
+    Args:
+        double: Whether it takes doubles and computes with them.
 
     Raises:
         ConverterMissing: A part has no faithful ONNX form; names its class and where it sits.
         ConversionError: The opset is newer than skl2onnx knows.
     """
     from skl2onnx import convert_sklearn, get_latest_tested_opset_version
-    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     if opset > get_latest_tested_opset_version():
         raise ConversionError(
             f"skl2onnx does not know opset {opset}", hint=f"--opset {get_latest_tested_opset_version()} or lower"
         )
-    best = prepared(model)
+    best = prepared(model, double=double)
     parts = parts_of(best)
-    exact = has_scaler(parts) and bool(groves_of(parts))
+    exact = has_scaler(parts) and bool(groves_of(parts)) and not double
+    tensor_type = DoubleTensorType if double else FloatTensorType
     trees = FaithfulTrees()
     try:
         with trees.applied():
             graph: ModelProto = convert_sklearn(
                 best,
                 name=_NAME,
-                initial_types=[(model_input.name, FloatTensorType([None, model_input.width]))],
+                initial_types=[(model_input.name, tensor_type([None, model_input.width]))],
                 target_opset={"": opset, "ai.onnx.ml": ml_opset},
                 options=_options(parts),
                 custom_conversion_functions=exact_scalers() if exact else None,

@@ -27,7 +27,8 @@ def finish(
     """
     graph = model.graph
     raw = list(graph.output)
-    graph.input[0].type.tensor_type.shape.dim[0].dim_param = BATCH
+    for given in graph.input:
+        given.type.tensor_type.shape.dim[0].dim_param = BATCH
     kept = [plan for plan in plans if plan.name in answers and plan.raw_index < len(raw)]
     _make_room(graph, {plan.name for plan in kept})
     names = [output.name for output in graph.output]

@@ -14,14 +14,18 @@ from packager.converters.sklearn.parts import Part, parts_of, unwrapped
 Affine = tuple[tuple[str, Any], ...]
 
 
-def prepared(model: Any) -> Any:
-    """The estimator to convert: a search's best, and a copy with what skl2onnx cannot read put in another form."""
+def prepared(model: Any, *, double: bool = False) -> Any:
+    """The estimator to convert: a search's best, and a copy with what skl2onnx cannot read put in another form.
+
+    Args:
+        double: Whether the graph takes doubles, which need no other thresholds.
+    """
     best = unwrapped(model)
     if not any(_is_changed(part.estimator) for part in parts_of(best)):
         return best
     changed = copy.deepcopy(best)
     for part in parts_of(changed):
-        _change(part.estimator)
+        _change(part.estimator, double=double)
     return changed
 
 
@@ -52,10 +56,10 @@ def _is_changed(estimator: Any) -> bool:
     )
 
 
-def _change(estimator: Any) -> None:
+def _change(estimator: Any, *, double: bool) -> None:
     if hasattr(estimator, "flatten_transform"):
         estimator.flatten_transform = False  # only transform() looks at it, and skl2onnx refuses True
-    for stage in getattr(estimator, "_predictors", ()):
+    for stage in () if double else getattr(estimator, "_predictors", ()):
         for tree in stage:
             # For every float32 x: x <= threshold exactly when x <= the next float32 at or below it.
             tree.nodes["num_threshold"] = floored(tree.nodes["num_threshold"])
@@ -72,7 +76,7 @@ def floored(values: Any) -> Any:
     return np.where(near.astype(np.float64) > values, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float64)
 
 
-def _steps_of(scaler: Any) -> Affine:
+def affine_steps(scaler: Any) -> Affine:
     """The arithmetic of ``transform``, in scikit-learn's order."""
     steps: Affine
     match type(scaler).__name__:
@@ -95,7 +99,7 @@ def _convert_scaler(scope: Any, operator: Any, container: Any) -> None:
     several = len(operator.inputs) > 1
     source = concatenate_variables(scope, operator.inputs, container) if several else operator.inputs[0].full_name
     value = _added(scope, container, "Cast", [source], to=TensorProto.DOUBLE)
-    for op_type, constant in _steps_of(scaler):
+    for op_type, constant in affine_steps(scaler):
         value = _added(scope, container, op_type, [value, _constant(scope, container, constant)])
     if getattr(scaler, "clip", False):
         bounds = [_constant(scope, container, np.array(bound), shape=()) for bound in scaler.feature_range]
