@@ -28,6 +28,7 @@ class Evidence:
         choices: Categories or documents to draw samples from.
         missing: What stands for a missing string: None where the model was trained with None.
         wide: float32 cannot hold a category.
+        prose: Its texts are documents, not categories.
     """
 
     text: bool = False
@@ -38,6 +39,7 @@ class Evidence:
     wide: bool = False
     missing: Any = np.nan
     choices: list[str] = field(default_factory=list)
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Column:
     nullable: bool = False
     wide: bool = False
     missing: Any = np.nan
+    prose: bool = False
 
 
 def evidence_of(parts: Iterable[Part], width: int) -> list[Evidence]:
@@ -104,7 +107,7 @@ def typed_columns(
         choices = tuple(dict.fromkeys(known.choices)) if kind == "text" else ()
         if kind == "text" and not choices:
             choices = _choices_of(series)
-        columns.append(Column(name, position, kind, choices, known.nullable, known.wide, known.missing))
+        columns.append(Column(name, position, kind, choices, known.nullable, known.wide, known.missing, known.prose))
     return tuple(columns)
 
 
@@ -114,7 +117,7 @@ def _consider(evidence: Evidence, step: Any, index: int) -> None:
         evidence.nullable |= name == "MissingIndicator"
         return
     if name in _VECTORIZERS:
-        evidence.text = True
+        evidence.text = evidence.prose = True
         evidence.choices += documents(step)
     elif name in _ENCODERS:
         _consider_categories(evidence, step, index)

@@ -130,8 +130,10 @@ def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
             loaded.known, loaded.groves, seed=seed, feed=feed, accepts=accepts,
             nullable=loaded.input.nullable(), coarse=coarse_columns(loaded.known),
         )  # fmt: skip
-        if not accepts(feed(matrix[:1])):
-            answer(loaded.model, feed(matrix[:1]), loaded.plans)
+        # Some models take nothing below 0, some of these whole numbers alone.
+        forms = (matrix, np.abs(matrix), np.minimum(np.round(np.abs(matrix)), 1.0))
+        matrix = next((rows for rows in forms if accepts(feed(rows))), matrix)
+        answer(loaded.model, feed(matrix[:1]), loaded.plans)
     except (ValueError, TypeError) as error:
         raise ModelInvalid(
             f"the model refuses samples drawn for it: {str(error).splitlines()[0]}",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from packager.converters.sklearn.faithful import FaithfulTrees
+from packager.converters.sklearn.histogram import histogram_converters, histogram_shapes
 from packager.converters.sklearn.inputs import ModelInput
 from packager.converters.sklearn.parts import Part, last_step, parts_of
 from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
@@ -39,7 +40,7 @@ def export(
         raise ConversionError(
             f"skl2onnx does not know opset {opset}", hint=f"--opset {get_latest_tested_opset_version()} or lower"
         )
-    best = prepared(model, double=double)
+    best = prepared(model)
     parts = parts_of(best)
     exact = has_scaler(parts) and bool(groves_of(parts)) and not double
     tensor_type = DoubleTensorType if double else FloatTensorType
@@ -52,8 +53,8 @@ def export(
                 initial_types=[(model_input.name, tensor_type([None, model_input.width]))],
                 target_opset={"": opset, "ai.onnx.ml": ml_opset},
                 options=_options(parts),
-                custom_conversion_functions=exact_scalers() if exact else None,
-                custom_shape_calculators=scaler_shapes() if exact else None,
+                custom_conversion_functions={**histogram_converters(), **(exact_scalers() if exact else {})},
+                custom_shape_calculators={**histogram_shapes(), **(scaler_shapes() if exact else {})},
             )
     except MemoryError:
         raise
@@ -106,7 +107,6 @@ _CATEGORICAL_SPLITS = "its trees split on categorical features"
 _DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
 _SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
 _INDICATORS = "skl2onnx leaves out its indicators of missing values"
-_LOG_LINK = "skl2onnx leaves out the exponential that its loss ends in"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
@@ -114,7 +114,6 @@ _HINTS = {
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
     _INDICATORS: "train with add_indicator=False",
-    _LOG_LINK: "train with loss='squared_error' on the target's logarithm, and take the exponential of the answers",
     _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
 
@@ -135,8 +134,6 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
         return _SELECTING_PREDICTOR
     if name == "SimpleImputer" and step.add_indicator:
         return _INDICATORS
-    if hasattr(step, "_predictors") and step.loss in {"poisson", "gamma"}:
-        return _LOG_LINK
     if name == "KNeighborsRegressor" and step.weights != "uniform":
         return _DISTANCE_WEIGHTS
     return None

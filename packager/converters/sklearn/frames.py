@@ -120,7 +120,12 @@ class FrameInput:
     def encoders(self) -> list[Encoder]:
         """The columns of text, as what samples are drawn by."""
         return [
-            Encoder(column.name, {column.position: np.arange(len(column.choices), dtype=np.float64)}, open=False)
+            Encoder(
+                column.name,
+                {column.position: np.arange(len(column.choices), dtype=np.float64)},
+                open=False,
+                counted=not column.prose,
+            )
             for column in self.read
             if column.kind == "text" and column.choices
         ]

@@ -27,11 +27,13 @@ class Encoder:
     Attributes:
         categories: By input column.
         open: Whether it takes a category that it has not seen.
+        counted: Whether its values are categories, not texts of any kind.
     """
 
     path: str
     categories: dict[int, Floats]
     open: bool
+    counted: bool = True
 
 
 @dataclass(slots=True)

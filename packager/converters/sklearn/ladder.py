@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # A column whose values lie so far from 0 that one step of float32 is more than this share of their spread.
 _COARSE = 1e-4
-_STEPPED = {"KBinsDiscretizer", "Binarizer", "OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
+_STEPPED = {"KBinsDiscretizer", "Binarizer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _told(same: int, visible: int) -> str:
 
 def wants_doubles(parts: Sequence[Part], groves: Sequence[Grove], known: Knowledge) -> bool:
     """Whether a rounded input may fall on the other side of a bound that the source holds in float64."""
-    if any(type(part.estimator).__name__ in _STEPPED for part in parts) or coarse_columns(known).any():
+    if any(_is_stepped(part.estimator) for part in parts) or coarse_columns(known).any():
         return True
     for grove in groves:
         histogram = any(tree.native is None for tree in grove.trees)
@@ -134,8 +134,24 @@ def wants_doubles(parts: Sequence[Part], groves: Sequence[Grove], known: Knowled
     return False
 
 
+def _is_stepped(step: Any) -> bool:
+    """Whether it compares its input with bounds or categories that float32 cannot hold."""
+    if type(step).__name__ in _STEPPED:
+        return True
+    return any(_beyond_float32(categories) for categories in getattr(step, "categories_", None) or ())
+
+
+def _beyond_float32(categories: Any) -> bool:
+    values = np.asarray(categories)
+    return values.dtype.kind in "iuf" and not np.array_equal(values.astype(np.float32), values, equal_nan=True)
+
+
 def coarse_columns(known: Knowledge) -> NDArray[np.bool_]:
-    """Columns that float32 cannot tell the values of apart, such as unix timestamps."""
+    """Columns whose values float32 cannot hold or tell apart, such as unix timestamps."""
     with np.errstate(over="ignore"):
         step = np.spacing(np.abs(known.centre).astype(np.float32)).astype(np.float64)
-    return np.asarray(step > _COARSE * known.spread)
+    coarse = np.asarray(step > _COARSE * known.spread)
+    for encoder in known.encoders:
+        for column, categories in encoder.categories.items():
+            coarse[column] |= _beyond_float32(categories)
+    return coarse

@@ -14,18 +14,14 @@ from packager.converters.sklearn.parts import Part, parts_of, unwrapped
 Affine = tuple[tuple[str, Any], ...]
 
 
-def prepared(model: Any, *, double: bool = False) -> Any:
-    """The estimator to convert: a search's best, and a copy with what skl2onnx cannot read put in another form.
-
-    Args:
-        double: Whether the graph takes doubles, which need no other thresholds.
-    """
+def prepared(model: Any) -> Any:
+    """The estimator to convert: a search's best, and a copy with what skl2onnx cannot read put in another form."""
     best = unwrapped(model)
     if not any(_is_changed(part.estimator) for part in parts_of(best)):
         return best
     changed = copy.deepcopy(best)
     for part in parts_of(changed):
-        _change(part.estimator, double=double)
+        _change(part.estimator)
     return changed
 
 
@@ -51,18 +47,13 @@ def has_scaler(parts: Sequence[Part]) -> bool:
 def _is_changed(estimator: Any) -> bool:
     return (
         hasattr(estimator, "flatten_transform")
-        or hasattr(estimator, "_predictors")
         or (hasattr(estimator, "transformers_") and hasattr(estimator, "feature_names_in_"))
     )
 
 
-def _change(estimator: Any, *, double: bool) -> None:
+def _change(estimator: Any) -> None:
     if hasattr(estimator, "flatten_transform"):
         estimator.flatten_transform = False  # only transform() looks at it, and skl2onnx refuses True
-    for stage in () if double else getattr(estimator, "_predictors", ()):
-        for tree in stage:
-            # For every float32 x: x <= threshold exactly when x <= the next float32 at or below it.
-            tree.nodes["num_threshold"] = floored(tree.nodes["num_threshold"])
     if hasattr(estimator, "transformers_"):
         indices = estimator._transformer_to_input_indices
         # The ONNX input is one matrix without column names.
@@ -70,7 +61,10 @@ def _change(estimator: Any, *, double: bool) -> None:
 
 
 def floored(values: Any) -> Any:
-    """The largest float32 that is not above each float64 value."""
+    """The largest float32 that is not above each float64 value.
+
+    For every float32 x: x <= threshold exactly when x <= the next float32 at or below it.
+    """
     with np.errstate(over="ignore"):
         near = values.astype(np.float32)
     return np.where(near.astype(np.float64) > values, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float64)
