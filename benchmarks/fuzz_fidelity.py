@@ -268,7 +268,7 @@ def outcome(seed: int) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         model, fresh = pipeline(seed)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return {"seed": seed, "outcome": "not fitted", "reason": str(error).splitlines()[0][:120]}
     title = " > ".join(type(step).__name__ for _, step in model.steps)
     facts: dict[str, Any] = {"seed": seed, "model": title}

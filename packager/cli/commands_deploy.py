@@ -99,6 +99,7 @@ def _ship(
     labels: model_options.Labels = None,
     expected: model_options.Expected = None,
     accept_precision_loss: model_options.AcceptPrecisionLoss = False,
+    plugin: model_options.Plugin = None,
     accept_unverified: AcceptUnverified = False,
     overrides: Overrides = None,
     timeout: Timeout = 600.0,
@@ -110,7 +111,7 @@ def _ship(
     options = model_options.package_options(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
-        accept_precision_loss=accept_precision_loss,
+        accept_precision_loss=accept_precision_loss, plugin=plugin,
     )  # fmt: skip
     request = _request(console, project, target, name, overrides, accept_unverified, timeout)
     chosen = model_options.chosen_model(model, project)

@@ -54,6 +54,10 @@ Expected = Annotated[
 AcceptPrecisionLoss = Annotated[
     bool, typer.Option("--accept-precision-loss", help="Package although users' values lose precision on the way in.")
 ]
+Plugin = Annotated[
+    str | None,
+    typer.Option("--plugin", metavar="MODULE", help="A module, or .py file, that registers converters of your own."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -93,6 +97,7 @@ def _package(
     labels: Labels = None,
     expected: Expected = None,
     accept_precision_loss: AcceptPrecisionLoss = False,
+    plugin: Plugin = None,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
@@ -102,7 +107,7 @@ def _package(
     options = package_options(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
-        accept_precision_loss=accept_precision_loss,
+        accept_precision_loss=accept_precision_loss, plugin=plugin,
     )  # fmt: skip
     with console.progress() as progress:
         document = package(chosen_model(model, project), progress=progress, timeout_s=timeout, **options)

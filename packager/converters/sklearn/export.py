@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from packager.converters.sklearn.faithful import FaithfulTrees
+from packager.converters.sklearn.gradient_descent import descent_converters, descent_shapes
 from packager.converters.sklearn.histogram import histogram_converters, histogram_shapes
 from packager.converters.sklearn.inputs import ModelInput
 from packager.converters.sklearn.parts import Part, last_step, parts_of
@@ -53,8 +54,8 @@ def export(
                 initial_types=[(model_input.name, tensor_type([None, model_input.width]))],
                 target_opset={"": opset, "ai.onnx.ml": ml_opset},
                 options=_options(parts),
-                custom_conversion_functions={**histogram_converters(), **(exact_scalers() if exact else {})},
-                custom_shape_calculators={**histogram_shapes(), **(scaler_shapes() if exact else {})},
+                custom_conversion_functions={**histogram_converters(), **descent_converters(), **(exact_scalers() if exact else {})},
+                custom_shape_calculators={**histogram_shapes(), **descent_shapes(), **(scaler_shapes() if exact else {})},
             )
     except MemoryError:
         raise

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from packager.converters.sklearn.node_writer import NodeWriter
 from packager.core.errors import ConverterMissing
 
 
@@ -35,51 +36,9 @@ def histogram_shapes() -> dict[type, Callable[..., None]]:
     }
 
 
-class _Writer:
-    """Adds nodes to skl2onnx's graph."""
-
-    def __init__(self, scope: Any, container: Any) -> None:
-        self._scope = scope
-        self._container = container
-
-    def add(self, op_type: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        name: str = output or self._scope.get_unique_variable_name(f"histogram_{op_type}")
-        self._container.add_node(
-            op_type, list(inputs), name, name=self._scope.get_unique_operator_name(op_type), **attributes
-        )
-        return name
-
-    def constant(self, value: Any) -> str:
-        from onnx import TensorProto
-
-        array = np.asarray(value)
-        types = {"f": TensorProto.DOUBLE, "i": TensorProto.INT64, "U": TensorProto.STRING}
-        name: str = self._scope.get_unique_variable_name("histogram")
-        content = [str(text).encode() for text in array.ravel()] if array.dtype.kind == "U" else array.ravel().tolist()
-        self._container.add_initializer(name, types[array.dtype.kind], list(array.shape), content)
-        return name
-
-    def scores(self, operator: Any) -> str:
-        """The raw predictions, (rows, trees an iteration), as doubles."""
-        from onnx import TensorProto
-
-        model = operator.raw_operator
-        fed = self.add("Cast", operator.inputs[0].full_name, to=TensorProto.DOUBLE)
-        sums = self.add("TreeEnsembleRegressor", fed, op_domain="ai.onnx.ml", op_version=3, **_attributes(model))
-        # Added as doubles: the baseline may be far greater than what the trees add to it.
-        baseline = self.constant(np.asarray(model._baseline_prediction, np.float64).reshape(1, -1))
-        return self.add("Add", self.add("Cast", sums, to=TensorProto.DOUBLE), baseline)
-
-    def finish(self, value: str, variable: Any) -> None:
-        """End in one of the operator's outputs, of the type that it declares."""
-        from skl2onnx.common.data_types import guess_proto_type
-
-        self.add("Cast", value, output=variable.full_name, to=guess_proto_type(variable.type))
-
-
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    writer, model = _Writer(scope, container), operator.raw_operator
-    scores = writer.scores(operator)
+    writer, model = NodeWriter(scope, container), operator.raw_operator
+    scores = _scores(writer, operator)
     link = type(model._loss.link).__name__
     if link not in {"IdentityLink", "LogLink"}:
         raise ConverterMissing(
@@ -90,23 +49,30 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    from onnx import TensorProto
-
-    writer, model = _Writer(scope, container), operator.raw_operator
-    scores = writer.scores(operator)
+    writer, model = NodeWriter(scope, container), operator.raw_operator
+    scores = _scores(writer, operator)
     raw = container.get_options(model, {"raw_scores": False})["raw_scores"]
     if model.n_trees_per_iteration_ == 1:
         both = writer.add("Concat", writer.add("Neg", scores), scores, axis=1)
         chance = writer.add("Sigmoid", both)
-        above = writer.add("Cast", writer.add("Greater", scores, writer.constant(0.0)), to=TensorProto.INT64)
-        index = writer.add("Reshape", above, writer.constant(np.array([-1])))
+        index = writer.places_above(scores)
     else:
         both, chance = scores, writer.add("Softmax", scores, axis=1)
         index = writer.add("ArgMax", scores, axis=1, keepdims=0)
-    classes = np.asarray(model.classes_)
-    known = classes.astype(str if classes.dtype.kind in "OUS" else np.int64)
-    writer.add("Gather", writer.constant(known), index, output=operator.outputs[0].full_name, axis=0)
+    writer.labels(index, model.classes_, operator.outputs[0])
     writer.finish(both if raw else chance, operator.outputs[1])
+
+
+def _scores(writer: NodeWriter, operator: Any) -> str:
+    """The raw predictions, (rows, trees an iteration), as doubles."""
+    from onnx import TensorProto
+
+    model = operator.raw_operator
+    fed = writer.doubles(operator.inputs[0])
+    sums = writer.add("TreeEnsembleRegressor", fed, op_domain="ai.onnx.ml", op_version=3, **_attributes(model))
+    # Added as doubles: the baseline may be far greater than what the trees add to it.
+    baseline = writer.constant(np.asarray(model._baseline_prediction, np.float64).reshape(1, -1))
+    return writer.add("Add", writer.add("Cast", sums, to=TensorProto.DOUBLE), baseline)
 
 
 def _attributes(model: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from packager.core.errors import UsageError
 
-PLUGIN = "plugin"
+PLUGIN, FOLDER = "plugin", "plugin_folder"
 
 
 def training_of(model: Any) -> dict[str, Any] | None:
@@ -43,6 +43,8 @@ def load_plugin(options: Mapping[str, Any]) -> None:
     name = options.get(PLUGIN)
     if not name:
         return
+    if folder := options.get(FOLDER):
+        sys.path.append(str(folder))  # the classes of the model itself, which lie beside it
     path = Path(str(name))
     if path.suffix == ".py":
         sys.path.insert(0, str(path.parent))
