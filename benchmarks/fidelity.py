@@ -84,11 +84,12 @@ def differences(expected: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[
     """Rows compared, labels that differ, the largest error, and values over tolerance."""
     rows = labels = over = 0
     worst = 0.0
-    for name, want in expected.items():
+    for name, answers in expected.items():
+        want = np.asarray(answers)
         output = next((output for output in _OUTPUTS.get(name, (name,)) if output in given), None)
         if output is None:
             continue
-        got, want = np.asarray(given[output]), np.asarray(want)
+        got = np.asarray(given[output])
         rows = len(want)
         if got.shape != want.shape:
             if got.size != want.size:
@@ -98,8 +99,7 @@ def differences(expected: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[
             plain = str if want.dtype.kind in "OUS" else np.float64
             labels += int((got.astype(plain) != want.astype(plain)).sum())
             continue
-        want = want.astype(np.float64)
-        error = np.abs(got.astype(np.float64) - want)
+        error = np.abs(got.astype(np.float64) - want.astype(np.float64))
         near = np.isclose(got, want, rtol=DEFAULT_RTOL, atol=DEFAULT_ATOL, equal_nan=True)
         over += int((~near).sum())
         worst = max(worst, float(np.nanmax(error, initial=0.0)))
@@ -281,14 +281,14 @@ def _fitted(kind: Any, more: dict[str, Any]) -> tuple[Any, Any] | None:
         try:
             model = kind(**arguments, **more)
             regresses = is_regressor(model)
-        except Exception:  # noqa: BLE001, S112 - not of these arguments
+        except Exception:  # noqa: BLE001 - not of these arguments
             continue
         table, target = (load_diabetes if regresses else load_iris)(return_X_y=True)
         table = table + 1.0 if regresses else table
         for wanted in (target, np.column_stack([target, target]), None):
             try:
                 model.fit(table[::2], None if wanted is None else wanted[::2])
-            except Exception:  # noqa: BLE001, S112 - not for such data
+            except Exception:  # noqa: BLE001 - not for such data
                 continue
             return model, table[1::2] * (1 + 0.01 * rng.standard_normal(table[1::2].shape))
     return None

@@ -1,7 +1,7 @@
 """Random scikit-learn pipelines through packaging and ONNX Runtime: is any answer different without a word?
 
-Run by ``make fuzz-fidelity``. Every pipeline is made from its own seed; a run is resumed from its log. Exits with 1 on a
-silent difference, and names the seed: ``--only SEED`` makes that one again.
+Run by ``make fuzz-fidelity``. Every pipeline is made from its own seed; a run is resumed from its log. Exits with 1 on
+a silent difference, and names the seed: ``--only SEED`` makes that one again.
 """
 
 import argparse
@@ -110,15 +110,14 @@ def numeric_steps(rng: Rng, *, gaps: bool) -> list[Any]:
         lambda: PolynomialFeatures(2, interaction_only=bool(rng.random() < 0.5)),
         lambda: Binarizer(threshold=float(rng.random())),
         lambda: FunctionTransformer(np.abs),
-        lambda: make_log(),
+        make_log,
         lambda: PCA(2),
         lambda: TruncatedSVD(2),
         VarianceThreshold,
     ]  # fmt: skip
     weights = np.array([2, 6, 3, 1, 3, 1, 1, 2, 1, 2, 2, 1, 1, 2, 2, 1, 1], float)
-    for _ in range(int(rng.choice([0, 1, 1, 1, 2, 2]))):
-        steps.append(choices[int(rng.choice(len(choices), p=weights / weights.sum()))]())
-    return steps
+    count = int(rng.choice([0, 1, 1, 1, 2, 2]))
+    return steps + [choices[int(rng.choice(len(choices), p=weights / weights.sum()))]() for _ in range(count)]
 
 
 def make_log() -> Any:
@@ -196,7 +195,7 @@ def estimator(rng: Rng, *, regression: bool, depth: int = 0) -> Any:
             lambda: ensemble.AdaBoostClassifier(n_estimators=size),
             lambda: neighbors.KNeighborsClassifier(int(rng.integers(1, 8))),
             lambda: svm.SVC(C=float(10 ** rng.uniform(-1, 2)), kernel=str(rng.choice(["rbf", "linear", "poly"]))),
-            lambda: svm.LinearSVC(),
+            svm.LinearSVC,
             lambda: neural_network.MLPClassifier((8,), max_iter=60),
         ]
         if depth == 0:
@@ -317,16 +316,20 @@ def told(done: list[dict[str, Any]]) -> str:
     """The numbers, and every seed that matters."""
     counts = Counter(item["outcome"] for item in done)
     tried = len(done) - counts["not fitted"]
-    lines = [
+    share = 100 * counts["converted"] / max(1, tried)
+    first = (
         f"{len(done)} pipelines, {counts['not fitted']} could not be fitted; of {tried} others {counts['converted']}"
-        f" converted ({100 * counts['converted'] / max(1, tried):.1f} %), {counts['refused']} refused,"
-        f" {counts['unexpected']} failed loudly, {counts['silent difference']} silent differences"
-    ]
+        f" converted ({share:.1f} %), {counts['refused']} refused, {counts['unexpected']} failed loudly,"
+        f" {counts['silent difference']} silent differences"
+    )
+    lines = [first]
     reasons = Counter(f"{item['code']} {item['reason'][:90]}" for item in done if item["outcome"] == "refused")
     lines += [f"  refused {count:4d}  {reason}" for reason, count in reasons.most_common(12)]
-    for item in done:
-        if item["outcome"] in {"silent difference", "unexpected"}:
-            lines.append(f"  {item['outcome']}: {json.dumps(item, default=str)}")
+    lines += [
+        f"  {item['outcome']}: {json.dumps(item, default=str)}"
+        for item in done
+        if item["outcome"] in {"silent difference", "unexpected"}
+    ]
     return "\n".join(lines)
 
 

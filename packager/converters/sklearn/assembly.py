@@ -140,9 +140,7 @@ class _Subgraphs:
         given = ModelInput(_TAIL_INPUT, width, None)
         for double in (True, False):
             try:
-                part = export(
-                    step, given, opset=self._versions.opset, ml_opset=self._versions.ml_opset, double=double
-                )
+                part = export(step, given, opset=self._versions.opset, ml_opset=self._versions.ml_opset, double=double)
             except ConversionError:
                 if not double:
                     raise

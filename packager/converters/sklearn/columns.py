@@ -113,6 +113,8 @@ def typed_columns(
 
 def _consider(evidence: Evidence, step: Any, index: int) -> None:
     name = type(step).__name__
+    if name == "FunctionTransformer":
+        evidence.number |= isinstance(step.func, np.ufunc)
     if name in _SILENT or hasattr(step, "best_estimator_"):
         evidence.nullable |= name == "MissingIndicator"
         return

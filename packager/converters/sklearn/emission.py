@@ -33,7 +33,7 @@ class Emitter:
     """Collects nodes and constants; every value gets a name of its own.
 
     Attributes:
-        subgraph: Converts a numeric transformer that has no emitter here: (emitter, step, double matrix, path) -> matrix.
+        subgraph: Converts a numeric transformer that has no emitter here, from (emitter, step, double matrix, path).
     """
 
     subgraph: Callable[["Emitter", Any, str, str], Block]
@@ -61,7 +61,7 @@ class Emitter:
         array = np.asarray(value)
         array = array.astype({"u": np.int64, "i": np.int64, "f": np.float64}.get(array.dtype.kind, array.dtype))
         name = self.fresh("constant")
-        content = [str(text).encode() for text in array.ravel()] if array.dtype.kind == "U" else array.ravel()
+        content: Any = [str(text).encode() for text in array.ravel()] if array.dtype.kind == "U" else array.ravel()
         self.initializers.append(helper.make_tensor(name, _ELEMENTS[array.dtype.kind], array.shape, content))
         return name
 

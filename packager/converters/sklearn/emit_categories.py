@@ -79,7 +79,7 @@ class _Place:
 
 
 def _array(frame: pd.DataFrame) -> Array:
-    return frame.to_numpy(object) if any(dtype == object for dtype in frame.dtypes) else frame.to_numpy()
+    return frame.to_numpy(object) if any(dtype.kind == "O" for dtype in frame.dtypes) else frame.to_numpy()
 
 
 def _wide(kind: "np.dtype[Any]") -> "np.dtype[Any]":
@@ -136,9 +136,7 @@ def _index_of(emitter: Emitter, block: Block, categories: Array, where: str) -> 
     return _index_of_number(emitter, flat, categories, missing)
 
 
-def _index_of_text(
-    emitter: Emitter, block: Block, flat: str, categories: Array, missing: list[int], where: str
-) -> str:
+def _index_of_text(emitter: Emitter, block: Block, flat: str, categories: Array, missing: list[int], where: str) -> str:
     if block.kind != "string":
         raise ConverterMissing(f"{where} knows text and is given numbers", hint="give the column the type of training")
     keys = ["" if _is_missing(value) else str(value) for value in categories]
@@ -164,9 +162,7 @@ def _index_of_number(emitter: Emitter, flat: str, categories: Array, missing: li
     hits = emitter.cast(equal, TensorProto.INT64)
     found = emitter.add("ReduceMax", hits, emitter.constant(np.array([1])), keepdims=0)
     place = emitter.add("ArgMax", hits, axis=1, keepdims=0)
-    return emitter.add(
-        "Where", emitter.cast(found, TensorProto.BOOL), place, emitter.constant(np.int64(len(known)))
-    )
+    return emitter.add("Where", emitter.cast(found, TensorProto.BOOL), place, emitter.constant(np.int64(len(known))))
 
 
 def emit_imputer(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
@@ -179,8 +175,10 @@ def emit_imputer(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
     for run in _runs(frame, kept):
         (block,) = picked(emitter, frame, run)
         fill = statistics[run]
-        value = _filled_text(emitter, block, fill, step, path) if block.kind == "string" else _filled(
-            emitter, block, fill, step, path
+        value = (
+            _filled_text(emitter, block, fill, step, path)
+            if block.kind == "string"
+            else _filled(emitter, block, fill, step, path)
         )
         made.append(Block(value, block.width, block.kind))
     if step.add_indicator and len(step.indicator_.features_):
@@ -228,9 +226,7 @@ def _gaps(emitter: Emitter, block: Block, missing: Any, path: str) -> str:
     if block.kind == "string":
         text = "" if _is_missing(missing) else str(missing)
         flat = emitter.add("Reshape", block.value, emitter.constant(np.array([-1])))
-        found = emitter.add(
-            "LabelEncoder", flat, domain=_ML, keys_strings=[text], values_int64s=[1], default_int64=0
-        )
+        found = emitter.add("LabelEncoder", flat, domain=_ML, keys_strings=[text], values_int64s=[1], default_int64=0)
         shaped = emitter.add("Reshape", found, emitter.constant(np.array([-1, block.width])))
         return emitter.cast(shaped, TensorProto.BOOL)
     if _is_missing(missing):

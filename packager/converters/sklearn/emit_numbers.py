@@ -38,7 +38,8 @@ def normalized(emitter: Emitter, value: str, norm: str) -> str:
             size = emitter.add("ReduceSum", absolute, axis)
         case _:
             size = emitter.add("ReduceMax", absolute, axis)
-    zero = emitter.add("Equal", size, emitter.constant(np.float64(0)))
+    # Source: sklearn.preprocessing._data._handle_zeros_in_scale.
+    zero = emitter.add("Less", size, emitter.constant(10 * np.finfo(np.float64).eps))
     return emitter.add("Div", value, emitter.add("Where", zero, emitter.constant(np.float64(1)), size))
 
 
@@ -50,7 +51,10 @@ def emit_binarizer(emitter: Emitter, step: Any, frame: Frame, path: str) -> Fram
 
 def emit_selector(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
     """SelectKBest, RFE, SelectFromModel, VarianceThreshold and the like."""
-    return picked(emitter, frame, np.flatnonzero(step.get_support()).tolist())
+    chosen = [int(index) for index in np.flatnonzero(step.get_support())]
+    if not chosen:
+        raise ConverterMissing(f"{path} selects no feature", hint="keep at least one feature")
+    return picked(emitter, frame, chosen)
 
 
 def emit_bins(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
@@ -62,10 +66,9 @@ def emit_bins(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
         if step.dtype == np.float32:
             column = emitter.cast(emitter.cast(column, TensorProto.FLOAT), TensorProto.DOUBLE)
         padded = inner if len(inner) else np.array([np.inf])
-        reached = emitter.add("GreaterOrEqual", column, emitter.constant(padded[None, :]))
-        bin_of = emitter.add(
-            "ReduceSum", emitter.cast(reached, TensorProto.DOUBLE), emitter.constant(np.array([1]))
-        )
+        slack = np.where(np.isfinite(padded), _slack(np.where(np.isfinite(padded), padded, 0.0)), 0.0)
+        reached = emitter.add("GreaterOrEqual", column, emitter.constant((padded - slack)[None, :]))
+        bin_of = emitter.add("ReduceSum", emitter.cast(reached, TensorProto.DOUBLE), emitter.constant(np.array([1])))
         if step.encode.startswith("onehot"):
             bins = np.arange(int(step.n_bins_[index]), dtype=np.float64)
             bin_of = emitter.cast(emitter.add("Equal", bin_of, emitter.constant(bins[None, :])), TensorProto.DOUBLE)
@@ -85,7 +88,9 @@ def emit_polynomial(emitter: Emitter, step: Any, frame: Frame, path: str) -> Fra
         factors[row, : len(chosen)] = chosen
     first = emitter.add("Gather", value, emitter.constant(np.array([0])), axis=1)
     # NaN * 0 would be NaN: the ones are made from a comparison instead.
-    ones = emitter.cast(emitter.add("Equal", emitter.add("IsNaN", first), emitter.add("IsNaN", first)), TensorProto.DOUBLE)
+    ones = emitter.cast(
+        emitter.add("Equal", emitter.add("IsNaN", first), emitter.add("IsNaN", first)), TensorProto.DOUBLE
+    )
     padded = emitter.add("Concat", value, ones, axis=1)
     product = emitter.add("Gather", padded, emitter.constant(factors[:, 0]), axis=1)
     for place in range(1, degree):
@@ -105,6 +110,61 @@ def emit_power(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
     joined = columns[0] if len(columns) == 1 else emitter.add("Concat", *columns, axis=1)
     behind = numbers(joined, len(columns))
     return emit_scaler(emitter, step._scaler, behind, path) if step.standardize else behind
+
+
+def emit_quantiles(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
+    """QuantileTransformer to the uniform distribution: the mean of two interpolations, as equal quantiles need.
+
+    Raises:
+        ConverterMissing: It goes on to the normal distribution, whose inverse ONNX does not have.
+    """
+    if step.output_distribution != "uniform":
+        raise ConverterMissing(
+            f"{path} with output_distribution='normal' has no ONNX form", hint="use output_distribution='uniform'"
+        )
+    columns = []
+    for index in range(width_of(frame)):
+        value = emitter.matrix(picked(emitter, frame, [index]), path)
+        known = np.asarray(step.quantiles_[:, index], np.float64)
+        places = np.asarray(step.references_, np.float64)
+        upper = _interpolated(emitter, value, known, places, "GreaterOrEqual")
+        lower = _interpolated(emitter, value, known, places, "Greater")
+        half = emitter.add("Mul", emitter.add("Add", upper, lower), emitter.constant(np.float64(0.5)))
+        at_end = _near(emitter, value, known[-1])
+        half = emitter.add("Where", at_end, emitter.constant(np.float64(1)), half)
+        at_start = _near(emitter, value, known[0])
+        half = emitter.add("Where", at_start, emitter.constant(np.float64(0)), half)
+        columns.append(emitter.add("Where", emitter.add("IsNaN", value), value, half))
+    return numbers(columns[0] if len(columns) == 1 else emitter.add("Concat", *columns, axis=1), len(columns))
+
+
+def _slack(bounds: Any) -> Any:
+    """How far a computed value may be from the one in scikit-learn that lies exactly on a bound: some last bits."""
+    return 1e-13 * np.maximum(np.abs(bounds), 1.0)
+
+
+def _near(emitter: Emitter, value: str, bound: float) -> str:
+    distance = emitter.add("Abs", emitter.add("Sub", value, emitter.constant(np.float64(bound))))
+    return emitter.add("LessOrEqual", distance, emitter.constant(np.float64(_slack(bound))))
+
+
+def _interpolated(emitter: Emitter, value: str, known: Any, places: Any, reached_by: str) -> str:
+    """numpy.interp(value, known, places); of equal entries, ``reached_by`` says which one counts."""
+    bounds = known - _slack(known) if reached_by == "GreaterOrEqual" else known + _slack(known)
+    reached = emitter.cast(emitter.add(reached_by, value, emitter.constant(bounds[None, :])), TensorProto.INT64)
+    count = emitter.add("ReduceSum", reached, emitter.constant(np.array([1])))
+    last = emitter.constant(np.int64(len(known) - 2))
+    at = emitter.add("Sub", count, emitter.constant(np.int64(1)))
+    at = emitter.add("Clip", at, emitter.constant(np.int64(0)), last)
+    gaps = np.diff(known)
+    slopes = np.divide(np.diff(places), gaps, out=np.zeros_like(gaps), where=gaps > 0)
+    start = emitter.add("Gather", emitter.constant(known), at)
+    moved = emitter.add("Mul", emitter.add("Sub", value, start), emitter.add("Gather", emitter.constant(slopes), at))
+    inside = emitter.add("Add", emitter.add("Gather", emitter.constant(places), at), moved)
+    low, high = emitter.constant(places[0]), emitter.constant(places[-1])
+    below = emitter.add("Less", value, emitter.constant(known[0]))
+    above = emitter.add("GreaterOrEqual", value, emitter.constant(known[-1]))
+    return emitter.add("Where", below, low, emitter.add("Where", above, high, inside))
 
 
 class _Formulas:

@@ -79,11 +79,15 @@ def _tokens(emitter: Emitter, step: Any, text: str) -> str:
     """Words of each row, (rows, most words + 1), padded; stop words moved behind the rest where n-grams matter."""
     flat = emitter.add("Reshape", text, emitter.constant(np.array([-1])))
     if step.lowercase:
-        flat = emitter.add(
-            "StringNormalizer", flat, case_change_action="LOWER", is_case_sensitive=1, locale=_LOCALE
-        )
+        flat = emitter.add("StringNormalizer", flat, case_change_action="LOWER", is_case_sensitive=1, locale=_LOCALE)
     tokens = emitter.add(
-        "Tokenizer", flat, domain=_MICROSOFT, mark=0, mincharnum=1, pad_value=_PAD, tokenexp=_PATTERNS[step.token_pattern]
+        "Tokenizer",
+        flat,
+        domain=_MICROSOFT,
+        mark=0,
+        mincharnum=1,
+        pad_value=_PAD,
+        tokenexp=_PATTERNS[step.token_pattern],
     )
     # Rows without any word give a matrix without columns, which the next operator does not take.
     rows = emitter.add("Shape", flat)

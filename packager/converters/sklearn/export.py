@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from packager.converters.sklearn.faithful import FaithfulTrees
-from packager.converters.sklearn.gradient_descent import descent_converters, descent_shapes
 from packager.converters.sklearn.histogram import histogram_converters, histogram_shapes
 from packager.converters.sklearn.inputs import ModelInput
+from packager.converters.sklearn.linear import linear_converters, linear_shapes
 from packager.converters.sklearn.parts import Part, last_step, parts_of
 from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
 from packager.converters.sklearn.trees import groves_of
@@ -22,9 +22,7 @@ _CONTAINERS = {"Pipeline", "ColumnTransformer", "FeatureUnion"}
 _NAME = "model"
 
 
-def export(
-    model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, double: bool = False
-) -> "ModelProto":
+def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, double: bool = False) -> "ModelProto":
     """The graph as skl2onnx makes it, with its own output names and shapes.
 
     Args:
@@ -54,8 +52,16 @@ def export(
                 initial_types=[(model_input.name, tensor_type([None, model_input.width]))],
                 target_opset={"": opset, "ai.onnx.ml": ml_opset},
                 options=_options(parts),
-                custom_conversion_functions={**histogram_converters(), **descent_converters(), **(exact_scalers() if exact else {})},
-                custom_shape_calculators={**histogram_shapes(), **descent_shapes(), **(scaler_shapes() if exact else {})},
+                custom_conversion_functions={
+                    **histogram_converters(),
+                    **linear_converters(),
+                    **(exact_scalers() if exact else {}),
+                },
+                custom_shape_calculators={
+                    **histogram_shapes(),
+                    **linear_shapes(),
+                    **(scaler_shapes() if exact else {}),
+                },
             )
     except MemoryError:
         raise

@@ -103,8 +103,7 @@ class FrameInput:
             if column.kind == "float" and _dtype(column, floats) == "FP32":
                 series = frame[column.name]
                 narrow = pd.to_numeric(series).to_numpy(np.float64, na_value=np.nan).astype(np.float32)
-                dtype = series.dtype if series.dtype.kind == "f" else np.dtype(np.float64)
-                frame[column.name] = narrow.astype(dtype)
+                frame[column.name] = narrow.astype(series.to_numpy().dtype if series.dtype.kind == "f" else np.float64)
         return self.presented(frame)
 
     def survives(self, samples: Samples, floats: Datatype) -> bool:
@@ -143,7 +142,8 @@ class FrameInput:
 
 
 def _frame_of(samples: Samples) -> pd.DataFrame:
-    assert isinstance(samples, FrameSamples) and samples.frame is not None  # noqa: S101 - made by this class alone
+    assert isinstance(samples, FrameSamples)  # noqa: S101 - FrameInput makes no others
+    assert samples.frame is not None  # noqa: S101
     return samples.frame
 
 

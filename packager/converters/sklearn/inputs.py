@@ -165,6 +165,11 @@ def read(path: Path | None, model: Any, texts: frozenset[str] | None = frozenset
 
 
 def fitted_frame(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Any, tuple[str, ...]]:
+    """The columns that the model was trained with, in their order, and what was left out.
+
+    Raises:
+        SampleError: A column is absent, or their number is another.
+    """
     frame = file.frame
     assert frame is not None  # noqa: S101 - the caller's branch
     if not model_input.columns or not file.headed:

@@ -1,4 +1,4 @@
-"""The precisions that a model is tried at, from plain float32 to doubles, until the graph answers as the source does."""
+"""The precisions that a model is tried at, from float32 to doubles, until the graph answers as the source does."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +20,11 @@ logger = logging.getLogger(__name__)
 
 # A column whose values lie so far from 0 that one step of float32 is more than this share of their spread.
 _COARSE = 1e-4
+# Differences of squares or of large sums: float32 keeps too little of them, for rows that no sample may show.
+_CANCELLING = {"GaussianNB", "GaussianProcessClassifier", "GaussianProcessRegressor", "QuadraticDiscriminantAnalysis"}
 # A precision is taken only where it keeps well within the tolerance: rows that are no sample must keep within it too.
 _STRICTNESS = 0.25
-_STEPPED = {"KBinsDiscretizer", "Binarizer"}
+_STEPPED = {"Binarizer", "KBinsDiscretizer", "QuantileTransformer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,20 @@ class Judge:
             return same, disagreement(session, feeds, attempt.original, **bounds)
 
 
-def rungs(*, plain: bool, doubles_first: bool, native_trees: bool, fixed: Datatype | None) -> Iterator[Rung]:
+def rungs(
+    *, plain: bool, doubles_first: bool, cancelling: bool, native_trees: bool, fixed: Datatype | None
+) -> Iterator[Rung]:
     """The precisions in the order they are tried.
 
     Args:
         plain: Whether skl2onnx alone may convert the model.
+        cancelling: Whether its estimator should compute in doubles where that is possible.
         native_trees: scikit-learn's own trees take float32 themselves.
         fixed: The type that the user asks for.
     """
     narrow = [Rung("FP32", double=False, plain=True)] if plain else []
     narrow += [Rung("FP32", double=False), Rung("FP32", double=True)]
+    narrow = [Rung("FP32", double=True), *narrow] if cancelling and not native_trees else narrow
     wide = [Rung("FP64", double=not native_trees), Rung("FP64", double=native_trees)]
     for rung in [*wide, *narrow] if doubles_first else [*narrow, *wide]:
         if fixed in (None, rung.floats):
@@ -135,6 +141,11 @@ def wants_doubles(parts: Sequence[Part], groves: Sequence[Grove], known: Knowled
         if histogram or axes is None or any(axis is None or not axis.exact for axis in axes):
             return True
     return False
+
+
+def cancels(parts: Sequence[Part]) -> bool:
+    """Whether an estimator takes differences of which float32 keeps too little."""
+    return any(type(part.estimator).__name__ in _CANCELLING for part in parts)
 
 
 def _is_stepped(step: Any) -> bool:

@@ -1,7 +1,8 @@
-"""Taking the transformers of a model out of it: they become nodes here, and what is left takes one matrix of numbers."""
+"""Taking the transformers of a model out of it: they become nodes, and what is left takes one matrix of numbers."""
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -13,9 +14,7 @@ from packager.converters.sklearn.parts import unwrapped
 from packager.core.errors import ConverterMissing
 
 Emit = Callable[[Emitter, Any, Frame, str], Frame]
-_SCALERS = dict.fromkeys(
-    ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler"), emit_numbers.emit_scaler
-)
+_SCALERS = dict.fromkeys(("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler"), emit_numbers.emit_scaler)
 _SELECTORS = dict.fromkeys(
     (
         "GenericUnivariateSelect", "RFE", "RFECV", "SelectFdr", "SelectFpr", "SelectFromModel", "SelectFwe",
@@ -37,6 +36,7 @@ EMITTERS: Final[Mapping[str, Emit]] = MappingProxyType(
         "OrdinalEncoder": emit_categories.emit_encoder,
         "PolynomialFeatures": emit_numbers.emit_polynomial,
         "PowerTransformer": emit_numbers.emit_power,
+        "QuantileTransformer": emit_numbers.emit_quantiles,
         "SimpleImputer": emit_categories.emit_imputer,
         "TargetEncoder": emit_categories.emit_encoder,
         "TfidfTransformer": emit_text.emit_tfidf,
@@ -120,20 +120,15 @@ def _slots(model: Any) -> list[tuple[Any, Callable[[Any], None]]]:
     found: list[tuple[Any, Callable[[Any], None]]] = []
     members = getattr(model, "estimators_", None)
     if isinstance(members, list) and not hasattr(model, "tree_"):
-        found += [(member, _putter(members, index)) for index, member in enumerate(members) if _predicts(member)]
+        found += [
+            (member, partial(members.__setitem__, index)) for index, member in enumerate(members) if _predicts(member)
+        ]
     for calibrated in getattr(model, "calibrated_classifiers_", ()):
-        found.append((calibrated.estimator, lambda new, of=calibrated: setattr(of, "estimator", new)))
+        found.append((calibrated.estimator, partial(setattr, calibrated, "estimator")))
     for name in ("estimator_", "regressor_"):
         if _predicts(getattr(model, name, None)):
-            found.append((getattr(model, name), lambda new, name=name: setattr(model, name, new)))
+            found.append((getattr(model, name), partial(setattr, model, name)))
     return found
-
-
-def _putter(members: list[Any], index: int) -> Callable[[Any], None]:
-    def put(new: Any) -> None:
-        members[index] = new
-
-    return put
 
 
 def _predicts(member: Any) -> bool:

@@ -45,15 +45,15 @@ def has_scaler(parts: Sequence[Part]) -> bool:
 
 
 def _is_changed(estimator: Any) -> bool:
-    return (
-        hasattr(estimator, "flatten_transform")
-        or (hasattr(estimator, "transformers_") and hasattr(estimator, "feature_names_in_"))
-    )
+    named = hasattr(estimator, "transformers_") and hasattr(estimator, "feature_names_in_")
+    return hasattr(estimator, "flatten_transform") or hasattr(getattr(estimator, "_fit_X", None), "toarray") or named
 
 
 def _change(estimator: Any) -> None:
     if hasattr(estimator, "flatten_transform"):
         estimator.flatten_transform = False  # only transform() looks at it, and skl2onnx refuses True
+    if hasattr(getattr(estimator, "_fit_X", None), "toarray"):
+        estimator._fit_X = estimator._fit_X.toarray()  # neighbours that came sparse
     if hasattr(estimator, "transformers_"):
         indices = estimator._transformer_to_input_indices
         # The ONNX input is one matrix without column names.
