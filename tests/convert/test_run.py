@@ -26,7 +26,6 @@ from runtime.contract.tensors import load_tensor
 from tests.support.graphs import double, minus_mean
 from tests.support.models import breast_cancer_pipeline, saved
 
-
 NARROW = (InputHint("X", "FP32", ("n", 2)),)
 
 

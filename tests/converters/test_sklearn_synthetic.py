@@ -28,7 +28,7 @@ def rows(raw: RawConversion) -> np.ndarray:
         return archive[archive.files[0]]
 
 
-def test_every_value_is_a_float32(convert: Convert) -> None:
+def test_every_value_but_of_the_first_rows_is_a_float32(convert: Convert) -> None:
     drawn = rows(convert(scaled_forest()))
     assert np.array_equal(drawn, drawn.astype(np.float32).astype(np.float64), equal_nan=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 import onnx
 from onnx import ModelProto, TensorProto, helper
 
-from packager.converters.sklearn.emission import Block, Emitter, width_of
+from packager.converters.sklearn.emission import Block, Emitter, Frame, width_of
 from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.inputs import InputSpec, ModelInput
 from packager.converters.sklearn.lifting import lift
@@ -36,7 +36,7 @@ def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, d
         ConverterMissing: A part has no faithful ONNX form; names it.
     """
     emitter = Emitter(subgraph=_Subgraphs(versions).convert)
-    frame = tuple(_entered(emitter, spec) for spec in inputs)
+    frame = _entered_all(emitter, inputs)
     rest, columns = lift(emitter, model, frame)
     value = emitter.matrix(columns, "")
     if rest is None:
@@ -54,6 +54,15 @@ def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, d
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid(*item) for item in sorted(opsets.items())])
     made.ir_version = min(made.ir_version, 10)  # what ONNX Runtime 1.20 reads
     return made
+
+
+def _entered_all(emitter: Emitter, inputs: tuple[InputSpec, ...]) -> Frame:
+    """The inputs in the order of training; a block without a value for a column that the model does not read."""
+    blocks = {spec.position: _entered(emitter, spec) for spec in inputs}
+    last = max(spec.position + spec.width for spec in inputs)
+    if len(inputs) == 1 and inputs[0].width == last:
+        return (blocks[0],)
+    return tuple(blocks.get(position, Block("", 1)) for position in range(last))
 
 
 def _entered(emitter: Emitter, spec: InputSpec) -> Block:

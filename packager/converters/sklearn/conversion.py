@@ -27,7 +27,16 @@ from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples
 from packager.converters.sklearn.knowledge import Knowledge, learn
-from packager.converters.sklearn.ladder import Attempt, Judge, Rung, cancels, climb, coarse_columns, rungs, wants_doubles
+from packager.converters.sklearn.ladder import (
+    Attempt,
+    Judge,
+    Rung,
+    cancels,
+    climb,
+    coarse_columns,
+    rungs,
+    wants_doubles,
+)
 from packager.converters.sklearn.lifting import needs_lifting
 from packager.converters.sklearn.loading import load_estimator
 from packager.converters.sklearn.parts import Part, parts_of

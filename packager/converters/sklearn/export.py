@@ -114,6 +114,7 @@ _CATEGORICAL_SPLITS = "its trees split on categorical features"
 _DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
 _SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
 _INDICATORS = "skl2onnx leaves out its indicators of missing values"
+_TIES = "of training rows that are equally near, scikit-learn's search decides which ones count"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
@@ -121,6 +122,7 @@ _HINTS = {
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
     _INDICATORS: "train with add_indicator=False",
+    _TIES: "train with fewer repeated rows, other n_neighbors, or features that are not whole numbers",
     _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
 
@@ -143,7 +145,21 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
         return _INDICATORS
     if name == "KNeighborsRegressor" and step.weights != "uniform":
         return _DISTANCE_WEIGHTS
+    if name in {"KNeighborsClassifier", "KNeighborsRegressor"} and _has_ties(step):
+        return _TIES
     return None
+
+
+def _has_ties(step: Any) -> bool:
+    """Whether, for a training row, the last neighbour that counts and the next are equally far and answer differently."""
+    rows = step._fit_X[np.linspace(0, step._fit_X.shape[0] - 1, min(step._fit_X.shape[0], 400)).astype(int)]
+    count = int(step.n_neighbors)
+    if count >= step._fit_X.shape[0]:
+        return False
+    distances, places = step.kneighbors(rows, n_neighbors=count + 1)
+    tied = distances[:, count - 1] == distances[:, count]
+    targets = np.asarray(step._y).reshape(step._fit_X.shape[0], -1)
+    return bool((targets[places[tied, count - 1]] != targets[places[tied, count]]).any())
 
 
 def _no_form(error: Exception, parts: Sequence[Part]) -> ConverterMissing:

@@ -54,7 +54,7 @@ class FrameInput:
 
     def specs(self, floats: Datatype) -> tuple[InputSpec, ...]:
         """The ONNX inputs, with this type for numbers with fractions."""
-        return tuple(InputSpec(column.name, _dtype(column, floats), 1) for column in self.read)
+        return tuple(InputSpec(column.name, _dtype(column, floats), 1, column.position) for column in self.read)
 
     def feed(self, matrix: Array) -> Any:
         """Coded rows as the model takes them."""

@@ -21,11 +21,16 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One ONNX input of shape (batch, width)."""
+    """One ONNX input of shape (batch, width).
+
+    Attributes:
+        position: Of its first column among those that the model was trained with.
+    """
 
     name: str
     dtype: Datatype
     width: int
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)

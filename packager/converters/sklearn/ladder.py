@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 # A column whose values lie so far from 0 that one step of float32 is more than this share of their spread.
 _COARSE = 1e-4
 # Differences of squares or of large sums: float32 keeps too little of them, for rows that no sample may show.
-_CANCELLING = {"GaussianNB", "GaussianProcessClassifier", "GaussianProcessRegressor", "QuadraticDiscriminantAnalysis"}
+_CANCELLING = {
+    "GaussianNB", "GaussianProcessClassifier", "GaussianProcessRegressor", "KNeighborsClassifier",
+    "KNeighborsRegressor", "QuadraticDiscriminantAnalysis",
+}  # fmt: skip
 # A precision is taken only where it keeps well within the tolerance: rows that are no sample must keep within it too.
 _STRICTNESS = 0.25
 _STEPPED = {"Binarizer", "KBinsDiscretizer", "QuantileTransformer"}
@@ -91,9 +94,8 @@ def rungs(
     """
     narrow = [Rung("FP32", double=False, plain=True)] if plain else []
     narrow += [Rung("FP32", double=False), Rung("FP32", double=True)]
-    narrow = [Rung("FP32", double=True), *narrow] if cancelling and not native_trees else narrow
     wide = [Rung("FP64", double=not native_trees), Rung("FP64", double=native_trees)]
-    for rung in [*wide, *narrow] if doubles_first else [*narrow, *wide]:
+    for rung in [*wide, *narrow] if doubles_first or cancelling else [*narrow, *wide]:
         if fixed in (None, rung.floats):
             yield rung
 

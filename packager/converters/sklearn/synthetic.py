@@ -1,6 +1,6 @@
 """Seeded samples for a model that came without: drawn from what the model knows, until its leaves are reached.
 
-Every value is exactly a float32, so that "just below a threshold" means the same to the source and to ONNX.
+All but the first rows are exactly float32, so that "just below a threshold" means the same to the source and to ONNX.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ Bools = NDArray[np.bool_]
 Feed = Callable[[Floats], Any]
 
 NORMAL_ROWS = 192
+UNROUNDED_ROWS = 64
 THRESHOLD_ROWS = 192
 MISSING_ROWS = 64
 MAX_LEAF_ROWS = 1536
@@ -46,7 +47,10 @@ def draw(
     """
     rng = np.random.default_rng(seed)
     start = [_normal(known, NORMAL_ROWS, rng), *_kept(known), *_at_thresholds(known, rng)]
-    samples = _as_float32(_categorised(np.concatenate(start), known.encoders, rng), coarse)
+    whole = _categorised(np.concatenate(start), known.encoders, rng)
+    samples = _as_float32(whole, coarse)
+    # As they come from users: what float32 leaves of them must lead to the same answers.
+    samples[:UNROUNDED_ROWS] = np.clip(whole[:UNROUNDED_ROWS], _FLOAT32.min, _FLOAT32.max)
     for grove in groves:
         grove.see(feed(samples))
     samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed, coarse=coarse)])
