@@ -72,8 +72,8 @@ def mixed(frame: pd.DataFrame, rng: Rng) -> tuple[pd.DataFrame, dict[str, list[s
     return pd.DataFrame(made), kinds
 
 
-def numeric_steps(rng: Rng, *, gaps: bool) -> list[Any]:
-    """Up to three transformers of numbers."""
+def numeric_steps(rng: Rng, *, gaps: bool, flags: bool = False) -> list[Any]:
+    """Up to three transformers of numbers; of booleans, numpy would compute a logarithm in float16."""
     from sklearn.decomposition import PCA, TruncatedSVD
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.impute import SimpleImputer
@@ -117,7 +117,8 @@ def numeric_steps(rng: Rng, *, gaps: bool) -> list[Any]:
     ]  # fmt: skip
     weights = np.array([2, 6, 3, 1, 3, 1, 1, 2, 1, 2, 2, 1, 1, 2, 2, 1, 1], float)
     count = int(rng.choice([0, 1, 1, 1, 2, 2]))
-    return steps + [choices[int(rng.choice(len(choices), p=weights / weights.sum()))]() for _ in range(count)]
+    chosen = [choices[int(rng.choice(len(choices), p=weights / weights.sum()))] for _ in range(count)]
+    return steps + [choice() for choice in chosen if not (flags and choice is make_log)]
 
 
 def make_log() -> Any:
@@ -238,7 +239,10 @@ def pipeline(seed: int) -> tuple[Any, pd.DataFrame]:
     parts = []
     for kind, columns in kinds.items():
         if columns:
-            steps = (text_steps if "text" in kind else numeric_steps)(rng, gaps="gappy" in kind)
+            gaps = "gappy" in kind
+            steps = (
+                text_steps(rng, gaps=gaps) if "text" in kind else numeric_steps(rng, gaps=gaps, flags=kind == "bool")
+            )
             parts.append((kind, make_pipeline(*steps) if steps else "passthrough", columns))
     remainder = "passthrough" if rng.random() < 0.2 else "drop"
     steps = [("columns", ColumnTransformer(parts, remainder=remainder, sparse_threshold=0))]

@@ -11,6 +11,7 @@ from packager.converters.sklearn.inputs import ModelInput
 from packager.converters.sklearn.linear import linear_converters, linear_shapes
 from packager.converters.sklearn.parts import Part, last_step, parts_of
 from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
+from packager.converters.sklearn.support_vectors import support_converters, support_shapes
 from packager.converters.sklearn.trees import groves_of
 from packager.core.errors import ConversionError, ConverterMissing
 
@@ -55,11 +56,13 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, do
                 custom_conversion_functions={
                     **histogram_converters(),
                     **linear_converters(),
+                    **support_converters(last_step(best)),
                     **(exact_scalers() if exact else {}),
                 },
                 custom_shape_calculators={
                     **histogram_shapes(),
                     **linear_shapes(),
+                    **support_shapes(last_step(best)),
                     **(scaler_shapes() if exact else {}),
                 },
             )
