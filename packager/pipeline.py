@@ -56,6 +56,7 @@ class PackageOptions(TypedDict, total=False):
     env: str | None
     agree_to_environment: Agree
     trust: Trust
+    plugin: str | Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             accept_precision_loss=options.get("accept_precision_loss", False),
             environment=EnvironmentChoice(options.get("env"), options.get("agree_to_environment", nobody_agrees)),
             trust=options.get("trust", False),
+            options=_converter_options(options, model),
             timeout_s=timeout_s,
             workdir=work,
             progress=progress,
@@ -219,6 +221,18 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             return write_package(result, _out(options, name, version), name=name, version=version)
         with next_version(name) as number:
             return write_package(result, _out(options, name, number), name=name, version=number)
+
+
+def _converter_options(options: PackageOptions, model: Path) -> dict[str, str]:
+    """What converters know beyond the common options: a module of the user's, and where its model's classes are."""
+    plugin = options.get("plugin")
+    if not plugin:
+        return {}
+    named = str(plugin)
+    return {
+        "plugin": os.path.abspath(named) if named.endswith(".py") else named,
+        "plugin_folder": os.path.abspath(model.parent),
+    }
 
 
 def _deploy(

@@ -72,6 +72,10 @@ Env = Annotated[
 TrustFlag = Annotated[
     bool, typer.Option("--trust", help="Load a file that runs code of its own; what it calls is shown and recorded.")
 ]
+Plugin = Annotated[
+    str | None,
+    typer.Option("--plugin", metavar="MODULE", help="A module, or .py file, that registers converters of your own."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -142,6 +146,7 @@ def _package(
     accept_precision_loss: AcceptPrecisionLoss = False,
     env: Env = None,
     trust: TrustFlag = False,
+    plugin: Plugin = None,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
@@ -152,7 +157,7 @@ def _package(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
         accept_precision_loss=accept_precision_loss, env=env, agree_to_environment=agreement(console),
-        trust=trusting(console, trust),
+        trust=trusting(console, trust), plugin=plugin,
     )  # fmt: skip
     with console.progress() as progress:
         document = package(chosen_model(model, project), progress=progress, timeout_s=timeout, **options)

@@ -88,6 +88,8 @@ def convert(
         samples=samples,
         opset=opset,
         seed=seed,
+        atol=atol,
+        rtol=rtol,
         inputs=inputs,
         options=options or {},
     )
@@ -203,6 +205,7 @@ def _result(
         batch_safety=verified.batch_safety,
         versions={**verified.versions, **raw.versions},
         notes=where + raw.notes + verified.notes,
+        training=raw.training,
     )
 
 

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from packager import plugins
 from packager.convert import convert
-from packager.core.conversion import ConversionResult, ModelSource
+from packager.core.conversion import ConversionResult, InputHint, ModelSource
 from packager.core.errors import (
     ConverterMissing,
     EnvironmentMissing,
@@ -25,6 +25,8 @@ from packager.pack import write_package
 from runtime.contract.tensors import load_tensor
 from tests.support.graphs import double, minus_mean
 from tests.support.models import breast_cancer_pipeline, saved
+
+NARROW = (InputHint("X", "FP32", ("n", 2)),)
 
 
 def converted(path: Path, folder: Path, **options: Any) -> ConversionResult:
@@ -191,13 +193,13 @@ def timestamps(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_precision_that_the_input_type_cannot_hold_is_refused(tmp_path: Path, timestamps: tuple[Path, Path]) -> None:
     with pytest.raises(ParityError, match=r"for the original values") as caught:
-        converted(timestamps[0], tmp_path, samples=timestamps[1])
+        converted(timestamps[0], tmp_path, samples=timestamps[1], inputs=NARROW)
     assert caught.value.detail["comparison"] == "user_visible"
     assert "--accept-precision-loss" in caught.value.hint
 
 
 def test_a_loss_of_precision_that_was_accepted_is_recorded(tmp_path: Path, timestamps: tuple[Path, Path]) -> None:
-    result = converted(timestamps[0], tmp_path, samples=timestamps[1], accept_precision_loss=True)
+    result = converted(timestamps[0], tmp_path, samples=timestamps[1], inputs=NARROW, accept_precision_loss=True)
     assert result.parity is not None
     assert result.parity.accepted_precision_loss
     assert result.parity.conversion.passed

@@ -93,7 +93,7 @@ def _check_is_fitted(model: Any) -> None:
                 check_is_fitted(step)
     except NotFittedError as error:
         raise ModelInvalid(f"the {type(model).__name__} is not fitted", hint="call fit(X, y), then save it") from error
-    if hasattr(model, "cv_results_") and not hasattr(model, "best_estimator_"):
+    if hasattr(model, "refit") and hasattr(model, "cv_results_") and not hasattr(model, "best_estimator_"):
         raise ModelInvalid(
             f"the {type(model).__name__} was made with refit=False and holds no fitted estimator",
             hint="search with refit=True, or fit and save the best estimator",
