@@ -27,7 +27,8 @@ _CANCELLING = {
 }  # fmt: skip
 # A precision is taken only where it keeps well within the tolerance: rows that are no sample must keep within it too.
 _STRICTNESS = 0.25
-_STEPPED = {"Binarizer", "KBinsDiscretizer", "QuantileTransformer"}
+# Powers of a rounded value are further off than the value, by as much as their degree.
+_STEPPED = {"Binarizer", "KBinsDiscretizer", "PolynomialFeatures", "QuantileTransformer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ def rungs(
         fixed: The type that the user asks for.
     """
     narrow = [Rung("FP32", double=False, plain=True)] if plain else []
-    narrow += [Rung("FP32", double=False), Rung("FP32", double=True)]
+    # scikit-learn's trees take float32 themselves; what else stands behind transformers takes their doubles.
+    narrow += [Rung("FP32", double=not native_trees), Rung("FP32", double=native_trees)]
     wide = [Rung("FP64", double=not native_trees), Rung("FP64", double=native_trees)]
     for rung in [*wide, *narrow] if doubles_first or cancelling else [*narrow, *wide]:
         if fixed in (None, rung.floats):

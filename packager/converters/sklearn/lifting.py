@@ -126,7 +126,7 @@ def _slots(model: Any) -> list[tuple[Any, Callable[[Any], None]]]:
     for calibrated in getattr(model, "calibrated_classifiers_", ()):
         found.append((calibrated.estimator, partial(setattr, calibrated, "estimator")))
     for name in ("estimator_", "regressor_"):
-        if _predicts(getattr(model, name, None)):
+        if members is None and _predicts(getattr(model, name, None)):
             found.append((getattr(model, name), partial(setattr, model, name)))
     return found
 

@@ -55,7 +55,7 @@ def draw(
         grove.see(feed(samples))
     samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed, coarse=coarse)])
     for columns in (np.ones(len(nullable), bool), nullable):
-        missing = _missing(samples, rng, columns)
+        missing = _missing(samples[UNROUNDED_ROWS:], rng, columns)
         if columns.any() and accepts(feed(missing)):
             for grove in groves:
                 grove.see(feed(missing))
