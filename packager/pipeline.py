@@ -90,8 +90,8 @@ def package(
 
     Args:
         model: Path of a model file or folder, or a fitted object.
-        options: As ``dray package --help`` explains them; ``samples`` may be an array or a DataFrame. ``trust``: True, or a
-            function that is asked with the calls; a fitted object is trusted as the caller's own.
+        options: As ``dray package --help`` explains them; ``samples`` may be an array or a DataFrame. ``trust``: True,
+            or a function that is asked with the calls; a fitted object is trusted as the caller's own.
 
     Raises:
         ConversionError: The model cannot be converted, or answers differently.
@@ -99,7 +99,7 @@ def package(
     """
     report = progress or SilentProgress()
     if not isinstance(model, str | os.PathLike):
-        # The object is this process's own: what loading it would run has run here. The certificate still says what it was.
+        # The object is this process's own: what loading it would run has run here. The certificate says what it was.
         options["trust"] = True
     with _as_file(model) as path:
         return PackageDocument.of(_build(path, report, timeout_s=timeout_s, options=options))

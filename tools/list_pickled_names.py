@@ -139,7 +139,7 @@ def issubclass_safe(module, name, kinds):
 def functions():
     """Numeric functions that estimators take as parameters, and the helpers by which Cython classes are restored."""
     from sklearn import metrics
-    from sklearn.feature_selection import _univariate_selection, _mutual_info
+    from sklearn.feature_selection import _mutual_info, _univariate_selection
     from sklearn.metrics import pairwise
 
     for module in (metrics, pairwise):

@@ -42,6 +42,7 @@ def _plan(
     samples: model_options.Samples = None,
     env: model_options.Env = None,
     trust: model_options.TrustFlag = False,
+    plugin: model_options.Plugin = None,
     accept_unverified: AcceptUnverified = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 0 for no change and 10 for changes.")] = False,
     timeout: Timeout = 600.0,
@@ -61,6 +62,7 @@ def _plan(
             env=env,
             agree_to_environment=model_options.agreement(console),
             trust=model_options.trusting(console, trust),
+            plugin=plugin,
         )
     console.result(document, lambda: render.plan(document))
     if exit_code and document.changes_anything:

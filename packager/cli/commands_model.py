@@ -108,7 +108,7 @@ def agreement(console: Console) -> Agree:
 
 
 def trusting(console: Console, flag: bool) -> "Trust":
-    """What ``--trust`` means: a person at a terminal is shown the calls and asked; elsewhere the flag itself is the word."""
+    """What ``--trust`` means: at a terminal a person is shown the calls and asked; elsewhere the flag says so."""
     if not flag:
         return False
 

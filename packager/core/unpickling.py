@@ -2,7 +2,8 @@
 
 import _compat_pickle
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from packager.core.errors import UnsafeModel
 class _Limit:
     """What may be imported while ``active``; None for anything."""
 
-    allowed: Set[tuple[str, str]] | None = None
+    allowed: AbstractSet[tuple[str, str]] | None = None
     active: bool = False
     hooked: bool = False
 
@@ -21,7 +22,7 @@ class _Limit:
 _limit = _Limit()
 
 
-def limit_unpickling(allowed: Set[tuple[str, str]]) -> None:
+def limit_unpickling(allowed: AbstractSet[tuple[str, str]]) -> None:
     """From now on, loading inside ``limited_unpickling`` may import these (module, name) pairs only."""
     _limit.allowed = allowed
     if not _limit.hooked:

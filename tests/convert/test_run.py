@@ -19,6 +19,7 @@ from packager.core.errors import (
     ModelMissing,
     ParityError,
     SampleError,
+    UnsafeModel,
     UsageError,
 )
 from packager.pack import write_package
@@ -124,8 +125,16 @@ class Bomb:
 def test_loading_happens_in_another_process(tmp_path: Path) -> None:
     joblib.dump(Bomb(), tmp_path / "m.joblib")
     with pytest.raises(ModelInvalid, match=r"NoneType"):
-        converted(tmp_path / "m.joblib", tmp_path)
+        converted(tmp_path / "m.joblib", tmp_path, trust=True)
     assert (tmp_path / "work" / "exploded").exists()
+
+
+def test_a_file_that_would_call_something_is_not_loaded_unless_trusted(tmp_path: Path) -> None:
+    joblib.dump(Bomb(), tmp_path / "m.joblib")
+    with pytest.raises(UnsafeModel, match=r"exec") as caught:
+        converted(tmp_path / "m.joblib", tmp_path)
+    assert (caught.value.code, "--trust" in caught.value.hint) == ("E-UNSAFE", True)
+    assert not (tmp_path / "work" / "exploded").exists()
 
 
 def test_expected_answers_replace_the_reference(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_search_tells_its_parameters_and_scores(convert: Convert) -> None:
 
 def test_a_plugin_converts_a_transformer_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"plugin": str(CUSTOM / "plugin.py"), "plugin_folder": str(CUSTOM)}
-    result = convert_and_prove(ModelSource(CUSTOM / "model.joblib"), workdir=tmp_path, options=options)
+    result = convert_and_prove(ModelSource(CUSTOM / "model.joblib"), workdir=tmp_path, options=options, trust=True)
     import onnxruntime as ort
 
     with np.load(CUSTOM / "inputs.npz") as rows, np.load(CUSTOM / "expected.npz") as expected:

@@ -8,7 +8,8 @@ from packager.convert.safety.values import TEMPLATE_KEY, Made, Name, Pair, Role,
 Args = tuple[object, ...]
 
 WRAPPER = Pair("joblib.numpy_pickle", "NumpyArrayWrapper")
-# Objects whose __setstate__ takes pairs that are no (state, slots). Source: numpy.random.BitGenerator, pandas' NDArrayBacked.
+# Objects whose __setstate__ takes pairs that are no (state, slots).
+# Source: numpy.random.BitGenerator, pandas' NDArrayBacked.
 PAIR_STATES = frozenset({Pair("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked")}) | frozenset(
     {Pair("numpy.random._pickle", name) for name in ("__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor")}
 )

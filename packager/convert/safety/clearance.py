@@ -3,7 +3,7 @@
 import mmap
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -37,7 +37,7 @@ class Cleared:
     path: Path
     sha256: str | None = None
     trusted: tuple[str, ...] = ()
-    limits: LoadLimits = LoadLimits()
+    limits: LoadLimits = field(default_factory=LoadLimits)
 
 
 def holds_pickle(path: Path) -> bool:
@@ -118,8 +118,8 @@ def _read_rest(stream: BinaryIO, size: int, findings: Findings) -> None:
 def _unsafe(source: Path, found: list[Finding]) -> UnsafeModel:
     return UnsafeModel(
         f"loading {source.name!r} would {_verb(found)} {_listed(found)}, which no list of harmless names holds",
-        hint="nothing of it was run; if you made the file, or know who did, --trust loads it in a closed-off process and "
-        "records what it calls in the certificate",
+        hint="nothing of it was run; if you made the file, or know who did, --trust loads it in a closed-off process"
+        " and records what it calls in the certificate",
         detail=_detail(found),
     )
 

@@ -1,6 +1,7 @@
 """What was found in a pickle: the names that are on no list, and what would be done with them."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from packager.convert.safety.values import Pair
@@ -47,7 +48,7 @@ class Findings:
         seen: Every pair that was referred to.
     """
 
-    allowed: Set[Pair]
+    allowed: AbstractSet[Pair]
     seen: set[Pair] = field(default_factory=set)
     _found: dict[str, Finding] = field(default_factory=dict)
     _opcodes: int = 0

@@ -1,7 +1,7 @@
 """A pickle read without being loaded: the stack machine of ``pickle``, on stand-ins for objects.
 
-It follows the pure Python unpickler, which joblib loads with, opcode by opcode; where two unpicklers could see different
-things in the same bytes, it refuses. Nothing is imported and nothing is called.
+It follows the pure Python unpickler, which joblib loads with, opcode by opcode; where two unpicklers could see
+different things in the same bytes, it refuses. Nothing is imported and nothing is called.
 """
 
 import _compat_pickle
@@ -13,7 +13,16 @@ from typing import Any, BinaryIO
 from packager.convert.safety import arrays, calls
 from packager.convert.safety.findings import Findings, Unreadable
 from packager.convert.safety.values import (
-    LIST, OPAQUE, SET, Foreign, Made, Name, Pair, Restricted, Role, Table,
+    LIST,
+    OPAQUE,
+    SET,
+    Foreign,
+    Made,
+    Name,
+    Pair,
+    Restricted,
+    Role,
+    Table,
 )  # fmt: skip
 
 _KEPT_BYTES = 64
@@ -99,10 +108,10 @@ class Machine:
         self._literal(None)
 
     def _true(self, _: object) -> None:
-        self._literal(True)  # noqa: FBT003
+        self._literal(True)
 
     def _false(self, _: object) -> None:
-        self._literal(False)  # noqa: FBT003
+        self._literal(False)
 
     # Containers
 
@@ -428,16 +437,42 @@ _HANDLERS: Mapping[str, str] = {
     **dict.fromkeys("IJKMLSTUVX\x8a\x8b\x8c\x8d", "literal"),
     **dict.fromkeys("BC\x8e", "bytes"),
     **dict.fromkeys("FG\x96", "opaque"),
-    **{"N": "none", "\x88": "true", "\x89": "false"},
-    **{"]": "empty_list", "\x8f": "empty_set", "}": "empty_table", ")": "empty_tuple"},
-    **{"t": "tuple", "\x85": "tuple1", "\x86": "tuple2", "\x87": "tuple3"},
-    **{"l": "list", "\x91": "set", "d": "table"},
-    **{"a": "append", "e": "appends", "\x90": "add_items", "s": "set_item", "u": "set_items"},
-    **{"(": "mark", "0": "pop", "1": "pop_to_mark", "2": "duplicate"},
+    "N": "none",
+    "\x88": "true",
+    "\x89": "false",
+    "]": "empty_list",
+    "\x8f": "empty_set",
+    "}": "empty_table",
+    ")": "empty_tuple",
+    "t": "tuple",
+    "\x85": "tuple1",
+    "\x86": "tuple2",
+    "\x87": "tuple3",
+    "l": "list",
+    "\x91": "set",
+    "d": "table",
+    "a": "append",
+    "e": "appends",
+    "\x90": "add_items",
+    "s": "set_item",
+    "u": "set_items",
+    "(": "mark",
+    "0": "pop",
+    "1": "pop_to_mark",
+    "2": "duplicate",
     **dict.fromkeys("ghj", "get"),
     **dict.fromkeys("pqr", "memo_put"),
-    **{"\x94": "memoize", "\x80": "set_protocol", "\x95": "frame", ".": "stop"},
-    **{"c": "global", "\x93": "stack_global", "i": "instance", "o": "object"},
-    **{"R": "reduce", "\x81": "new_object", "\x92": "new_object_ex", "b": "build"},
+    "\x94": "memoize",
+    "\x80": "set_protocol",
+    "\x95": "frame",
+    ".": "stop",
+    "c": "global",
+    "\x93": "stack_global",
+    "i": "instance",
+    "o": "object",
+    "R": "reduce",
+    "\x81": "new_object",
+    "\x92": "new_object_ex",
+    "b": "build",
     **dict.fromkeys("PQ\x82\x83\x84\x97\x98", "refused"),
 }

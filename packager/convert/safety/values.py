@@ -17,9 +17,9 @@ class Pair(NamedTuple):
 class Role(Enum):
     """What a name may be used for.
 
-    ``TOOL``: called only, with arguments that are checked, and never handed to anything else. ``ARRAY_TYPE``: the class of
-    an array only. ``WRAPPER``: stands for an array of joblib's, whose bytes follow. ``DISTRIBUTION``: executes text of its
-    state. The last two are made without arguments only, so that what is made of them is known.
+    ``TOOL``: called only, with arguments that are checked, and never handed to anything else. ``ARRAY_TYPE``: the
+    class of an array only. ``WRAPPER``: stands for an array of joblib's, whose bytes follow. ``DISTRIBUTION``: executes
+    text of its state. The last two are made without arguments only, so that what is made of them is known.
     """
 
     PLAIN = "plain"
