@@ -1,7 +1,8 @@
 """Linear classifiers that skl2onnx 1.20 gets wrong: the label is that of the greatest score, as in scikit-learn.
 
 Of SGDClassifier, skl2onnx takes the label of the greatest probability; where several are 1, that is another one. Of
-LinearDiscriminantAnalysis, it gives another form of probability for several classes.
+LinearDiscriminantAnalysis, it gives another form of probability for several classes. Of RidgeClassifier, it computes in
+float32 whatever the input is.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from packager.converters.sklearn.node_writer import NodeWriter
+from packager.core.errors import ConverterMissing
 
 _LARGEST_EXPONENT = float(np.log(np.finfo(np.float64).max))
 
@@ -17,9 +19,9 @@ _LARGEST_EXPONENT = float(np.log(np.finfo(np.float64).max))
 def linear_converters() -> dict[type, Callable[..., None]]:
     """Conversion functions by class."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.linear_model import SGDClassifier
+    from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV, SGDClassifier
 
-    return {SGDClassifier: _convert, LinearDiscriminantAnalysis: _convert}
+    return dict.fromkeys((LinearDiscriminantAnalysis, RidgeClassifier, RidgeClassifierCV, SGDClassifier), _convert)
 
 
 def linear_shapes() -> dict[type, Callable[..., None]]:
@@ -31,7 +33,12 @@ def linear_shapes() -> dict[type, Callable[..., None]]:
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     writer, model = NodeWriter(scope, container), operator.raw_operator
-    weights = np.asarray(model.coef_, np.float64).T
+    weights = np.atleast_2d(np.asarray(model.coef_, np.float64)).T
+    if np.ndim(model.classes_) != 1 or weights.shape[1] != (1 if len(model.classes_) == 2 else len(model.classes_)):
+        raise ConverterMissing(
+            f"there is no ONNX form for a {type(model).__name__} with several labels a row",
+            hint="train one model for each label",
+        )
     offsets = np.asarray(model.intercept_, np.float64).reshape(1, -1)
     product = writer.add("MatMul", writer.doubles(operator.inputs[0]), writer.constant(weights))
     scores = writer.add("Add", product, writer.constant(offsets))
@@ -39,7 +46,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     index = writer.places_above(scores) if binary else writer.add("ArgMax", scores, axis=1, keepdims=0)
     writer.labels(index, model.classes_, operator.outputs[0])
     raw = container.get_options(model, {"raw_scores": False})["raw_scores"]
-    loss = getattr(model, "loss", "softmax")
+    loss = getattr(model, "loss", "softmax") if hasattr(model, "predict_proba") else "none"
     if raw or loss not in {"log_loss", "modified_huber", "softmax"}:
         both = writer.add("Concat", writer.add("Neg", scores), scores, axis=1) if binary else scores
         writer.finish(both, operator.outputs[1])

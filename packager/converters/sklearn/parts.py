@@ -240,4 +240,8 @@ def _selected(feed: Feed, columns: Any) -> Feed:
 
 
 def _taken(feed: Feed, columns: Any) -> Feed:
-    return lambda x: np.asarray(feed(x))[:, columns]
+    def taken(rows: Any) -> Any:
+        fed = feed(rows)
+        return np.asarray(fed.toarray() if hasattr(fed, "toarray") else fed)[:, columns]
+
+    return taken
