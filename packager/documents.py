@@ -42,6 +42,7 @@ class PackageDocument(Document):
     parity: Parity | None
     batch_safety: BatchSafety
     signature: Signature
+    trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -58,6 +59,7 @@ class PackageDocument(Document):
             parity=certificate.parity,
             batch_safety=certificate.batch_safety,
             signature=manifest.signature,
+            trusted=certificate.trusted,
             notes=certificate.notes,
         )
 

@@ -16,7 +16,7 @@ from typing import Any, TypedDict, Unpack
 
 from packager import deploy as deployer
 from packager import plugins
-from packager.convert import convert
+from packager.convert import Trust, convert
 from packager.convert.environment import Agree, EnvironmentChoice, nobody_agrees
 from packager.core.artifact import ModelPackage, Release
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, InputHint, ModelSource
@@ -55,6 +55,8 @@ class PackageOptions(TypedDict, total=False):
     accept_precision_loss: bool
     env: str | None
     agree_to_environment: Agree
+    trust: Trust
+    plugin: str | Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,17 @@ def package(
 
     Args:
         model: Path of a model file or folder, or a fitted object.
-        options: As ``dray package --help`` explains them; ``samples`` may be an array or a DataFrame.
+        options: As ``dray package --help`` explains them; ``samples`` may be an array or a DataFrame. ``trust``: True,
+            or a function that is asked with the calls; a fitted object is trusted as the caller's own.
 
     Raises:
         ConversionError: The model cannot be converted, or answers differently.
         PackageError: The package cannot be written; nothing is left then.
     """
     report = progress or SilentProgress()
+    if not isinstance(model, str | os.PathLike):
+        # The object is this process's own: what loading it would run has run here. The certificate says what it was.
+        options["trust"] = True
     with _as_file(model) as path:
         return PackageDocument.of(_build(path, report, timeout_s=timeout_s, options=options))
 
@@ -202,6 +208,8 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             expected=_path(options.get("expected")),
             accept_precision_loss=options.get("accept_precision_loss", False),
             environment=EnvironmentChoice(options.get("env"), options.get("agree_to_environment", nobody_agrees)),
+            trust=options.get("trust", False),
+            options=_converter_options(options, model),
             timeout_s=timeout_s,
             workdir=work,
             progress=progress,
@@ -213,6 +221,18 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             return write_package(result, _out(options, name, version), name=name, version=version)
         with next_version(name) as number:
             return write_package(result, _out(options, name, number), name=name, version=number)
+
+
+def _converter_options(options: PackageOptions, model: Path) -> dict[str, str]:
+    """What converters know beyond the common options: a module of the user's, and where its model's classes are."""
+    plugin = options.get("plugin")
+    if not plugin:
+        return {}
+    named = str(plugin)
+    return {
+        "plugin": os.path.abspath(named) if named.endswith(".py") else named,
+        "plugin_folder": os.path.abspath(model.parent),
+    }
 
 
 def _deploy(

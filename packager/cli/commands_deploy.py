@@ -41,6 +41,8 @@ def _plan(
     overrides: Overrides = None,
     samples: model_options.Samples = None,
     env: model_options.Env = None,
+    trust: model_options.TrustFlag = False,
+    plugin: model_options.Plugin = None,
     accept_unverified: AcceptUnverified = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 0 for no change and 10 for changes.")] = False,
     timeout: Timeout = 600.0,
@@ -59,6 +61,8 @@ def _plan(
             name=name or project.name,
             env=env,
             agree_to_environment=model_options.agreement(console),
+            trust=model_options.trusting(console, trust),
+            plugin=plugin,
         )
     console.result(document, lambda: render.plan(document))
     if exit_code and document.changes_anything:
@@ -103,6 +107,8 @@ def _ship(
     expected: model_options.Expected = None,
     accept_precision_loss: model_options.AcceptPrecisionLoss = False,
     env: model_options.Env = None,
+    trust: model_options.TrustFlag = False,
+    plugin: model_options.Plugin = None,
     accept_unverified: AcceptUnverified = False,
     overrides: Overrides = None,
     timeout: Timeout = 600.0,
@@ -114,8 +120,8 @@ def _ship(
     options = model_options.package_options(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
-        accept_precision_loss=accept_precision_loss, env=env,
-        agree_to_environment=model_options.agreement(console),
+        accept_precision_loss=accept_precision_loss, env=env, plugin=plugin,
+        agree_to_environment=model_options.agreement(console), trust=model_options.trusting(console, trust),
     )  # fmt: skip
     request = _request(console, project, target, name, overrides, accept_unverified, timeout)
     chosen = model_options.chosen_model(model, project)

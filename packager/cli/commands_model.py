@@ -3,8 +3,9 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,9 @@ from packager.core.environment import EnvironmentSpec
 from packager.core.errors import UsageError
 from packager.project import ProjectFile, load_project
 from runtime.contract.dtypes import DTYPES, Datatype
+
+if TYPE_CHECKING:
+    from packager.convert import Trust
 
 Model = Annotated[
     str | None, typer.Argument(help="Model file or folder; dray.yaml's where it is left out.", metavar="MODEL")
@@ -65,6 +69,13 @@ Env = Annotated[
         help="Where to convert: auto (made for the version that saved the model), current, or the name or path of one.",
     ),
 ]
+TrustFlag = Annotated[
+    bool, typer.Option("--trust", help="Load a file that runs code of its own; what it calls is shown and recorded.")
+]
+Plugin = Annotated[
+    str | None,
+    typer.Option("--plugin", metavar="MODULE", help="A module, or .py file, that registers converters of your own."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -96,6 +107,20 @@ def agreement(console: Console) -> Agree:
     return agree
 
 
+def trusting(console: Console, flag: bool) -> "Trust":
+    """What ``--trust`` means: at a terminal a person is shown the calls and asked; elsewhere the flag says so."""
+    if not flag:
+        return False
+
+    def agreed(calls: Sequence[str]) -> bool:
+        console.note(f"the file runs code of its own: {', '.join(calls)}")
+        return (
+            console.assume_yes or console.ask(f"Let it call {', '.join(calls)}, in a closed-off process?") is not False
+        )
+
+    return agreed
+
+
 def chosen_model(model: str | None, project: ProjectFile) -> str:
     """The model of the command line, else of the project file."""
     if chosen := model or project.model:
@@ -120,6 +145,8 @@ def _package(
     expected: Expected = None,
     accept_precision_loss: AcceptPrecisionLoss = False,
     env: Env = None,
+    trust: TrustFlag = False,
+    plugin: Plugin = None,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
@@ -130,6 +157,7 @@ def _package(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
         accept_precision_loss=accept_precision_loss, env=env, agree_to_environment=agreement(console),
+        trust=trusting(console, trust), plugin=plugin,
     )  # fmt: skip
     with console.progress() as progress:
         document = package(chosen_model(model, project), progress=progress, timeout_s=timeout, **options)

@@ -26,6 +26,8 @@ def certificate(document: PackageDocument) -> str:
         lines += _parity(document.parity)
     safety = document.batch_safety
     lines.append(f"  batches      {'safe' if safety.batchable else 'not safe'}: {safety.reason}")
+    if document.trusted:
+        lines.append(f"  TRUSTED      the file called {', '.join(document.trusted)}")
     lines += [f"  note         {note}" for note in document.notes]
     return "\n".join([title, *lines])
 
@@ -90,6 +92,7 @@ def inspection(document: InspectDocument) -> str:
         parity=document.certificate.parity,
         batch_safety=document.certificate.batch_safety,
         signature=document.signature,
+        trusted=document.certificate.trusted,
         notes=document.certificate.notes,
     )
     return "\n".join([*lines, "", certificate(summary)])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packager.core import errors
-from packager.core.conversion import ConversionRequest, RawConversion
+from packager.core.conversion import ConversionRequest, LoadLimits, RawConversion
 from packager.core.errors import ConversionError, ConversionTimeout, DrayError
 from packager.core.process import bare_environment, started
 from packager.core.progress import Progress
@@ -116,6 +116,7 @@ def converting(
     timeout_s: float,
     memory_mib: int | None = None,
     interpreter: Interpreter = _THIS,
+    limits: LoadLimits = LoadLimits(),  # noqa: B008 - frozen
 ) -> Iterator[Child]:
     """The converter at work in a child process, which is gone with all its children at the end of the block.
 
@@ -125,35 +126,37 @@ def converting(
         request: Its ``workdir`` is for the exchange; the converter gets an empty folder in it.
         memory_mib: Three quarters of this machine's memory where None.
         interpreter: This one, or that of another environment.
+        limits: What the child may unpickle, and where a trusted file may import from.
     """
     limit = memory_mib or _default_memory_mib()
     workdir = request.workdir
     for name in ("home", "tmp", "result"):
         (workdir / name).mkdir(exist_ok=True)
-    _write_request(converter, request, memory_mib=limit)
+    _write_request(converter, request, memory_mib=limit, limits=limits)
     argv = [str(interpreter.python), "-P", "-m", "packager.convert.worker", str(workdir)]
     deadline = time.monotonic() + timeout_s
     with (workdir / OUTPUT_NAME).open("wb") as output:
         # One file for both streams: no pipe can fill up, and none is held open by a grandchild.
         number = output.fileno()
-        env = _environment(workdir, interpreter)
+        env = _environment(workdir, interpreter, limits)
         with started(argv, env=env, cwd=workdir, stdout=number, stderr=number) as process:
             yield Child(process, workdir, deadline, timeout_s, limit)
 
 
-def _write_request(converter: Converter, request: ConversionRequest, *, memory_mib: int) -> None:
+def _write_request(converter: Converter, request: ConversionRequest, *, memory_mib: int, limits: LoadLimits) -> None:
     from pydantic import TypeAdapter
 
     inner = replace(request, workdir=request.workdir / "result")
     document = {
         "converter": f"{type(converter).__module__}:{type(converter).__qualname__}",
         "memory_mib": memory_mib,
+        "unpickles": limits.frameworks,
         "request": TypeAdapter(ConversionRequest).dump_python(inner, mode="json"),
     }
     (request.workdir / REQUEST_NAME).write_text(json.dumps(document), encoding="utf-8")
 
 
-def _environment(workdir: Path, interpreter: Interpreter) -> dict[str, str]:
+def _environment(workdir: Path, interpreter: Interpreter, limits: LoadLimits) -> dict[str, str]:
     extra = {
         "HOME": str(workdir / "home"),
         "TMPDIR": str(workdir / "tmp"),
@@ -162,7 +165,8 @@ def _environment(workdir: Path, interpreter: Interpreter) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     # The child works elsewhere, so entries that are relative to here would mean something else there.
-    path = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    path = [os.path.abspath(folder) for folder in [*given, *map(str, limits.imports)]]
     if interpreter.code is not None:
         path.insert(0, str(interpreter.code))
     if path:

@@ -3,12 +3,14 @@
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packager import plugins
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
+from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, holds_pickle
 from packager.core.conversion import (
     DEFAULT_ATOL,
     DEFAULT_OPSET,
@@ -47,6 +49,7 @@ def convert(
     inputs: tuple[InputHint, ...] = (),
     expected: Path | None = None,
     accept_precision_loss: bool = False,
+    trust: Trust = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
@@ -58,15 +61,18 @@ def convert(
         workdir: An empty folder that lives until the package is written.
         samples: The user's; synthetic ones are drawn with ``seed`` where None.
         expected: Answers of the source to ``samples``, ``.npz`` by output name.
+        trust: Whether the file may call what is on no list of harmless names, or who is asked about it.
         options: For converters that know them.
         environment: What ``--env`` says; a question that nobody answers where None.
 
     Raises:
-        ConversionError: One of its family: missing, invalid, not convertible, or answering differently.
+        ConversionError: One of its family: missing, invalid, unsafe, not convertible, or answering differently.
         EnvironmentMissing: Something that the conversion needs is not installed, or an environment is not made.
     """
     report = progress or SilentProgress()
     converter = _recognised(source)
+    # Before an environment is made: nothing is installed for a file that will be refused.
+    safe = _cleared(converter, source.path, workdir, trust, report)
     chosen = choose(
         environment or EnvironmentChoice(), converter, source, samples=samples, progress=report, timeout_s=timeout_s
     )
@@ -77,21 +83,36 @@ def convert(
         )
     checks = Checks(atol=atol, rtol=rtol, seed=seed, expected=expected, accept_precision_loss=accept_precision_loss)
     request = ConversionRequest(
-        source=source.path,
+        source=safe.path,
         workdir=workdir,
         samples=samples,
         opset=opset,
         seed=seed,
+        atol=atol,
+        rtol=rtol,
         inputs=inputs,
         options=options or {},
     )
-    with _raw(converter, request, report, chosen, timeout_s=timeout_s) as raw:
+    with _raw(converter, request, report, chosen, timeout_s=timeout_s, safe=safe) as raw:
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
 
         conversion = raw()
     report.step("comparing ONNX Runtime with the source")
     verified = verify(conversion, checks)
-    return _result(source, conversion, verified, chosen)
+    result = _result(source, conversion, verified, chosen)
+    read = result.source.model_copy(update={"sha256": safe.sha256}) if safe.sha256 else result.source
+    return replace(result, source=read, trusted=safe.trusted)
+
+
+def _cleared(converter: Converter, source: Path, workdir: Path, trust: Trust, progress: Progress) -> Cleared:
+    """The file that the converter may load: a copy of what was read, where loading can run code."""
+    unpickles: tuple[str, ...] | None = getattr(converter, "unpickles", None)
+    if not converter.isolated or not source.is_file() or (unpickles is None and not holds_pickle(source)):
+        return Cleared(source)
+    progress.step("reading what the file would call")
+    folder = workdir / "source"
+    folder.mkdir()
+    return cleared(source, folder, trust=trust, frameworks=unpickles or KNOWN_FRAMEWORKS)
 
 
 def _recognised(source: ModelSource) -> Converter:
@@ -143,6 +164,7 @@ def _raw(
     environment: "Environment | None",
     *,
     timeout_s: float,
+    safe: Cleared,
 ) -> Iterator[Callable[[], RawConversion]]:
     """The converter's work, begun; call what is yielded to wait for it."""
     if not converter.isolated:
@@ -155,7 +177,7 @@ def _raw(
         interpreter = Interpreter()
     else:
         interpreter = Interpreter(environment.python, code_folder(request.workdir, converter))
-    with converting(converter, request, timeout_s=timeout_s, interpreter=interpreter) as child:
+    with converting(converter, request, timeout_s=timeout_s, interpreter=interpreter, limits=safe.limits) as child:
         yield lambda: child.result(progress)
 
 
@@ -183,6 +205,7 @@ def _result(
         batch_safety=verified.batch_safety,
         versions={**verified.versions, **raw.versions},
         notes=where + raw.notes + verified.notes,
+        training=raw.training,
     )
 
 

@@ -15,6 +15,7 @@ from packager.core import errors
 from packager.core.conversion import ConversionRequest, RawConversion
 from packager.core.errors import ConversionError, DrayError
 from packager.core.protocols import Converter
+from packager.core.unpickling import limit_unpickling
 
 _MIB = 1 << 20
 _PARENT_POLL_S = 0.5
@@ -48,6 +49,10 @@ def main(workdir: Path) -> None:
     document = json.loads((workdir / REQUEST_NAME).read_bytes())
     _limit_memory(document["memory_mib"])
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if (frameworks := document["unpickles"]) is not None:
+        from packager.convert.safety import allowed
+
+        limit_unpickling(allowed(frameworks))
     try:
         answer = {"ok": _dump(_convert(document, FileProgress(workdir / PROGRESS_NAME)))}
     except DrayError as error:

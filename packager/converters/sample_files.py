@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 MAX_ROWS = 20_000
+# What pandas reads as missing by itself. Source: pandas._libs.parsers.STR_NA_VALUES.
+_MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
 _SUFFIXES = ".npz, .npy, .csv, .parquet, .json"
 
 
@@ -36,11 +41,15 @@ class SampleFile:
     headed: bool = False
 
 
-def read_samples(path: Path, *, columns: Sequence[str] | None = None) -> SampleFile:
+def read_samples(
+    path: Path, *, columns: Sequence[str] | None = None, texts: frozenset[str] | None = frozenset()
+) -> SampleFile:
     """The content of a samples file.
 
     Args:
         columns: Names that the model knows, to tell a header of numbers from data.
+        texts: Columns of text: of a CSV file, ``01234`` and ``NA`` stay what they are; an empty cell is missing.
+            None where all are.
 
     Raises:
         SampleError: No such file, empty, damaged, or of a kind that dray does not read.
@@ -53,7 +62,7 @@ def read_samples(path: Path, *, columns: Sequence[str] | None = None) -> SampleF
     readers: dict[str, Callable[[], SampleFile]] = {
         ".npz": lambda: _read_npz(path),
         ".npy": lambda: SampleFile(arrays={"": np.load(path, allow_pickle=False)}),
-        ".csv": lambda: _read_csv(path, columns),
+        ".csv": lambda: _read_csv(path, columns, texts),
         ".parquet": lambda: _read_parquet(path),
         ".json": lambda: _read_json(path),
     }
@@ -92,7 +101,7 @@ def _read_npz(path: Path) -> SampleFile:
         return SampleFile(arrays={name: archive[name] for name in archive.files})
 
 
-def _read_csv(path: Path, columns: Sequence[str] | None) -> SampleFile:
+def _read_csv(path: Path, columns: Sequence[str] | None, texts: frozenset[str] | None) -> SampleFile:
     pandas = _pandas()
     with path.open(newline="", encoding="utf-8-sig") as stream:
         first = next(csv.reader(stream), [])
@@ -101,9 +110,16 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> SampleFile:
     counted = len(first) > 1 and first == [str(number) for number in range(len(first))]
     header = 0 if headed or counted else None
     # round_trip: pandas' own fast parser is off in the last bit for some numbers.
-    frame = pandas.read_csv(
-        path, header=header, float_precision="round_trip", encoding="utf-8-sig", skipinitialspace=True
-    )
+    reading: dict[str, Any] = {"skipinitialspace": True}
+    if known := [name for name in first if texts is None or name in texts]:
+        # skipinitialspace would take a blank from the front of a text.
+        others = {name: list(_MISSING) for name in first if name not in known}
+        reading = {
+            "dtype": dict.fromkeys(known, object),
+            "keep_default_na": False,
+            "na_values": {**others, **{name: [""] for name in known}},
+        }
+    frame = pandas.read_csv(path, header=header, float_precision="round_trip", encoding="utf-8-sig", **reading)
     return SampleFile(frame=frame, headed=headed)
 
 

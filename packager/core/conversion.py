@@ -47,6 +47,7 @@ class ConversionRequest:
         samples: The user's samples file; None asks for synthetic samples drawn with ``seed``.
         workdir: An empty folder for what the converter writes.
         opset: Version of the default ONNX domain. ``ml_opset``: that of ai.onnx.ml.
+        atol, rtol: What the answers will be held to, for converters that can choose a precision.
         options: Further options, by name, for converters that know them (JSON values).
     """
 
@@ -56,8 +57,24 @@ class ConversionRequest:
     opset: int = DEFAULT_OPSET
     ml_opset: int = DEFAULT_ML_OPSET
     seed: int = DEFAULT_SEED
+    atol: float = DEFAULT_ATOL
+    rtol: float = DEFAULT_RTOL
     inputs: tuple[InputHint, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """What holds while a model file is loaded in a child process.
+
+    Attributes:
+        frameworks: Whose lists of harmless names hold for what is unpickled; None where the file is trusted, or is
+            none that is unpickled.
+        imports: Folders that a trusted file may import from, after those of PYTHONPATH.
+    """
+
+    frameworks: tuple[str, ...] | None = None
+    imports: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,7 @@ class RawConversion:
         non_finite: By input name, which of NaN and infinity the source takes; absent: all.
         versions: Of the framework and the conversion tools, by distribution name.
         seed: None when the samples are the user's.
+        training: What the file tells of how the model was found, as JSON: a search's parameters and scores.
     """
 
     onnx: Path
@@ -93,6 +111,7 @@ class RawConversion:
     non_finite: Mapping[str, NonFinite] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    training: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +150,4 @@ class ConversionResult:
     versions: Mapping[str, str]
     trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    training: Mapping[str, Any] | None = None

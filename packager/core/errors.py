@@ -44,6 +44,7 @@ __all__ = [
     "ProcessCrash",
     "SampleError",
     "SmokeTestFailed",
+    "UnsafeModel",
     "UnverifiedPackage",
     "UsageError",
 ]
@@ -95,6 +96,12 @@ class ConverterMissing(ConversionError):
     """No installed converter recognises the model, or the converter knows no rule for a part of it."""
 
     code = "E-NO-CONVERTER"
+
+
+class UnsafeModel(ConversionError):
+    """Loading the file would run code that is on no list of harmless calls, and nobody said to trust it."""
+
+    code = "E-UNSAFE"
 
 
 class SampleError(ConversionError):

@@ -26,6 +26,10 @@ class Converter(Protocol):
         name: The framework, as ``--framework`` and the manifest say it.
         requires: Distributions that ``convert`` imports; dray names them when they are absent.
         isolated: True when ``convert`` must run in a child process, because loading the model may run code.
+
+    A converter may also have ``unpickles: ClassVar[tuple[str, ...]]``, the frameworks whose classes its pickles may
+    hold; its files are then read before it gets them. Without it, that is done for files that look like pickles, with
+    all lists.
     """
 
     name: ClassVar[str]

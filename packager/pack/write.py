@@ -68,6 +68,7 @@ def _manifest(result: ConversionResult, folder: Path, *, name: str, version: str
         signature=result.signature,
         files=hash_content(folder),
         labels=dict(result.labels) if result.labels else None,
+        training=dict(result.training) if result.training else None,
     )
 
 

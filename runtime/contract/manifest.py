@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StrictBool,
     StrictFloat,
     StrictInt,
@@ -127,6 +128,7 @@ class ModelManifest(Persisted):
     Attributes:
         files: SHA-256 of every content file but the manifest itself, by path relative to the package.
         labels: By output name, the class that each column of it (or value in it) stands for.
+        training: What the source tells of how the model was found: a search's best parameters and scores.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -137,6 +139,7 @@ class ModelManifest(Persisted):
     signature: Signature
     files: Mapping[RelativePath, Sha256]
     labels: Mapping[str, tuple[Label, ...]] | None = None
+    training: Mapping[str, JsonValue] | None = None
 
     def to_bytes(self) -> bytes:
         """The canonical bytes of ``manifest.json``: keys sorted by this schema, two spaces, a final newline."""

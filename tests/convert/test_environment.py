@@ -17,6 +17,7 @@ from tests.support.fake_uv import FakeUv, stub_environment
 
 HAS_IT_ALL = {
     "scikit_learn": "1.4.2", "joblib": "1.4", "onnx": "1.20", "pandas": "2.2", "protobuf": "6.33", "pydantic": "2.12",
+    "onnxruntime": "1.32",
     "skl2onnx": "1.20",
 }  # fmt: skip
 

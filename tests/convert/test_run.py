@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from packager import plugins
 from packager.convert import convert
-from packager.core.conversion import ConversionResult, ModelSource
+from packager.core.conversion import ConversionResult, InputHint, ModelSource
 from packager.core.errors import (
     ConverterMissing,
     EnvironmentMissing,
@@ -19,12 +19,15 @@ from packager.core.errors import (
     ModelMissing,
     ParityError,
     SampleError,
+    UnsafeModel,
     UsageError,
 )
 from packager.pack import write_package
 from runtime.contract.tensors import load_tensor
 from tests.support.graphs import double, minus_mean
 from tests.support.models import breast_cancer_pipeline, saved
+
+NARROW = (InputHint("X", "FP32", ("n", 2)),)
 
 
 def converted(path: Path, folder: Path, **options: Any) -> ConversionResult:
@@ -122,8 +125,16 @@ class Bomb:
 def test_loading_happens_in_another_process(tmp_path: Path) -> None:
     joblib.dump(Bomb(), tmp_path / "m.joblib")
     with pytest.raises(ModelInvalid, match=r"NoneType"):
-        converted(tmp_path / "m.joblib", tmp_path)
+        converted(tmp_path / "m.joblib", tmp_path, trust=True)
     assert (tmp_path / "work" / "exploded").exists()
+
+
+def test_a_file_that_would_call_something_is_not_loaded_unless_trusted(tmp_path: Path) -> None:
+    joblib.dump(Bomb(), tmp_path / "m.joblib")
+    with pytest.raises(UnsafeModel, match=r"exec") as caught:
+        converted(tmp_path / "m.joblib", tmp_path)
+    assert (caught.value.code, "--trust" in caught.value.hint) == ("E-UNSAFE", True)
+    assert not (tmp_path / "work" / "exploded").exists()
 
 
 def test_expected_answers_replace_the_reference(tmp_path: Path) -> None:
@@ -191,13 +202,13 @@ def timestamps(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_precision_that_the_input_type_cannot_hold_is_refused(tmp_path: Path, timestamps: tuple[Path, Path]) -> None:
     with pytest.raises(ParityError, match=r"for the original values") as caught:
-        converted(timestamps[0], tmp_path, samples=timestamps[1])
+        converted(timestamps[0], tmp_path, samples=timestamps[1], inputs=NARROW)
     assert caught.value.detail["comparison"] == "user_visible"
     assert "--accept-precision-loss" in caught.value.hint
 
 
 def test_a_loss_of_precision_that_was_accepted_is_recorded(tmp_path: Path, timestamps: tuple[Path, Path]) -> None:
-    result = converted(timestamps[0], tmp_path, samples=timestamps[1], accept_precision_loss=True)
+    result = converted(timestamps[0], tmp_path, samples=timestamps[1], inputs=NARROW, accept_precision_loss=True)
     assert result.parity is not None
     assert result.parity.accepted_precision_loss
     assert result.parity.conversion.passed

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from packager.converters.sklearn.parts import parts_of
+from packager.converters.sklearn.synthetic import UNROUNDED_ROWS
 from packager.converters.sklearn.trees import groves_of
 from packager.core.conversion import RawConversion
 from tests.support.models import breast_cancer, iris, saved, scaled_forest
@@ -28,9 +29,10 @@ def rows(raw: RawConversion) -> np.ndarray:
         return archive[archive.files[0]]
 
 
-def test_every_value_is_a_float32(convert: Convert) -> None:
+def test_every_value_but_of_the_first_rows_is_a_float32(convert: Convert) -> None:
     drawn = rows(convert(scaled_forest()))
-    assert np.array_equal(drawn, drawn.astype(np.float32).astype(np.float64), equal_nan=True)
+    rest = drawn[UNROUNDED_ROWS:]
+    assert np.array_equal(rest, rest.astype(np.float32).astype(np.float64), equal_nan=True)
 
 
 def test_thresholds_are_met_and_passed_by_one_step(convert: Convert) -> None:

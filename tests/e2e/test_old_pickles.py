@@ -57,7 +57,9 @@ def test_an_environment_made_before_is_named_and_used_without_a_question(tmp_pat
 
 
 def asked(endpoint: str, rows: np.ndarray) -> dict[str, np.ndarray]:
-    tensor = {"name": "X", "shape": list(rows.shape), "datatype": "FP32", "data": rows.ravel().tolist()}
+    metadata = httpx.get(f"{endpoint}/v2/models/old", trust_env=False).raise_for_status().json()
+    dtype = metadata["inputs"][0]["datatype"]
+    tensor = {"name": "X", "shape": list(rows.shape), "datatype": dtype, "data": rows.ravel().tolist()}
     response = httpx.post(f"{endpoint}/v2/models/old/infer", json={"inputs": [tensor]}, trust_env=False)
     response.raise_for_status()
     return {out["name"]: np.reshape(out["data"], out["shape"]) for out in response.json()["outputs"]}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from packager.converters.sklearn.frames import FrameInput
 from packager.converters.sklearn.inputs import ModelInput, Samples
 from packager.converters.sklearn.parts import last_step
 from packager.core.errors import ConverterMissing, ModelInvalid, SampleError
@@ -15,6 +16,7 @@ from runtime.contract.manifest import Label
 
 Array = NDArray[Any]
 Answers = dict[str, Array]
+Input = ModelInput | FrameInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def answer(model: Any, fed: Any, plans: tuple[OutputPlan, ...]) -> Answers:
     return answers
 
 
-def answer_samples(model: Any, samples: Samples, plans: tuple[OutputPlan, ...], model_input: ModelInput) -> Answers:
+def answer_samples(model: Any, samples: Samples, plans: tuple[OutputPlan, ...], model_input: Input) -> Answers:
     """As ``answer``, for the user's samples.
 
     Raises:
@@ -122,12 +124,12 @@ def _plain(given: Any, name: str, model: Any) -> Array:
     )
 
 
-def _refused(error: ValueError, samples: Samples, model_input: ModelInput) -> SampleError:
+def _refused(error: ValueError, samples: Samples, model_input: Input) -> SampleError:
     text = str(error).splitlines()[0]
     matrix = samples.matrix.astype(np.float64)
     bad = np.isnan(matrix) if re.search(r"\bNaN\b|missing", text) else np.isinf(matrix)
     rows, columns = np.nonzero(bad)
-    if not len(rows):
+    if not len(rows) or isinstance(model_input, FrameInput):
         return SampleError(f"the model refuses the samples: {text}", hint="give rows that its predict accepts")
     value = "NaN" if np.isnan(matrix[rows[0], columns[0]]) else "infinity"
     column = model_input.column(int(columns[0]))

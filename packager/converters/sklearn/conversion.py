@@ -2,11 +2,12 @@
 
 import logging
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +21,39 @@ from packager.converters.sklearn.answers import (
     labels_of,
     outputs_of,
 )
+from packager.converters.sklearn.assembly import Versions, assemble
 from packager.converters.sklearn.coverage import coverage_of
 from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
-from packager.converters.sklearn.inputs import ModelInput, Samples, input_of, read, user_samples
-from packager.converters.sklearn.knowledge import learn
+from packager.converters.sklearn.inputs import ModelInput, Samples
+from packager.converters.sklearn.knowledge import Knowledge, learn
+from packager.converters.sklearn.ladder import (
+    Attempt,
+    Judge,
+    Rung,
+    cancels,
+    climb,
+    coarse_columns,
+    rungs,
+    wants_doubles,
+)
+from packager.converters.sklearn.lifting import needs_lifting
 from packager.converters.sklearn.limits import non_finite_of
 from packager.converters.sklearn.loading import load_estimator
-from packager.converters.sklearn.parts import parts_of
+from packager.converters.sklearn.parts import Part, parts_of
+from packager.converters.sklearn.reading import Input, fixed_floats, input_and_file, samples_of
 from packager.converters.sklearn.synthetic import draw
+from packager.converters.sklearn.training import load_plugin, training_of
 from packager.converters.sklearn.trees import Grove, groves_of
 from packager.core.conversion import ConversionRequest, RawConversion
-from packager.core.errors import ModelInvalid, SampleError, UsageError
+from packager.core.errors import ModelInvalid, SampleError
 from packager.core.progress import Progress
 from runtime.contract.certificate import Coverage
+from runtime.contract.dtypes import DTYPES
+from runtime.contract.manifest import NonFinite
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 logger = logging.getLogger(__name__)
 
@@ -43,16 +63,20 @@ _VERSIONS = ("scikit-learn", "skl2onnx", "onnx", "numpy", "joblib")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model and what goes into it and out of it."""
+    """A model, what goes into it and out of it, and what it tells of its input."""
 
     model: Any
-    input: ModelInput
+    input: Input
     plans: tuple[OutputPlan, ...]
+    parts: tuple[Part, ...]
+    groves: list[Grove]
+    known: Knowledge
 
 
 def convert(request: ConversionRequest, progress: Progress) -> RawConversion:
     """See ``SklearnConverter.convert``."""
     progress.step("loading the model with scikit-learn")
+    load_plugin(request.options)
     model, notes = load_estimator(request.source)
     with warnings.catch_warnings():
         # What scikit-learn says to those who train is no word to those who ship; what matters is measured below.
@@ -62,25 +86,21 @@ def convert(request: ConversionRequest, progress: Progress) -> RawConversion:
 
 
 def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: tuple[str, ...]) -> RawConversion:
-    check_convertible(model)
-    file = read(request.samples, model)
-    loaded = Loaded(model, _checked_input(model, request, file), outputs_of(model))
-    progress.step("converting to ONNX")
-    graph = export(model, loaded.input, opset=request.opset, ml_opset=request.ml_opset)
-    groves = groves_of(parts_of(model, loaded.input.width))
+    model_input, file = input_and_file(model, request)
+    loaded = _loaded(model, model_input)
     if request.samples is None or file is None:
         progress.step("drawing samples from what the model knows")
-        samples = _synthetic(loaded, groves, seed=request.seed)
+        samples = _synthetic(loaded, seed=request.seed)
     else:
-        samples = user_samples(request.samples, file, loaded.input)
+        samples = samples_of(request.samples, file, model_input)
     progress.step(f"asking the model about {len(samples.matrix)} samples")
-    original = answer_samples(model, samples, loaded.plans, loaded.input)
-    cast = original if samples.survive_cast else _cast_answers(loaded, samples)
-    onnx_bytes = finish(graph, loaded.plans, original, opset=request.opset, ml_opset=request.ml_opset)
-    notes += samples.notes + _left_out(loaded.plans, original)
+    original = answer_samples(model, samples, loaded.plans, model_input)
+    progress.step("converting to ONNX")
+    attempt, passed_over = _climbed(loaded, request, samples, original)
+    notes += samples.notes + _left_out(loaded.plans, original) + _told(attempt, passed_over) + _conventions(model_input)
     if request.samples is None and "label" in original:
         notes += (_TIES,)
-    paths = _write(request.workdir, loaded.input.name, onnx_bytes, samples, original, cast)
+    paths = _write(request.workdir, attempt, model_input.tensors(samples))
     return RawConversion(
         **paths,
         reference="source",
@@ -88,69 +108,116 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
         framework_version=metadata.version("scikit-learn"),
         synthetic=request.samples is None,
         seed=request.seed if request.samples is None else None,
-        coverage=_coverage(loaded, groves, samples, original, counted=request.samples is None),
-        columns={loaded.input.name: loaded.input.columns} if loaded.input.columns else {},
+        coverage=_coverage(loaded, samples, original, counted=request.samples is None),
+        columns=model_input.tensor_columns,
         labels=labels_of(model, original),
-        non_finite={loaded.input.name: non_finite_of(samples.matrix[:1].astype(np.float64), _answers(loaded))},
+        non_finite=_taken_beside_finite(loaded, samples),
         versions={name: metadata.version(name) for name in _VERSIONS},
         notes=notes,
+        training=training_of(model),
     )
 
 
-def _checked_input(model: Any, request: ConversionRequest, file: Any) -> ModelInput:
-    """The model's input, with the name that ``--input`` gives it."""
-    hints = request.inputs
-    if len(hints) > 1 or any(hint.dtype != "FP32" for hint in hints):
-        raise UsageError(
-            f"--input {hints[-1].name}={hints[-1].dtype}: a numeric scikit-learn model has one input of type FP32",
-            hint="give one --input NAME=FP32:N,COLUMNS, or none",
-        )
-    found = input_of(model, name=hints[0].name if hints else None, samples=file)
-    taken = {plan.name for plan in outputs_of(model)}
-    if found.name in taken:
-        raise SampleError(f"the input cannot be named {found.name!r}: an output is", hint="name it X in the samples")
-    return found
+def _loaded(model: Any, model_input: Input) -> Loaded:
+    plans = outputs_of(model)
+    taken = {spec.name for spec in model_input.specs("FP32")} & {plan.name for plan in plans}
+    if taken:
+        raise SampleError(f"the input cannot be named {min(taken)!r}: an output is", hint="name it X in the samples")
+    parts = parts_of(model, model_input.width)
+    groves = groves_of(parts)
+    known = learn(parts, groves, model_input.width)
+    known.encoders += model_input.encoders()
+    return Loaded(model, model_input, plans, parts, groves, known)
 
 
-def _answers(loaded: Loaded) -> Callable[[Any], bool]:
-    """Whether the model answers rows at all, as a question."""
+def _taken_beside_finite(loaded: Loaded, samples: Samples) -> dict[str, NonFinite]:
+    """By input of floats, which of NaN and infinity the model takes."""
 
     def answers(matrix: Any) -> bool:
         try:
             answer(loaded.model, loaded.input.feed(matrix), loaded.plans)
-        except ValueError:
+        except (ValueError, TypeError):
             return False
         return True
 
-    return answers
+    row = samples.matrix[:1].astype(np.float64)
+    return {
+        spec.name: non_finite_of(row, answers, columns=range(spec.position, spec.position + spec.width))
+        for spec in loaded.input.specs("FP32")
+        if DTYPES[spec.dtype].is_float
+    }
 
 
-def _synthetic(loaded: Loaded, groves: list[Grove], *, seed: int) -> Samples:
+def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
     feed = loaded.input.feed
 
     def accepts(fed: Any) -> bool:
         try:
             answer(loaded.model, fed, loaded.plans)
-        except ValueError:
+        except (ValueError, TypeError):
             return False
         return True
 
-    parts = parts_of(loaded.model, loaded.input.width)
     try:
-        matrix = draw(parts, groves, loaded.input.width, seed=seed, feed=feed, accepts=accepts)
-        if not accepts(feed(matrix[:1])):
-            answer(loaded.model, feed(matrix[:1]), loaded.plans)
-    except ValueError as error:
+        matrix = draw(
+            loaded.known, loaded.groves, seed=seed, feed=feed, accepts=accepts,
+            nullable=loaded.input.nullable(), coarse=coarse_columns(loaded.known),
+        )  # fmt: skip
+        # Some models take nothing below 0, some of these whole numbers alone.
+        forms = (matrix, np.abs(matrix), np.minimum(np.round(np.abs(matrix)), 1.0))
+        matrix = next((rows for rows in forms if accepts(feed(rows))), matrix)
+        answer(loaded.model, feed(matrix[:1]), loaded.plans)
+    except (ValueError, TypeError) as error:
         raise ModelInvalid(
             f"the model refuses samples drawn for it: {str(error).splitlines()[0]}",
             hint="give rows that it accepts with --samples FILE",
         ) from error
-    return Samples(feed(matrix), matrix)
+    return loaded.input.drawn(matrix)
 
 
-def _cast_answers(loaded: Loaded, samples: Samples) -> Answers:
+def _climbed(
+    loaded: Loaded, request: ConversionRequest, samples: Samples, original: Answers
+) -> tuple[Attempt, list[str]]:
+    """The graph at the first precision at which it answers as the source does."""
+    fixed = fixed_floats(request.inputs) if isinstance(loaded.input, ModelInput) else None
+    plain = isinstance(loaded.input, ModelInput) and not any(needs_lifting(part.estimator) for part in loaded.parts)
+    casts: dict[str, Answers] = {}
+
+    def attempt(rung: Rung) -> Attempt:
+        graph = _graph(loaded, rung, request)
+        onnx_bytes = finish(graph, loaded.plans, original, opset=request.opset, ml_opset=request.ml_opset)
+        if rung.floats not in casts:
+            exact = loaded.input.survives(samples, rung.floats)
+            casts[rung.floats] = original if exact else _cast_answers(loaded, samples, rung)
+        return Attempt(rung, onnx_bytes, original, casts[rung.floats])
+
+    judge = Judge(loaded.input.tensors(samples), _numpy_types(loaded.input), request.atol, request.rtol)
+    native = any(tree.native is not None for grove in loaded.groves for tree in grove.trees)
+    candidates = rungs(
+        plain=plain,
+        doubles_first=wants_doubles(loaded.parts, loaded.groves, loaded.known),
+        cancelling=cancels(loaded.parts),
+        native_trees=native,
+        fixed=fixed,
+    )
+    return climb(candidates, attempt, judge)
+
+
+def _graph(loaded: Loaded, rung: Rung, request: ConversionRequest) -> "ModelProto":
+    if rung.plain and isinstance(loaded.input, ModelInput):
+        check_convertible(loaded.model)
+        return export(loaded.model, loaded.input, opset=request.opset, ml_opset=request.ml_opset)
+    versions = Versions(request.opset, request.ml_opset)
+    return assemble(loaded.model, loaded.input.specs(rung.floats), versions, double=rung.double)
+
+
+def _numpy_types(model_input: Input) -> Callable[[Rung], dict[str, str]]:
+    return lambda rung: {spec.name: DTYPES[spec.dtype].numpy for spec in model_input.specs(rung.floats)}
+
+
+def _cast_answers(loaded: Loaded, samples: Samples, rung: Rung) -> Answers:
     try:
-        return answer(loaded.model, samples.cast, loaded.plans)
+        return answer(loaded.model, loaded.input.cast(samples, rung.floats), loaded.plans)
     except ValueError as error:
         raise SampleError(
             f"the model refuses the samples once they are cast to FP32: {str(error).splitlines()[0]}",
@@ -158,14 +225,31 @@ def _cast_answers(loaded: Loaded, samples: Samples) -> Answers:
         ) from error
 
 
-def _coverage(
-    loaded: Loaded, groves: list[Grove], samples: Samples, answers: Mapping[str, Any], *, counted: bool
-) -> Coverage:
+def _told(attempt: Attempt, passed_over: list[str]) -> tuple[str, ...]:
+    """The precision of the graph, where it is not the usual one."""
+    if attempt.rung.plain or not (passed_over or attempt.rung.floats == "FP64"):
+        return ()
+    return (f"precision: {attempt.rung}", *(f"precision passed over: {reason}" for reason in passed_over))
+
+
+def _conventions(model_input: Input) -> tuple[str, ...]:
+    if isinstance(model_input, ModelInput) or model_input.flat:
+        return ()
+    texts = [column.name for column in model_input.read if column.kind == "text" and column.nullable]
+    return (f"an empty string stands for a missing value in {', '.join(texts)}",) if texts else ()
+
+
+def _coverage(loaded: Loaded, samples: Samples, answers: Mapping[str, Any], *, counted: bool) -> Coverage:
     if not counted:
-        for grove in groves:
+        for grove in loaded.groves:
             grove.see(samples.original)
-    encoders = learn(parts_of(loaded.model, loaded.input.width), (), loaded.input.width).encoders
-    return coverage_of(samples.matrix, groves, encoders, classes=classes_of(loaded.model), labels=answers.get("label"))
+    return coverage_of(
+        samples.matrix,
+        loaded.groves,
+        loaded.known.encoders,
+        classes=classes_of(loaded.model),
+        labels=answers.get("label"),
+    )
 
 
 def _left_out(plans: tuple[OutputPlan, ...], answers: Mapping[str, Any]) -> tuple[str, ...]:
@@ -176,23 +260,23 @@ def _left_out(plans: tuple[OutputPlan, ...], answers: Mapping[str, Any]) -> tupl
     )
 
 
-def _write(
-    folder: Path, name: str, onnx_bytes: bytes, samples: Samples, original: Answers, cast: Answers
-) -> dict[str, Any]:
+def _write(folder: Path, attempt: Attempt, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     paths = {
         "onnx": folder / "model.onnx",
         "samples": folder / "samples.npz",
         "reference_original": folder / "reference_original.npz",
         "reference_cast": folder / "reference_cast.npz",
     }
-    paths["onnx"].write_bytes(onnx_bytes)
-    _save(paths["samples"], {name: samples.matrix})
-    _save(paths["reference_original"], original)
-    _save(paths["reference_cast"], cast)
+    paths["onnx"].write_bytes(attempt.onnx)
+    _save(paths["samples"], tensors)
+    _save(paths["reference_original"], attempt.original)
+    _save(paths["reference_cast"], attempt.cast)
     return paths
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    # Without allow_pickle=False, which NumPy before 2.2 would take for an array; answers hold no Python objects.
-    named: dict[str, Any] = dict(arrays)
-    np.savez(path, **named)
+    # Not numpy.savez: a column may bear the name of one of its arguments.
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)

@@ -26,8 +26,8 @@ def coverage_of(
     if groves:
         total = sum(grove.leaves_total for grove in groves)
         measures["leaves"] = Share(reached=sum(grove.leaves_reached for grove in groves), total=total)
-    if encoders:
-        measures["categories"] = _categories(matrix, encoders)
+    if counted := [encoder for encoder in encoders if encoder.counted]:
+        measures["categories"] = _categories(matrix, counted)
     if classes is not None and np.ndim(labels) == 1:
         measures["classes"] = Share(reached=len(np.intersect1d(classes, labels)), total=len(classes))
     return rated(measures)

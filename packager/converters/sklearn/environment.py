@@ -15,8 +15,16 @@ _LONGEST_VERSION = 32
 # The first that has wheels for Python 3.11, the oldest that dray runs on.
 _OLDEST = Version("1.1.3")
 # What converting needs beside scikit-learn, and what dray's own code in the child imports.
-_NEEDED = ("joblib>=1.4", "onnx>=1.18", "pandas>=1.5", "protobuf>=6.31.1,<7", "pydantic>=2.11", "skl2onnx>=1.19")
-_SAME_AS_HERE = ("onnx", "protobuf", "pydantic", "skl2onnx")
+_NEEDED = (
+    "joblib>=1.4",
+    "onnx>=1.18",
+    "onnxruntime>=1.20",
+    "pandas>=1.5",
+    "protobuf>=6.31.1,<7",
+    "pydantic>=2.11",
+    "skl2onnx>=1.19",
+)
+_SAME_AS_HERE = ("onnx", "onnxruntime", "protobuf", "pydantic", "skl2onnx")
 # By the first minor version of scikit-learn that they are too old for: what came out after the releases before it.
 # Its own metadata set no upper bound before 1.3, and none that keeps removed names of NumPy, SciPy and pandas away.
 _BOUNDS: tuple[tuple[tuple[int, int], tuple[str, ...]], ...] = (
@@ -28,8 +36,8 @@ _BOUNDS: tuple[tuple[tuple[int, int], tuple[str, ...]], ...] = (
     ((1, 7), ("numpy<2.3", "scipy<1.16", "pandas<3")),
     ((1, 8), ("numpy<2.4", "scipy<1.17", "pandas<3")),
 )
-_DOWNLOAD_MIB = 110
-_DISK_MIB = 310
+_DOWNLOAD_MIB = 130
+_DISK_MIB = 390
 _PYARROW_MIB = (50, 150)
 
 

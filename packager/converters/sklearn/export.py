@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from packager.converters.sklearn.faithful import FaithfulTrees
+from packager.converters.sklearn.histogram import histogram_converters, histogram_shapes
 from packager.converters.sklearn.inputs import ModelInput
-from packager.converters.sklearn.parts import Part, last_step, parts_of
+from packager.converters.sklearn.linear import linear_converters, linear_shapes
+from packager.converters.sklearn.parts import Part, last_step, members_of, parts_of
 from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
+from packager.converters.sklearn.support_vectors import support_converters, support_shapes
 from packager.converters.sklearn.trees import groves_of
 from packager.core.errors import ConversionError, ConverterMissing
 
@@ -20,15 +23,18 @@ _CONTAINERS = {"Pipeline", "ColumnTransformer", "FeatureUnion"}
 _NAME = "model"
 
 
-def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) -> "ModelProto":
+def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, double: bool = False) -> "ModelProto":
     """The graph as skl2onnx makes it, with its own output names and shapes.
+
+    Args:
+        double: Whether it takes doubles and computes with them.
 
     Raises:
         ConverterMissing: A part has no faithful ONNX form; names its class and where it sits.
         ConversionError: The opset is newer than skl2onnx knows.
     """
     from skl2onnx import convert_sklearn, get_latest_tested_opset_version
-    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     if opset > get_latest_tested_opset_version():
         raise ConversionError(
@@ -36,18 +42,29 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int) ->
         )
     best = prepared(model)
     parts = parts_of(best)
-    exact = has_scaler(parts) and bool(groves_of(parts))
+    exact = has_scaler(parts) and bool(groves_of(parts)) and not double
+    tensor_type = DoubleTensorType if double else FloatTensorType
     trees = FaithfulTrees()
     try:
         with trees.applied():
             graph: ModelProto = convert_sklearn(
                 best,
                 name=_NAME,
-                initial_types=[(model_input.name, FloatTensorType([None, model_input.width]))],
+                initial_types=[(model_input.name, tensor_type([None, model_input.width]))],
                 target_opset={"": opset, "ai.onnx.ml": ml_opset},
                 options=_options(parts),
-                custom_conversion_functions=exact_scalers() if exact else None,
-                custom_shape_calculators=scaler_shapes() if exact else None,
+                custom_conversion_functions={
+                    **histogram_converters(),
+                    **linear_converters(),
+                    **support_converters(last_step(best)),
+                    **(exact_scalers() if exact else {}),
+                },
+                custom_shape_calculators={
+                    **histogram_shapes(),
+                    **linear_shapes(),
+                    **support_shapes(last_step(best)),
+                    **(scaler_shapes() if exact else {}),
+                },
             )
     except MemoryError:
         raise
@@ -100,7 +117,8 @@ _CATEGORICAL_SPLITS = "its trees split on categorical features"
 _DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
 _SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
 _INDICATORS = "skl2onnx leaves out its indicators of missing values"
-_LOG_LINK = "skl2onnx leaves out the exponential that its loss ends in"
+_TIES = "of training rows that are equally near, scikit-learn's search decides which ones count"
+_VOTES = "skl2onnx counts the votes of members without predict_proba wrongly"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
@@ -108,7 +126,8 @@ _HINTS = {
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
     _INDICATORS: "train with add_indicator=False",
-    _LOG_LINK: "train with loss='squared_error' on the target's logarithm, and take the exponential of the answers",
+    _VOTES: "let members that have predict_proba vote, or wrap the others in CalibratedClassifierCV",
+    _TIES: "train with fewer repeated rows, other n_neighbors, or features that are not whole numbers",
     _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
 
@@ -129,11 +148,25 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
         return _SELECTING_PREDICTOR
     if name == "SimpleImputer" and step.add_indicator:
         return _INDICATORS
-    if hasattr(step, "_predictors") and step.loss in {"poisson", "gamma"}:
-        return _LOG_LINK
     if name == "KNeighborsRegressor" and step.weights != "uniform":
         return _DISTANCE_WEIGHTS
+    if getattr(step, "voting", None) == "hard" and not all(hasattr(it, "predict_proba") for it in members_of(step)):
+        return _VOTES
+    if name in {"KNeighborsClassifier", "KNeighborsRegressor"} and _has_ties(step):
+        return _TIES
     return None
+
+
+def _has_ties(step: Any) -> bool:
+    """Whether the last neighbour that counts and the next are equally far from a training row, and differ."""
+    rows = step._fit_X[np.linspace(0, step._fit_X.shape[0] - 1, min(step._fit_X.shape[0], 400)).astype(int)]
+    count = int(step.n_neighbors)
+    if count >= step._fit_X.shape[0]:
+        return False
+    distances, places = step.kneighbors(rows, n_neighbors=count + 1)
+    tied = distances[:, count - 1] == distances[:, count]
+    targets = np.asarray(step._y).reshape(step._fit_X.shape[0], -1)
+    return bool((targets[places[tied, count - 1]] != targets[places[tied, count]]).any())
 
 
 def _no_form(error: Exception, parts: Sequence[Part]) -> ConverterMissing:

@@ -27,7 +27,8 @@ def finish(
     """
     graph = model.graph
     raw = list(graph.output)
-    graph.input[0].type.tensor_type.shape.dim[0].dim_param = BATCH
+    for given in graph.input:
+        given.type.tensor_type.shape.dim[0].dim_param = BATCH
     kept = [plan for plan in plans if plan.name in answers and plan.raw_index < len(raw)]
     _make_room(graph, {plan.name for plan in kept})
     names = [output.name for output in graph.output]
@@ -38,7 +39,13 @@ def finish(
     _declare_versions(model, opset, ml_opset)
     del graph.value_info[:]
     model.doc_string = graph.doc_string = ""
-    checker.check_model(model)
+    try:
+        checker.check_model(model)
+    except checker.ValidationError as error:
+        raise ConverterMissing(
+            f"skl2onnx makes an invalid graph of it: {str(error).strip().splitlines()[0]}",
+            hint="replace the estimator by one that converts; `dray doctor` shows the versions that convert",
+        ) from error
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
 
@@ -49,12 +56,16 @@ def _append_output(
     """End the graph in the planned output, of the rank and type that the source's answer has."""
     name = plan.name
     if raw.type.WhichOneof("value") != "tensor_type":
-        raise ConverterMissing(f"skl2onnx gives {name!r} as a {raw.type.WhichOneof('value')}, not as one tensor")
+        raise ConverterMissing(
+            f"skl2onnx gives {name!r} as a {raw.type.WhichOneof('value')}, not as one tensor",
+            hint="train one model for each target",
+        )
     elem = raw.type.tensor_type.elem_type
     rank = len(raw.type.tensor_type.shape.dim)
     if answer.ndim not in (1, 2) or rank > 2:
         raise ConverterMissing(f"the source answers {name!r} in {answer.ndim} dimensions, skl2onnx in {rank}")
-    if answer.ndim == 1 and rank == 2:
+    # Of labels, skl2onnx declares one dimension even where it gives two.
+    if answer.ndim == 1 and (rank == 2 or plan.method == "predict"):
         if name == "decision":
             index = _int64(graph, f"{name}_index", plan.column, ())
             value = _added(graph, "Gather", [value, index], f"{name}_column", axis=1)

@@ -10,11 +10,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from packager.converters.sample_files import SampleFile, read_samples, thinned
+from packager.converters.sklearn.knowledge import Encoder
 from packager.core.errors import SampleError
+from runtime.contract.dtypes import Datatype
 
 Matrix = NDArray[Any]
 DEFAULT_NAME = "X"
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One ONNX input of shape (batch, width).
+
+    Attributes:
+        position: Of its first column among those that the model was trained with.
+    """
+
+    name: str
+    dtype: Datatype
+    width: int
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,39 @@ class ModelInput:
     def feed(self, matrix: Matrix) -> Any:
         """A matrix as the model takes it: a frame where it was trained on one."""
         return pd.DataFrame(matrix, columns=list(self.columns)) if self.columns else matrix
+
+    @property
+    def tensor_columns(self) -> dict[str, tuple[str, ...]]:
+        """Column names by input name."""
+        return {self.name: self.columns} if self.columns else {}
+
+    def specs(self, floats: Datatype) -> tuple[InputSpec, ...]:
+        """The one ONNX input, of this type."""
+        return (InputSpec(self.name, floats, self.width),)
+
+    def drawn(self, matrix: Matrix) -> "Samples":
+        """Synthetic samples."""
+        return Samples(self.feed(matrix), matrix)
+
+    def tensors(self, samples: "Samples") -> dict[str, Matrix]:
+        """The samples by input name."""
+        return {self.name: samples.matrix}
+
+    def cast(self, samples: "Samples", floats: Datatype) -> Any:
+        """What the model would be fed if it were given what the ONNX input holds."""
+        return samples.original if floats == "FP64" else samples.cast
+
+    def survives(self, samples: "Samples", floats: Datatype) -> bool:
+        """Whether the input type holds every value exactly."""
+        return floats == "FP64" or samples.survive_cast
+
+    def encoders(self) -> list[Encoder]:
+        """None beyond those that the model holds."""
+        return []
+
+    def nullable(self) -> NDArray[np.bool_]:
+        """By column, whether missing values are known to be taken; nothing is."""
+        return np.zeros(self.width, bool)
 
     def column(self, index: int) -> str:
         """A column as a person would call it."""
@@ -90,29 +139,42 @@ def user_samples(path: Path, file: SampleFile, model_input: ModelInput) -> Sampl
     if file.frame is None and model_input.columns and set(model_input.columns) <= set(file.arrays or {}):
         columns = {name: np.ravel((file.arrays or {})[name]) for name in model_input.columns}
         file = SampleFile(frame=pd.DataFrame(columns), headed=True)
-    fit = _frame if file.frame is not None else _array
+    fit = fitted_frame if file.frame is not None else _array
     original, notes = fit(path, file, model_input)
-    if not len(original):
-        raise SampleError(f"the samples {path.name!r} hold no rows", hint="give at least one row")
-    kept = thinned(len(original))
-    if len(kept) < len(original):
-        notes = (*notes, f"{len(kept)} of {len(original)} samples were used, evenly spaced")
-        original = original.iloc[kept] if isinstance(original, pd.DataFrame) else original[kept]
-    if isinstance(original, pd.DataFrame):
-        original = original.reset_index(drop=True)
+    original, notes = at_most(path, original, notes)
     matrix = _matrix(path, original, model_input)
     return Samples(original if model_input.columns else matrix, matrix, notes)
 
 
-def read(path: Path | None, model: Any) -> SampleFile | None:
+def at_most(path: Path, rows: Any, notes: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """No more rows than are looked at, numbered anew.
+
+    Raises:
+        SampleError: There is none.
+    """
+    if not len(rows):
+        raise SampleError(f"the samples {path.name!r} hold no rows", hint="give at least one row")
+    kept = thinned(len(rows))
+    if len(kept) < len(rows):
+        notes = (*notes, f"{len(kept)} of {len(rows)} samples were used, evenly spaced")
+        rows = rows.iloc[kept] if isinstance(rows, pd.DataFrame) else rows[kept]
+    return (rows.reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows), notes
+
+
+def read(path: Path | None, model: Any, texts: frozenset[str] | None = frozenset()) -> SampleFile | None:
     """The samples file, or None without one."""
     if path is None:
         return None
     names = getattr(model, "feature_names_in_", None)
-    return read_samples(path, columns=None if names is None else [str(name) for name in names])
+    return read_samples(path, columns=None if names is None else [str(name) for name in names], texts=texts)
 
 
-def _frame(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Any, tuple[str, ...]]:
+def fitted_frame(path: Path, file: SampleFile, model_input: ModelInput) -> tuple[Any, tuple[str, ...]]:
+    """The columns that the model was trained with, in their order, and what was left out.
+
+    Raises:
+        SampleError: A column is absent, or their number is another.
+    """
     frame = file.frame
     assert frame is not None  # noqa: S101 - the caller's branch
     if not model_input.columns or not file.headed:

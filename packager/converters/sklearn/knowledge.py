@@ -27,11 +27,13 @@ class Encoder:
     Attributes:
         categories: By input column.
         open: Whether it takes a category that it has not seen.
+        counted: Whether its values are categories, not texts of any kind.
     """
 
     path: str
     categories: dict[int, Floats]
     open: bool
+    counted: bool = True
 
 
 @dataclass(slots=True)
@@ -106,6 +108,16 @@ def _scale_of(step: Any, index: int) -> tuple[float, float] | None:
             return (step.data_min_[index] + step.data_max_[index]) / 2, step.data_range_[index] / 3 or 1.0
         case "MaxAbsScaler":
             return 0.0, step.max_abs_[index] / 2
+        case "QuantileTransformer" | "KBinsDiscretizer":
+            bounds = step.quantiles_[:, index] if hasattr(step, "quantiles_") else step.bin_edges_[index]
+            return float(np.median(bounds)), float(np.ptp(bounds)) / 3 or 1.0
+        case "PowerTransformer":
+            return _unpowered(step, index)
+        case "PCA" | "IncrementalPCA":
+            spread = np.sqrt(step.explained_variance_ @ step.components_[:, index] ** 2)
+            return float(step.mean_[index]), float(spread) or 1.0
+        case "LinearDiscriminantAnalysis" if hasattr(step, "xbar_"):
+            return float(step.xbar_[index]), float(np.ptp(step.means_[:, index])) or 1.0
         case "GaussianNB":
             return float(step.theta_[:, index].mean()), float(
                 np.sqrt(step.var_[:, index].max()) + step.theta_[:, index].std()
@@ -113,6 +125,14 @@ def _scale_of(step: Any, index: int) -> tuple[float, float] | None:
         case "SimpleImputer" if np.asarray(step.statistics_).dtype.kind == "f":
             return step.statistics_[index], abs(step.statistics_[index]) or 1.0
     return None
+
+
+def _unpowered(step: Any, index: int) -> tuple[float, float] | None:
+    """Where one column of a PowerTransformer lies, from the values that it takes to -1, 0 and 1."""
+    rows = np.zeros((3, len(step.lambdas_)))
+    rows[:, index] = (-1.0, 0.0, 1.0)
+    low, centre, high = step.inverse_transform(rows)[:, index]
+    return (float(centre), float(high - low) / 2) if np.isfinite([low, centre, high]).all() else None
 
 
 def _thresholds(groves: Sequence[Grove]) -> dict[int, Floats]:

@@ -4,7 +4,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from packager.core.errors import ModelInvalid
+from packager.core.errors import ModelInvalid, UnsafeModel
+from packager.core.unpickling import limited_unpickling
 
 _SAVE_AGAIN = "save the fitted estimator again with joblib.dump(estimator, 'model.joblib')"
 
@@ -29,8 +30,9 @@ def _load(path: Path) -> Any:
     if path.stat().st_size == 0:
         raise ModelInvalid(f"the model file {path.name!r} is empty", hint=_SAVE_AGAIN)
     try:
-        return joblib.load(path)
-    except MemoryError:
+        with limited_unpickling():
+            return joblib.load(path)
+    except (MemoryError, UnsafeModel):
         raise
     except ModuleNotFoundError as error:
         raise _module_missing(path, error) from error
@@ -91,7 +93,7 @@ def _check_is_fitted(model: Any) -> None:
                 check_is_fitted(step)
     except NotFittedError as error:
         raise ModelInvalid(f"the {type(model).__name__} is not fitted", hint="call fit(X, y), then save it") from error
-    if hasattr(model, "cv_results_") and not hasattr(model, "best_estimator_"):
+    if hasattr(model, "refit") and hasattr(model, "cv_results_") and not hasattr(model, "best_estimator_"):
         raise ModelInvalid(
             f"the {type(model).__name__} was made with refit=False and holds no fitted estimator",
             hint="search with refit=True, or fit and save the best estimator",

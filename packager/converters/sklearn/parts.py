@@ -126,7 +126,8 @@ def _members(part: Part) -> Iterator[Part]:
     for index, calibrated in enumerate(getattr(model, "calibrated_classifiers_", ())):
         yield _child(part, f"calibrated_classifiers_[{index}]", calibrated.estimator)
     for name in ("estimator_", "regressor_"):
-        if _is_estimator(getattr(model, name, None)):
+        # Beside members, an estimator_ is what they were copied from, and not fitted.
+        if not hasattr(model, "estimators_") and _is_estimator(getattr(model, name, None)):
             yield _child(part, name, getattr(model, name))
     if _is_estimator(final := getattr(model, "final_estimator_", None)):
         yield Part(_join(part.path, "final_estimator_"), final, _then(part.feed, model), None)
@@ -239,4 +240,8 @@ def _selected(feed: Feed, columns: Any) -> Feed:
 
 
 def _taken(feed: Feed, columns: Any) -> Feed:
-    return lambda x: np.asarray(feed(x))[:, columns]
+    def taken(rows: Any) -> Any:
+        fed = feed(rows)
+        return np.asarray(fed.toarray() if hasattr(fed, "toarray") else fed)[:, columns]
+
+    return taken

@@ -45,20 +45,15 @@ def has_scaler(parts: Sequence[Part]) -> bool:
 
 
 def _is_changed(estimator: Any) -> bool:
-    return (
-        hasattr(estimator, "flatten_transform")
-        or hasattr(estimator, "_predictors")
-        or (hasattr(estimator, "transformers_") and hasattr(estimator, "feature_names_in_"))
-    )
+    named = hasattr(estimator, "transformers_") and hasattr(estimator, "feature_names_in_")
+    return hasattr(estimator, "flatten_transform") or hasattr(getattr(estimator, "_fit_X", None), "toarray") or named
 
 
 def _change(estimator: Any) -> None:
     if hasattr(estimator, "flatten_transform"):
         estimator.flatten_transform = False  # only transform() looks at it, and skl2onnx refuses True
-    for stage in getattr(estimator, "_predictors", ()):
-        for tree in stage:
-            # For every float32 x: x <= threshold exactly when x <= the next float32 at or below it.
-            tree.nodes["num_threshold"] = floored(tree.nodes["num_threshold"])
+    if hasattr(getattr(estimator, "_fit_X", None), "toarray"):
+        estimator._fit_X = estimator._fit_X.toarray()  # neighbours that came sparse
     if hasattr(estimator, "transformers_"):
         indices = estimator._transformer_to_input_indices
         # The ONNX input is one matrix without column names.
@@ -66,13 +61,16 @@ def _change(estimator: Any) -> None:
 
 
 def floored(values: Any) -> Any:
-    """The largest float32 that is not above each float64 value."""
+    """The largest float32 that is not above each float64 value.
+
+    For every float32 x: x <= threshold exactly when x <= the next float32 at or below it.
+    """
     with np.errstate(over="ignore"):
         near = values.astype(np.float32)
     return np.where(near.astype(np.float64) > values, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float64)
 
 
-def _steps_of(scaler: Any) -> Affine:
+def affine_steps(scaler: Any) -> Affine:
     """The arithmetic of ``transform``, in scikit-learn's order."""
     steps: Affine
     match type(scaler).__name__:
@@ -95,7 +93,7 @@ def _convert_scaler(scope: Any, operator: Any, container: Any) -> None:
     several = len(operator.inputs) > 1
     source = concatenate_variables(scope, operator.inputs, container) if several else operator.inputs[0].full_name
     value = _added(scope, container, "Cast", [source], to=TensorProto.DOUBLE)
-    for op_type, constant in _steps_of(scaler):
+    for op_type, constant in affine_steps(scaler):
         value = _added(scope, container, op_type, [value, _constant(scope, container, constant)])
     if getattr(scaler, "clip", False):
         bounds = [_constant(scope, container, np.array(bound), shape=()) for bound in scaler.feature_range]

@@ -1,6 +1,6 @@
 """Seeded samples for a model that came without: drawn from what the model knows, until its leaves are reached.
 
-Every value is exactly a float32, so that "just below a threshold" means the same to the source and to ONNX.
+All but the first rows are exactly float32, so that "just below a threshold" means the same to the source and to ONNX.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packager.converters.sklearn.knowledge import Encoder, Knowledge, learn
-from packager.converters.sklearn.parts import Axes, Part
+from packager.converters.sklearn.knowledge import Encoder, Knowledge
+from packager.converters.sklearn.parts import Axes
 from packager.converters.sklearn.trees import Grove
 
 Floats = NDArray[np.float64]
@@ -18,6 +18,7 @@ Bools = NDArray[np.bool_]
 Feed = Callable[[Floats], Any]
 
 NORMAL_ROWS = 192
+UNROUNDED_ROWS = 64
 THRESHOLD_ROWS = 192
 MISSING_ROWS = 64
 MAX_LEAF_ROWS = 1536
@@ -27,27 +28,39 @@ _FLOAT32 = np.finfo(np.float32)
 
 
 def draw(
-    parts: Sequence[Part], groves: Sequence[Grove], width: int, *, seed: int, feed: Feed, accepts: Callable[[Any], bool]
+    known: Knowledge,
+    groves: Sequence[Grove],
+    *,
+    seed: int,
+    feed: Feed,
+    accepts: Callable[[Any], bool],
+    nullable: Bools,
+    coarse: Bools,
 ) -> Floats:
     """Samples of shape (rows, width) that exercise the model; counts the leaves that they reach in ``groves``.
 
     Args:
         feed: From a matrix to what the model takes.
         accepts: Whether the model answers such input, for values that some models refuse.
+        nullable: By column, whether a step takes missing values there.
+        coarse: Columns that float32 cannot hold; their values are no float32.
     """
     rng = np.random.default_rng(seed)
-    known = learn(parts, groves, width)
     start = [_normal(known, NORMAL_ROWS, rng), *_kept(known), *_at_thresholds(known, rng)]
-    samples = _as_float32(_categorised(np.concatenate(start), known.encoders, rng))
+    whole = _categorised(np.concatenate(start), known.encoders, rng)
+    samples = _as_float32(whole, coarse)
+    # As they come from users: what float32 leaves of them must lead to the same answers.
+    samples[:UNROUNDED_ROWS] = np.clip(whole[:UNROUNDED_ROWS], _FLOAT32.min, _FLOAT32.max)
     for grove in groves:
         grove.see(feed(samples))
-    samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed)])
-    missing = _missing(samples, rng)
-    if not accepts(feed(missing)):
-        return samples
-    for grove in groves:
-        grove.see(feed(missing))
-    return np.concatenate([samples, missing])
+    samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed, coarse=coarse)])
+    for columns in (np.ones(len(nullable), bool), nullable):
+        missing = _missing(samples[UNROUNDED_ROWS:], rng, columns)
+        if columns.any() and accepts(feed(missing)):
+            for grove in groves:
+                grove.see(feed(missing))
+            return np.concatenate([samples, missing])
+    return samples
 
 
 def _normal(known: Knowledge, rows: int, rng: np.random.Generator) -> Floats:
@@ -86,7 +99,9 @@ def _categorised(rows: Floats, encoders: Sequence[Encoder], rng: np.random.Gener
     return rows
 
 
-def _leaf_rows(known: Knowledge, groves: Sequence[Grove], rng: np.random.Generator, *, feed: Feed) -> Floats:
+def _leaf_rows(
+    known: Knowledge, groves: Sequence[Grove], rng: np.random.Generator, *, feed: Feed, coarse: Bools
+) -> Floats:
     """Rows drawn inside the boxes of leaves that nothing has reached yet, several leaves a row where boxes overlap."""
     width = len(known.centre)
     made: list[Floats] = [np.empty((0, width))]
@@ -98,7 +113,7 @@ def _leaf_rows(known: Knowledge, groves: Sequence[Grove], rng: np.random.Generat
         rows = _rows_in_boxes(low, high, known, rng, at_most=left)
         if not len(rows):
             break
-        rows = _as_float32(_categorised(rows, known.encoders, rng))
+        rows = _as_float32(_categorised(rows, known.encoders, rng), coarse)
         for grove in groves:
             grove.see(feed(rows))
         made.append(rows)
@@ -193,12 +208,13 @@ def _rounded(values: Floats) -> NDArray[np.float32]:
     return np.where(near.astype(np.float64) > values, np.nextafter(near, np.float32(-np.inf)), near)
 
 
-def _missing(rows: Floats, rng: np.random.Generator) -> Floats:
-    """Some of the rows with about one value in eight missing."""
+def _missing(rows: Floats, rng: np.random.Generator, columns: Bools) -> Floats:
+    """Some of the rows with about one value in eight of these columns missing."""
     chosen = rows[rng.integers(0, len(rows), MISSING_ROWS)].copy()
-    chosen[rng.random(chosen.shape) < 0.125] = np.nan
+    chosen[(rng.random(chosen.shape) < 0.125) & columns] = np.nan
     return chosen
 
 
-def _as_float32(rows: Floats) -> Floats:
-    return np.clip(rows, _FLOAT32.min, _FLOAT32.max).astype(np.float32).astype(np.float64)
+def _as_float32(rows: Floats, coarse: Bools) -> Floats:
+    narrow = np.clip(rows, _FLOAT32.min, _FLOAT32.max).astype(np.float32).astype(np.float64)
+    return np.where(coarse, rows, narrow)

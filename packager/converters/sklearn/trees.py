@@ -86,7 +86,8 @@ class Grove:
 
     def see(self, samples: Any) -> None:
         """Count the leaves that these model inputs reach."""
-        fed = np.asarray(self.part.feed(samples))
+        fed = self.part.feed(samples)
+        fed = np.asarray(fed.toarray() if hasattr(fed, "toarray") else fed)
         for tree, chosen, reached in zip(self.trees, self.features, self.reached, strict=True):
             reached[tree.leaf_of(fed if chosen is None else fed[:, chosen])] = True
 

@@ -1,0 +1,28 @@
+"""The names that a pickle may refer to, by framework; ``lists/*.txt`` hold them, one module a line."""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from packager.convert.safety.values import Pair
+
+# What pickles of every framework are made of.
+_EVERYWHERE = ("python", "numpy", "scipy", "pandas", "joblib")
+KNOWN = ("sklearn", "xgboost", "lightgbm", "catboost")
+
+
+def allowed(frameworks: Iterable[str]) -> frozenset[Pair]:
+    """The exact pairs for pickles of these frameworks; a name inside an allowed module is not allowed by that."""
+    return _union(tuple(sorted(set(frameworks))))
+
+
+@cache
+def _union(frameworks: tuple[str, ...]) -> frozenset[Pair]:
+    return frozenset().union(*(_read(name) for name in (*_EVERYWHERE, *frameworks)))
+
+
+def _read(name: str) -> frozenset[Pair]:
+    text = resources.files("packager.convert.safety").joinpath("lists", f"{name}.txt").read_text(encoding="utf-8")
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    parts = (line.partition(":") for line in lines if line.strip())
+    return frozenset(Pair(module.strip(), entry) for module, _, entries in parts for entry in entries.split())

@@ -1,0 +1,163 @@
+"""One ONNX graph of a model: typed inputs, its transformers in double precision, and the rest from skl2onnx."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from onnx import ModelProto, TensorProto, helper
+
+from packager.converters.sklearn.emission import Block, Emitter, Frame, width_of
+from packager.converters.sklearn.export import check_convertible, export
+from packager.converters.sklearn.inputs import InputSpec, ModelInput
+from packager.converters.sklearn.lifting import lift
+from packager.converters.sklearn.running import loads
+from packager.core.errors import ConversionError
+from runtime.contract.dtypes import DTYPES
+
+BATCH = "batch"
+_TAIL_INPUT = "tail_input"
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions of the default ONNX domain and of ai.onnx.ml."""
+
+    opset: int
+    ml_opset: int
+
+
+def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, double: bool) -> ModelProto:
+    """The graph, with skl2onnx's output names and shapes.
+
+    Args:
+        double: Whether the estimator behind the transformers computes in double precision too.
+
+    Raises:
+        ConverterMissing: A part has no faithful ONNX form; names it.
+    """
+    emitter = Emitter(subgraph=_Subgraphs(versions).convert)
+    frame = _entered_all(emitter, inputs)
+    rest, columns = lift(emitter, model, frame)
+    value = emitter.matrix(columns, "")
+    if rest is None:
+        outputs = [_only_output(emitter, value, width_of(columns), double=double)]
+    else:
+        outputs = _append_rest(emitter, rest, Block(value, width_of(columns)), versions, double=double)
+    graph = helper.make_graph(
+        emitter.nodes,
+        "model",
+        [helper.make_tensor_value_info(spec.name, DTYPES[spec.dtype].onnx, [BATCH, spec.width]) for spec in inputs],
+        outputs,
+        emitter.initializers,
+    )
+    opsets = {**emitter.opsets, "": max(versions.opset, emitter.opsets.get("", 0))}
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid(*item) for item in sorted(opsets.items())])
+    made.ir_version = min(made.ir_version, 10)  # what ONNX Runtime 1.20 reads
+    return made
+
+
+def _entered_all(emitter: Emitter, inputs: tuple[InputSpec, ...]) -> Frame:
+    """The inputs in the order of training; a block without a value for a column that the model does not read."""
+    blocks = {spec.position: _entered(emitter, spec) for spec in inputs}
+    last = max(spec.position + spec.width for spec in inputs)
+    if len(inputs) == 1 and inputs[0].width == last:
+        return (blocks[0],)
+    return tuple(blocks.get(position, Block("", 1)) for position in range(last))
+
+
+def _entered(emitter: Emitter, spec: InputSpec) -> Block:
+    if spec.dtype == "BYTES":
+        return Block(spec.name, spec.width, "string")
+    wide = spec.name if spec.dtype == "FP64" else emitter.cast(spec.name, TensorProto.DOUBLE)
+    return Block(wide, spec.width)
+
+
+def _only_output(emitter: Emitter, value: str, width: int, *, double: bool) -> onnx.ValueInfoProto:
+    """The output of a model of transformers alone."""
+    elem = TensorProto.DOUBLE if double else TensorProto.FLOAT
+    return helper.make_tensor_value_info(emitter.cast(value, elem), elem, [BATCH, width])
+
+
+def _append_rest(
+    emitter: Emitter, rest: Any, fed: Block, versions: Versions, *, double: bool
+) -> list[onnx.ValueInfoProto]:
+    check_convertible(rest)
+    part = export(
+        rest,
+        ModelInput(_TAIL_INPUT, fed.width, None),
+        opset=versions.opset,
+        ml_opset=versions.ml_opset,
+        double=double,
+    )
+    value = fed.value if double else emitter.cast(fed.value, TensorProto.FLOAT)
+    _absorb(emitter, part, value)
+    for output in part.graph.output:
+        output.name = _inner(emitter, output.name)
+    emitter._count += 1
+    return list(part.graph.output)
+
+
+def _absorb(emitter: Emitter, part: ModelProto, value: str) -> None:
+    """Take over another graph's nodes, under names of their own, fed with ``value``."""
+    taken = {part.graph.input[0].name: value}
+    names = {item.name for item in part.graph.initializer}
+    names |= {name for node in part.graph.node for name in (*node.input, *node.output) if name}
+    renamed = {name: taken.get(name, _inner(emitter, name)) for name in names}
+    for node in part.graph.node:
+        _rename_node(node, renamed)
+        node.name = _inner(emitter, node.name)
+        emitter.nodes.append(node)
+    for item in part.graph.initializer:
+        item.name = renamed[item.name]
+        emitter.initializers.append(item)
+    for declared in part.opset_import:
+        emitter.opsets[declared.domain] = max(declared.version, emitter.opsets.get(declared.domain, 0))
+
+
+def _inner(emitter: Emitter, name: str) -> str:
+    return f"part{emitter._count}/{name}"
+
+
+def _rename_node(node: onnx.NodeProto, renamed: dict[str, str]) -> None:
+    for names in (node.input, node.output):
+        for index, name in enumerate(names):
+            names[index] = renamed.get(name, name)
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            for inner in attribute.g.node:
+                _rename_node(inner, renamed)
+
+
+class _Subgraphs:
+    """Transformers that skl2onnx converts, in double precision where ONNX Runtime takes that."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+
+    def convert(self, emitter: Emitter, step: Any, value: str, path: str) -> Block:
+        check_convertible(step)
+        part, double = self._loadable(step, int(step.n_features_in_))
+        _absorb(emitter, part, value if double else emitter.cast(value, TensorProto.FLOAT))
+        output = part.graph.output[0]
+        name = _inner(emitter, output.name)
+        emitter._count += 1
+        width = output.type.tensor_type.shape.dim[1].dim_value or _width_behind(step)
+        elem = output.type.tensor_type.elem_type
+        return Block(name if elem == TensorProto.DOUBLE else emitter.cast(name, TensorProto.DOUBLE), int(width))
+
+    def _loadable(self, step: Any, width: int) -> tuple[ModelProto, bool]:
+        given = ModelInput(_TAIL_INPUT, width, None)
+        for double in (True, False):
+            try:
+                part = export(step, given, opset=self._versions.opset, ml_opset=self._versions.ml_opset, double=double)
+            except ConversionError:
+                if not double:
+                    raise
+                continue
+            if not double or loads(part):
+                return part, double
+        raise AssertionError  # the loop returns or raises
+
+
+def _width_behind(step: Any) -> int:
+    return len(step.get_feature_names_out())

@@ -1,0 +1,103 @@
+"""Support vector classification in doubles: sums over many support vectors cancel out, and float32 keeps too little."""
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from packager.converters.sklearn.node_writer import NodeWriter
+
+
+def support_converters(last: Any) -> dict[type, Callable[..., None]]:
+    """The conversion function by class, where it is the model that answers: inside others, skl2onnx has other forms."""
+    return {type(last): _convert} if _is_for_it(last) else {}
+
+
+def support_shapes(last: Any) -> dict[type, Callable[..., None]]:
+    """The shape calculator that belongs to it."""
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+
+    return {type(last): calculate_linear_classifier_output_shapes} if _is_for_it(last) else {}
+
+
+def _is_for_it(last: Any) -> bool:
+    own = type(last).__module__.startswith("sklearn.") and type(last).__name__ in {"SVC", "NuSVC"}
+    return own and not hasattr(last, "predict_proba") and last.kernel in {"linear", "poly", "rbf", "sigmoid"}
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    writer, model = NodeWriter(scope, container), operator.raw_operator
+    kernel = _kernel(writer, model, writer.doubles(operator.inputs[0]))
+    pairs = writer.add("MatMul", kernel, writer.constant(_weights(model)))
+    pairs = writer.add("Add", pairs, writer.constant(np.asarray(model._intercept_, np.float64)[None, :]))
+    zero = writer.constant(0.0)
+    if len(model.classes_) == 2:
+        scores = writer.add("Neg", pairs)
+        writer.labels(writer.places_above(scores), model.classes_, operator.outputs[0])
+        writer.finish(scores, operator.outputs[1])
+        return
+    votes = _votes(writer, pairs, zero, len(model.classes_))
+    rated = _rated(writer, pairs, votes, len(model.classes_))
+    decisive = rated if model.break_ties else votes
+    writer.labels(writer.add("ArgMax", decisive, axis=1, keepdims=0), model.classes_, operator.outputs[0])
+    writer.finish(pairs if model.decision_function_shape == "ovo" else rated, operator.outputs[1])
+
+
+def _kernel(writer: NodeWriter, model: Any, rows: str) -> str:
+    """The kernel between each row and each support vector."""
+    vectors = model.support_vectors_
+    vectors = np.asarray(vectors.toarray() if hasattr(vectors, "toarray") else vectors, np.float64)
+    product = writer.add("MatMul", rows, writer.constant(vectors.T))
+    if model.kernel == "linear":
+        return product
+    width, offset = writer.constant(float(model._gamma)), writer.constant(float(model.coef0))
+    if model.kernel == "rbf":
+        squares = writer.add("ReduceSum", writer.add("Mul", rows, rows), writer.constant(np.array([1])))
+        both = writer.add("Add", squares, writer.constant((vectors**2).sum(axis=1)[None, :]))
+        distance = writer.add("Sub", both, writer.add("Mul", product, writer.constant(2.0)))
+        return writer.add("Exp", writer.add("Neg", writer.add("Mul", distance, width)))
+    inner = writer.add("Add", writer.add("Mul", product, width), offset)
+    if model.kernel == "sigmoid":
+        return writer.add("Tanh", inner)
+    return writer.add("Pow", inner, writer.constant(float(model.degree)))
+
+
+def _weights(model: Any) -> Any:
+    """Coefficients by support vector and pair of classes. Source: libsvm's svm_predict_values."""
+    duals = model._dual_coef_
+    duals = np.asarray(duals.toarray() if hasattr(duals, "toarray") else duals, np.float64)
+    ends = np.cumsum([0, *model._n_support])
+    pairs = list(combinations(range(len(model.classes_)), 2))
+    weights = np.zeros((duals.shape[1], len(pairs)))
+    for number, (first, second) in enumerate(pairs):
+        weights[ends[first] : ends[first + 1], number] = duals[second - 1, ends[first] : ends[first + 1]]
+        weights[ends[second] : ends[second + 1], number] = duals[first, ends[second] : ends[second + 1]]
+    return weights
+
+
+def _members(classes: int) -> tuple[Any, Any]:
+    """For each pair, which class is its first, and which its second."""
+    pairs = list(combinations(range(classes), 2))
+    first, second = np.zeros((len(pairs), classes)), np.zeros((len(pairs), classes))
+    for number, (one, other) in enumerate(pairs):
+        first[number, one] = second[number, other] = 1.0
+    return first, second
+
+
+def _votes(writer: NodeWriter, pairs: str, zero: str, classes: int) -> str:
+    from onnx import TensorProto
+
+    first, second = _members(classes)
+    wins = writer.add("Cast", writer.add("Greater", pairs, zero), to=TensorProto.DOUBLE)
+    losses = writer.add("Sub", writer.constant(1.0), wins)
+    for_first = writer.add("MatMul", wins, writer.constant(first))
+    return writer.add("Add", for_first, writer.add("MatMul", losses, writer.constant(second)))
+
+
+def _rated(writer: NodeWriter, pairs: str, votes: str, classes: int) -> str:
+    """Votes and a share of the confidences. Source: sklearn.utils.multiclass._ovr_decision_function."""
+    first, second = _members(classes)
+    sums = writer.add("MatMul", pairs, writer.constant(first - second))
+    size = writer.add("Add", writer.add("Abs", sums), writer.constant(1.0))
+    return writer.add("Add", votes, writer.add("Div", sums, writer.add("Mul", size, writer.constant(3.0))))
