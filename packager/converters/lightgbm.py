@@ -45,14 +45,13 @@ def _load(path: Path) -> "NativeSource":
     from packager.converters.boosting.native import NativeSource, answers_of
 
     try:
-        text = path.read_text(encoding="utf-8")
-        model = read_lightgbm(text)
-        booster = lightgbm.Booster(model_str=text)
+        booster = lightgbm.Booster(model_file=path)
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
         raise ModelInvalid(
             f"LightGBM {lightgbm.__version__} cannot read {path.name!r}: {str(error).splitlines()[0]}",
             hint="save it again with booster.save_model('model.txt')",
         ) from error
+    model = read_lightgbm(booster.model_to_string(num_iteration=-1))
 
     def predict(rows: Any) -> Any:
         return answers_of(model, np.asarray(booster.predict(rows)))

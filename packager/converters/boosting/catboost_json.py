@@ -98,9 +98,12 @@ def _model(document: Document) -> BoostedModel:
 def _classes(info: Document, scores: int) -> tuple[Label, ...]:
     known = info.get("class_params", {})
     classes = tuple(known.get("class_names", ())) or tuple(range(max(2, scores)))
-    if known.get("class_label_type") not in (None, "Integer", "String"):
+    if known.get("class_label_type") == "Float":
+        classes = tuple(float(label) for label in classes)
+    elif known.get("class_label_type") not in (None, "Integer", "String"):
         raise unconvertible(
-            f"its labels are of the type {known['class_label_type']!r}", hint="train with strings or whole numbers as labels"
+            f"its labels are of the type {known['class_label_type']!r}",
+            hint="train with strings or whole numbers as labels",
         )
     return classes
 
@@ -154,7 +157,8 @@ class _TreeReader:
     def _split(self, builder: TreeBuilder, node: int, split: Document, first_child: int) -> None:
         if split["split_type"] != "FloatFeature":
             raise unconvertible(
-                f"it decides by a {split['split_type']}", hint="train on numbers alone, without one_hot_max_size or CTRs"
+                f"it decides by a {split['split_type']}",
+                hint="train on numbers alone, without one_hot_max_size or CTRs",
             )
         feature = split["float_feature_index"]
         # Written in decimals, a border is a float32.

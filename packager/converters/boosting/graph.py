@@ -60,16 +60,16 @@ def _single(value: str, model: BoostedModel, writer: NodeWriter) -> str:
 
 def _label(model: BoostedModel, index: str, writer: NodeWriter) -> str:
     classes = model.classes or ()
-    if classes == tuple(range(len(classes))) and not any(isinstance(name, bool) for name in classes):
+    if all(type(name) is int for name in classes) and classes == tuple(range(len(classes))):
         return index
     return writer.node("Gather", [writer.constant(class_array(classes)), index])
 
 
 def class_array(classes: tuple[Any, ...]) -> NDArray[Any]:
-    """Class labels as a tensor: strings, or whole numbers."""
+    """Class labels as a tensor: strings, whole numbers, or floats where one is."""
     if all(isinstance(name, str) for name in classes):
         return np.array(classes, object)
-    return np.array([int(name) for name in classes], np.int64)
+    return np.array(classes, np.float64 if any(isinstance(name, float) for name in classes) else np.int64)
 
 
 def _raw_scores(forest: Forest, value: str, writer: NodeWriter, *, is_double: bool, round_first: bool) -> str:
@@ -125,7 +125,9 @@ def _attributes(forest: Forest) -> dict[str, Any]:
     trees = forest.trees or (_empty_tree(),)
     nodes = [tree_nodes(tree) for tree in trees]
     columns = {name: np.concatenate([tree[name] for tree in nodes]) for name in nodes[0] if name != "order"}
-    weights = [_weights(tree, index, entry["order"]) for index, (tree, entry) in enumerate(zip(trees, nodes, strict=True))]
+    weights = [
+        _weights(tree, index, entry["order"]) for index, (tree, entry) in enumerate(zip(trees, nodes, strict=True))
+    ]
     targets, nodeids, values, treeids = (np.concatenate(parts) for parts in zip(*weights, strict=True))
     sizes = [len(tree["nodes_featureids"]) for tree in nodes]
     modes = np.where(columns.pop("leaf"), "LEAF", "BRANCH_LEQ")

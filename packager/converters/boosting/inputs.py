@@ -72,7 +72,9 @@ def _columns_of(frame: Any, path: Path, model: BoostedModel, *, headed: bool) ->
             detail={"missing": missing, "found": list(frame.columns)},
         )
     extra = [column for column in frame.columns if column not in model.columns]
-    notes = (f"the samples' {', '.join(map(repr, extra))} is not an input of the model and was left out",) if extra else ()
+    notes = (
+        (f"the samples' {', '.join(map(repr, extra))} is not an input of the model and was left out",) if extra else ()
+    )
     return frame[list(model.columns)].to_numpy(), notes
 
 

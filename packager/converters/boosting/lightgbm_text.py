@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from packager.converters.boosting.forest import Forest, Tree, TreeBuilder, category_bounds
+from packager.converters.boosting.forest import ZERO, Forest, Tree, TreeBuilder, below, category_bounds
 from packager.converters.boosting.model import BoostedModel, Link, unconvertible
 from packager.core.errors import ModelInvalid
 from runtime.contract.manifest import Label
@@ -100,7 +100,9 @@ def _objective(fields: Fields) -> tuple[str, dict[str, str]]:
         name = "regression"
     if name not in _LINKS:
         raise unconvertible(
-            f"its objective {name!r} is not known to dray", hint=f"known are {', '.join(sorted(_LINKS))}", objective=name
+            f"its objective {name!r} is not known to dray",
+            hint=f"known are {', '.join(sorted(_LINKS))}",
+            objective=name,
         )
     return name, {key: value for key, _, value in (item.partition(":") for item in rest)}
 
@@ -165,19 +167,22 @@ def _set_decisions(builder: TreeBuilder, fields: Fields, leaves: int) -> None:
     thresholds = [float(value) for value in fields["threshold"].split()]
     left, right = ([_node(child, leaves) for child in _ints(fields[side])] for side in ("left_child", "right_child"))
     for node, (feature, kind) in enumerate(_decisions(fields)):
-        threshold = thresholds[node]
+        threshold = _past_zero(thresholds[node])
         if kind & _CATEGORICAL:
-            bounds = category_bounds(_categories(fields, int(threshold)), first_low=-1.0)
-            builder.set_membership(
-                node, feature, bounds, inside=left[node], outside=right[node], missing_inside=False
-            )
+            bounds = category_bounds(_categories(fields, int(thresholds[node])), first_low=-1.0)
+            builder.set_membership(node, feature, bounds, inside=left[node], outside=right[node], missing_inside=False)
             continue
         # Without a way of their own, missing values are zeros.
         missing_type = (kind >> 2) & 3
         goes_left = threshold >= 0.0 if missing_type == _MISSING_NONE else bool(kind & _DEFAULT_LEFT)
-        builder.set_split(
-            node, feature, threshold, left=left[node], right=right[node], missing_left=goes_left
-        )
+        builder.set_split(node, feature, threshold, left=left[node], right=right[node], missing_left=goes_left)
+
+
+def _past_zero(threshold: float) -> float:
+    """The threshold, moved out of the numbers that LightGBM takes for 0 before it compares."""
+    if -ZERO <= threshold < 0.0:
+        return below(-ZERO)
+    return ZERO if 0.0 <= threshold < ZERO else threshold
 
 
 def _categories(fields: Fields, index: int) -> list[int]:

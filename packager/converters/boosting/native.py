@@ -150,7 +150,9 @@ def _graph(model: BoostedModel, name: str, answers: Answers, *, is_double: bool,
         if answers[output].ndim == 1 and output == "prediction":
             value = writer.node("Reshape", [value, writer.constant(np.array([-1], np.int64))])
         writer.nodes.append(helper.make_node("Identity", [value], [output], name=f"{output}_identity"))
-        outputs.append(helper.make_tensor_value_info(output, _type_of(answers[output]), _shape_of(answers[output])))
+        outputs.append(
+            helper.make_tensor_value_info(output, _type_of(output, answers[output]), _shape_of(answers[output]))
+        )
     wide = TensorProto.DOUBLE if is_double else TensorProto.FLOAT
     entry = helper.make_tensor_value_info(name, wide, [BATCH, model.forest.width])
     graph = helper.make_graph(writer.nodes, "model", [entry], outputs, writer.initializers)
@@ -163,9 +165,9 @@ def _graph(model: BoostedModel, name: str, answers: Answers, *, is_double: bool,
     return encoded
 
 
-def _type_of(answer: Matrix) -> int:
+def _type_of(output: str, answer: Matrix) -> int:
     if answer.dtype.kind == "f":
-        return TensorProto.FLOAT
+        return TensorProto.DOUBLE if output == "label" else TensorProto.FLOAT
     return TensorProto.STRING if answer.dtype.kind in "OU" else TensorProto.INT64
 
 
@@ -186,9 +188,7 @@ def _coverage(sight: Sight, model: BoostedModel, answers: Mapping[str, Matrix]) 
     return Coverage(measures=measures, weak=bool(thin), reason="; ".join(thin))
 
 
-def _write(
-    folder: Path, name: str, graph: bytes, samples: Matrix, original: Answers, cast: Answers
-) -> dict[str, Any]:
+def _write(folder: Path, name: str, graph: bytes, samples: Matrix, original: Answers, cast: Answers) -> dict[str, Any]:
     paths = {
         "onnx": folder / "model.onnx",
         "samples": folder / "samples.npz",

@@ -173,7 +173,9 @@ def _point(low: Floats, high: Floats, centre: Floats, spread: Floats, rng: np.ra
         ceiling = _rounded_down(high)
     bounded_low, bounded_high = np.isfinite(low), np.isfinite(high)
     # An open side reaches as far as the column usually does, and beyond the bound where the bound lies outside that.
-    bottom = np.where(bounded_low, floor, np.minimum(centre - 2 * spread, np.where(bounded_high, high, np.inf) - spread))
+    bottom = np.where(
+        bounded_low, floor, np.minimum(centre - 2 * spread, np.where(bounded_high, high, np.inf) - spread)
+    )
     top = np.where(bounded_high, ceiling, np.maximum(centre + 2 * spread, np.where(bounded_low, low, -np.inf) + spread))
     top = np.maximum(top, bottom)
     between = bottom + (top - bottom) * rng.random(len(low))

@@ -36,7 +36,7 @@ _LINKS = {
 }
 _CLASSIFIERS = {"binary:logistic", "binary:hinge", "multi:softmax", "multi:softprob"}
 # Where a model starts whose objective makes raw scores of base_score first. Source: ProbToMargin in XGBoost.
-_LOGIT = {"binary:logistic", "reg:logistic", "binary:logitraw"}
+_LOGIT = {"binary:logistic", "reg:logistic"}
 _TRAINED_ON_CATEGORIES = "it was trained on pandas columns of type category, whose values XGBoost numbers by itself"
 Document = Mapping[str, Any]
 
@@ -72,7 +72,9 @@ def read_xgboost(
     objective = learner["objective"]["name"]
     if objective in _CLASSIFIERS and not objective.startswith("multi:") and len(model.base) > 1 and not regresses:
         raise unconvertible(
-            f"it gives {len(model.base)} labels a row (multi-label)", hint="train one classifier a label", objective=objective
+            f"it gives {len(model.base)} labels a row (multi-label)",
+            hint="train one classifier a label",
+            objective=objective,
         )
     if classes is None and objective in _CLASSIFIERS and not regresses:
         classes = tuple(range(max(2, len(model.base))))
@@ -188,9 +190,7 @@ def _tree(document: Document, output: int, scores: int, weight: float) -> Tree:
             )
         else:
             threshold = below_single(conditions[node])
-            builder.set_split(
-                node, feature, threshold, left=left[node], right=right[node], missing_left=goes_left
-            )
+            builder.set_split(node, feature, threshold, left=left[node], right=right[node], missing_left=goes_left)
     return builder.tree()
 
 
@@ -208,9 +208,7 @@ def _reached(left: Sequence[int], right: Sequence[int]) -> list[int]:
 def _category_sets(document: Document) -> dict[int, list[int]]:
     starts, sizes, flat = (document.get(f"categories{end}", ()) for end in ("_segments", "_sizes", ""))
     nodes = document.get("categories_nodes", ())
-    return {
-        node: list(flat[start : start + size]) for node, start, size in zip(nodes, starts, sizes, strict=True)
-    }
+    return {node: list(flat[start : start + size]) for node, start, size in zip(nodes, starts, sizes, strict=True)}
 
 
 def _columns(learner: Document, width: int) -> tuple[str, ...] | None:
