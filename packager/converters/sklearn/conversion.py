@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from packager.converters.boosting.estimators import library_of
 from packager.converters.sklearn.answers import Answers, OutputPlan, answer, answer_samples, classes_of, labels_of, outputs_of
 from packager.converters.sklearn.coverage import coverage_of
 from packager.converters.sklearn.export import check_convertible, export
@@ -23,6 +24,7 @@ from packager.converters.sklearn.synthetic import draw
 from packager.converters.sklearn.trees import Grove, groves_of
 from packager.core.conversion import ConversionRequest, RawConversion
 from packager.core.errors import ModelInvalid, SampleError, UsageError
+from packager.core.extras import versions_of
 from packager.core.progress import Progress
 from runtime.contract.certificate import Coverage
 
@@ -79,7 +81,7 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
         coverage=_coverage(loaded, groves, samples, original, counted=request.samples is None),
         columns={loaded.input.name: loaded.input.columns} if loaded.input.columns else {},
         labels=labels_of(model, original),
-        versions={name: metadata.version(name) for name in _VERSIONS},
+        versions={**{name: metadata.version(name) for name in _VERSIONS}, **_boosting_versions(model)},
         notes=notes,
     )
 
@@ -150,6 +152,11 @@ def _left_out(plans: tuple[OutputPlan, ...], answers: Mapping[str, Any]) -> tupl
         for plan in plans
         if plan.name not in answers
     )
+
+
+def _boosting_versions(model: Any) -> Mapping[str, str]:
+    libraries = {library_of(part.estimator) for part in parts_of(model)} - {None}
+    return versions_of(*sorted({name for library in libraries for name in (str(library), f"{library}-cpu")}))
 
 
 def _write(
