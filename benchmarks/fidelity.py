@@ -314,7 +314,9 @@ def report(rows: Iterable[Row], print_row: Callable[[str], None] = print) -> lis
 def main() -> int:
     """Print the tables; 1 on any silent difference."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fixtures", type=Path, default=Path(os.environ.get("FIXTURES", "../shared/fixtures")))
+    parser.add_argument(
+        "--fixtures", type=Path, default=Path(os.environ.get("FIXTURES", "../shared/fixtures")).absolute()
+    )
     parser.add_argument("--no-estimators", action="store_true", help="fixtures only")
     parser.add_argument("--no-fixtures", action="store_true", help="scikit-learn's estimators only")
     chosen = parser.parse_args()

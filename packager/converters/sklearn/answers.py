@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from packager.converters.boosting.estimators import library_of, ranks
 from packager.converters.sklearn.frames import FrameInput
 from packager.converters.sklearn.inputs import ModelInput, Samples
 from packager.converters.sklearn.parts import last_step
@@ -48,7 +49,7 @@ def outputs_of(model: Any) -> tuple[OutputPlan, ...]:
             f"the {type(model).__name__} has neither predict nor transform for new rows",
             hint="only models that answer for rows they have not seen can be served",
         )
-    if is_regressor(model):
+    if is_regressor(model) or ranks(last_step(model)):
         return (OutputPlan("prediction", "predict", 0),)
     label = OutputPlan("label", "predict", 0)
     for name, method in (("probabilities", "predict_proba"), ("decision", "decision_function")):
@@ -111,6 +112,8 @@ def _decision_column(model: Any) -> int:
 def _plain(given: Any, name: str, model: Any) -> Array:
     """The answer as an array without Python objects."""
     array = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
+    if name == "label" and array.shape[1:] == (1,) and library_of(last_step(model)) == "catboost":
+        array = array.ravel()  # CatBoost gives the labels of more than two classes as a column
     if array.dtype != object:
         return array
     kinds = {type(value) for value in array.ravel()}

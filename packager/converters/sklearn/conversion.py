@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from packager.converters.boosting.estimators import library_of
 from packager.converters.sklearn.answers import (
     Answers,
     OutputPlan,
@@ -47,6 +48,7 @@ from packager.converters.sklearn.training import load_plugin, training_of
 from packager.converters.sklearn.trees import Grove, groves_of
 from packager.core.conversion import ConversionRequest, RawConversion
 from packager.core.errors import ModelInvalid, SampleError
+from packager.core.extras import versions_of
 from packager.core.progress import Progress
 from runtime.contract.certificate import Coverage
 from runtime.contract.dtypes import DTYPES
@@ -112,7 +114,7 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
         columns=model_input.tensor_columns,
         labels=labels_of(model, original),
         non_finite=_taken_beside_finite(loaded, samples),
-        versions={name: metadata.version(name) for name in _VERSIONS},
+        versions={**{name: metadata.version(name) for name in _VERSIONS}, **_boosting_versions(model)},
         notes=notes,
         training=training_of(model),
     )
@@ -192,7 +194,7 @@ def _climbed(
         return Attempt(rung, onnx_bytes, original, casts[rung.floats])
 
     judge = Judge(loaded.input.tensors(samples), _numpy_types(loaded.input), request.atol, request.rtol)
-    native = any(tree.native is not None for grove in loaded.groves for tree in grove.trees)
+    native = any(getattr(tree, "native", None) is not None for grove in loaded.groves for tree in grove.trees)
     candidates = rungs(
         plain=plain,
         doubles_first=wants_doubles(loaded.parts, loaded.groves, loaded.known),
@@ -258,6 +260,11 @@ def _left_out(plans: tuple[OutputPlan, ...], answers: Mapping[str, Any]) -> tupl
         for plan in plans
         if plan.name not in answers
     )
+
+
+def _boosting_versions(model: Any) -> Mapping[str, str]:
+    libraries = {library_of(part.estimator) for part in parts_of(model)} - {None}
+    return versions_of(*sorted({name for library in libraries for name in (str(library), f"{library}-cpu")}))
 
 
 def _write(folder: Path, attempt: Attempt, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

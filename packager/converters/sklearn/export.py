@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from packager.converters.boosting import skl2onnx_hooks
+from packager.converters.boosting.estimators import boosted_model, is_boosted
 from packager.converters.sklearn.faithful import FaithfulTrees
 from packager.converters.sklearn.histogram import histogram_converters, histogram_shapes
 from packager.converters.sklearn.inputs import ModelInput
@@ -95,9 +97,12 @@ def check_convertible(model: Any) -> None:
     """
     from skl2onnx._supported_operators import sklearn_operator_name_map
 
-    last = last_step(model)
-    for part in parts_of(model):
+    last, parts = last_step(model), parts_of(model)
+    skl2onnx_hooks.register(part.estimator for part in parts)
+    for part in parts:
         kind = type(part.estimator)
+        if is_boosted(part.estimator):
+            _check_boosted(part)
         if reason := _unfaithful(part.estimator, is_last=part.estimator is last):
             raise ConverterMissing(
                 f"{part} cannot be converted faithfully: {reason}", hint=_HINTS.get(reason, _OTHER), detail=_facts(part)
@@ -167,6 +172,15 @@ def _has_ties(step: Any) -> bool:
     tied = distances[:, count - 1] == distances[:, count]
     targets = np.asarray(step._y).reshape(step._fit_X.shape[0], -1)
     return bool((targets[places[tied, count - 1]] != targets[places[tied, count]]).any())
+
+
+def _check_boosted(part: Part) -> None:
+    try:
+        boosted_model(part.estimator)
+    except ConverterMissing as error:
+        raise ConverterMissing(
+            f"{part}: {error.message}", hint=error.hint, detail={**_facts(part), **error.detail}
+        ) from error
 
 
 def _no_form(error: Exception, parts: Sequence[Part]) -> ConverterMissing:

@@ -140,7 +140,7 @@ def wants_doubles(parts: Sequence[Part], groves: Sequence[Grove], known: Knowled
     if any(_is_stepped(part.estimator) for part in parts) or coarse_columns(known).any():
         return True
     for grove in groves:
-        histogram = any(tree.native is None for tree in grove.trees)
+        histogram = any(getattr(tree, "native", None) is None for tree in grove.trees)
         axes = grove.part.axes
         if histogram or axes is None or any(axis is None or not axis.exact for axis in axes):
             return True

@@ -4,10 +4,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from packager.converters.boosting.estimators import is_boosted, library_of
 from packager.core.errors import ModelInvalid, UnsafeModel
 from packager.core.unpickling import limited_unpickling
 
 _SAVE_AGAIN = "save the fitted estimator again with joblib.dump(estimator, 'model.joblib')"
+
+_SAVE_NATIVE = "save it in its library's own format: booster.save_model('model.json'), 'model.txt' for LightGBM"
 
 
 def load_estimator(path: Path) -> tuple[Any, tuple[str, ...]]:
@@ -71,13 +74,13 @@ def _class_missing(path: Path, error: AttributeError) -> ModelInvalid:
 def _check_is_estimator(model: Any, path: Path) -> None:
     from sklearn.base import BaseEstimator
 
-    if isinstance(model, BaseEstimator):
+    if isinstance(model, BaseEstimator) or is_boosted(model):
         return
     kind = f"the class {model.__name__}" if isinstance(model, type) else f"an object of class {type(model).__name__}"
     held = [key for key, value in model.items() if isinstance(value, BaseEstimator)] if isinstance(model, dict) else []
     raise ModelInvalid(
         f"{path.name!r} holds {kind}, not a scikit-learn estimator",
-        hint=f"save its entry {held[0]!r} alone" if held else _SAVE_AGAIN,
+        hint=f"save its entry {held[0]!r} alone" if held else _SAVE_NATIVE if library_of(model) else _SAVE_AGAIN,
         detail={"class": f"{type(model).__module__}.{type(model).__qualname__}"},
     )
 

@@ -1,12 +1,14 @@
 """The decision trees inside a model: their thresholds, which leaf a row ends in, and the box of inputs of each leaf."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from packager.converters.boosting.estimators import boosted_model, is_boosted
+from packager.converters.boosting.forest import Tree as BoostedTree
 from packager.converters.sklearn.parts import Part, is_tree_family, members_of
 
 Floats = NDArray[np.float64]
@@ -77,7 +79,7 @@ class Grove:
     """
 
     part: Part
-    trees: list[Tree]
+    trees: "Sequence[Tree | BoostedTree]"
     features: list[Any]
     reached: list[Bools] = field(init=False)
 
@@ -122,6 +124,10 @@ def _grove(part: Part) -> Grove | None:
     if hasattr(model, "_predictors"):
         trees = [_histogram_tree(tree.nodes) for stage in model._predictors for tree in stage]
         return Grove(part, trees, [None] * len(trees))
+    if is_boosted(model):
+        forest = boosted_model(model).forest
+        cleaned = replace(part, feed=lambda x: forest.cleaned(part.feed(x)))
+        return Grove(cleaned, forest.trees, [None] * len(forest.trees))
     if not is_tree_family(model):
         return None
     members = [model] if hasattr(model, "tree_") else members_of(model)
