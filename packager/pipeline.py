@@ -18,6 +18,7 @@ from packager import deploy as deployer
 from packager import plugins
 from packager.convert import Trust, convert
 from packager.convert.environment import Agree, EnvironmentChoice, nobody_agrees
+from packager.core import interrupts
 from packager.core.artifact import ModelPackage, Release
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, InputHint, ModelSource
 from packager.core.deployment import DeploymentPlan, TargetSettings
@@ -216,6 +217,7 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
         )
         if labels := _path(options.get("labels")):
             result = with_labels(result, labels)
+        interrupts.check()
         progress.step("writing the package")
         if version := options.get("version"):
             return write_package(result, _out(options, name, version), name=name, version=version)

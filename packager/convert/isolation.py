@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packager.core import errors
+from packager.core import errors, interrupts
 from packager.core.conversion import ConversionRequest, LoadLimits, RawConversion
 from packager.core.errors import ConversionError, ConversionTimeout, DrayError
 from packager.core.process import bare_environment, started
@@ -74,6 +74,7 @@ class Child:
         relay = _ProgressRelay(self.workdir / PROGRESS_NAME, progress)
         response = self.workdir / RESPONSE_NAME
         # The answer appears whole; a framework may take a while to shut down after it.
+        interrupts.check()
         while not response.exists() and self.process.poll() is None:
             if time.monotonic() > self.deadline:
                 raise ConversionTimeout(
