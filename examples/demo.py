@@ -70,7 +70,7 @@ def main() -> None:
     if "--stop" in sys.argv:
         print(dray("delete", NAME, "--yes"))
     else:
-        print(f"It goes on serving at {endpoint}; `{Path(DRAY).parent.name}/dray delete {NAME}` ends it.")
+        print(f"It goes on serving at {endpoint}; `.venv/bin/dray delete {NAME}` ends it.")
 
 
 if __name__ == "__main__":
