@@ -137,12 +137,14 @@ def fixture_row(folder: Path) -> Row:
 def _converted(model: Path, given: Path, scratch: Path, plugin: Path | None) -> Any:
     options = {"plugin": str(plugin)} if plugin else {}
     try:
-        return convert(ModelSource(model), workdir=scratch, options=options)
+        return convert(ModelSource(model), workdir=scratch, options=options, trust=plugin is not None)
     except DrayError as error:
         if error.code != "E-SAMPLES":
             raise
     with tempfile.TemporaryDirectory() as again:
-        return convert(ModelSource(model), workdir=Path(again), samples=given, options=options)
+        return convert(
+            ModelSource(model), workdir=Path(again), samples=given, options=options, trust=plugin is not None
+        )
 
 
 def _plugin_of(folder: Path) -> Path | None:
