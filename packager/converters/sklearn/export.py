@@ -7,11 +7,12 @@ import numpy as np
 
 from packager.converters.boosting import skl2onnx_hooks
 from packager.converters.boosting.estimators import boosted_model, is_boosted
+from packager.converters.sklearn.ensembles import ensemble_converters, ensemble_shapes
 from packager.converters.sklearn.faithful import FaithfulTrees
 from packager.converters.sklearn.histogram import histogram_converters, histogram_shapes
 from packager.converters.sklearn.inputs import ModelInput
 from packager.converters.sklearn.linear import linear_converters, linear_shapes
-from packager.converters.sklearn.parts import Part, last_step, members_of, parts_of
+from packager.converters.sklearn.parts import Part, last_step, parts_of
 from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
 from packager.converters.sklearn.support_vectors import support_converters, support_shapes
 from packager.converters.sklearn.trees import groves_of
@@ -56,12 +57,14 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, do
                 target_opset={"": opset, "ai.onnx.ml": ml_opset},
                 options=_options(parts),
                 custom_conversion_functions={
+                    **ensemble_converters(),
                     **histogram_converters(),
                     **linear_converters(),
                     **support_converters(last_step(best)),
                     **(exact_scalers() if exact else {}),
                 },
                 custom_shape_calculators={
+                    **ensemble_shapes(),
                     **histogram_shapes(),
                     **linear_shapes(),
                     **support_shapes(last_step(best)),
@@ -123,7 +126,6 @@ _DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
 _SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
 _INDICATORS = "skl2onnx leaves out its indicators of missing values"
 _TIES = "of training rows that are equally near, scikit-learn's search decides which ones count"
-_VOTES = "skl2onnx counts the votes of members without predict_proba wrongly"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
@@ -131,7 +133,6 @@ _HINTS = {
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
     _INDICATORS: "train with add_indicator=False",
-    _VOTES: "let members that have predict_proba vote, or wrap the others in CalibratedClassifierCV",
     _TIES: "train with fewer repeated rows, other n_neighbors, or features that are not whole numbers",
     _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
@@ -155,8 +156,6 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
         return _INDICATORS
     if name == "KNeighborsRegressor" and step.weights != "uniform":
         return _DISTANCE_WEIGHTS
-    if getattr(step, "voting", None) == "hard" and not all(hasattr(it, "predict_proba") for it in members_of(step)):
-        return _VOTES
     if name in {"KNeighborsClassifier", "KNeighborsRegressor"} and _has_ties(step):
         return _TIES
     return None
