@@ -60,6 +60,7 @@ class DoctorDocument(Document):
     checks: tuple[DoctorCheck, ...]
     optional: tuple[DoctorCheck, ...]
     environments: tuple[DoctorCheck, ...] = ()
+    confinement: tuple[DoctorCheck, ...] = ()
 
 
 def register(app: typer.Typer) -> None:
@@ -100,11 +101,17 @@ def _doctor(console: Console) -> None:
     checks = tuple(_checks())
     optional = tuple(_extra_check(extra) for extra in extras() if extra not in {"runtime", "sklearn", "all"})
     environments = tuple(_environment_checks())
+    confinement = tuple(_confinement_checks())
     document = DoctorDocument(
-        ok=all(check.ok for check in checks), checks=checks, optional=optional, environments=environments
+        ok=all(check.ok for check in checks),
+        checks=checks,
+        optional=optional,
+        environments=environments,
+        confinement=confinement,
     )
     rows = [_row(check, "MISSING") for check in checks] + [_row(check, "absent") for check in optional]
     rows += [_row(check, "BROKEN") for check in environments]
+    rows += [_row(check, "not kept") for check in confinement]
     console.result(document, lambda: console.table(("CHECK", "STATE", "FOUND", "CURE"), rows))
 
 
@@ -149,6 +156,14 @@ def _environment_checks() -> Iterator[DoctorCheck]:
         size = f"{found.record.size_bytes >> 20} MiB, " if found.record else ""
         what = f"{size}Python {found.python_version}, {found.python.parent.parent}"
         yield DoctorCheck(name=label, ok=True, found=what)
+
+
+def _confinement_checks() -> Iterator[DoctorCheck]:
+    """What a model that runs code of its own is kept from while it is converted."""
+    from packager.convert.confinement import protections  # kept out of start-up
+
+    for part in protections():
+        yield DoctorCheck(name=f"conversion: {part.what}", ok=part.holds, found=part.how)
 
 
 def _state_check() -> DoctorCheck:

@@ -121,7 +121,8 @@ def converting(
 ) -> Iterator[Child]:
     """The converter at work in a child process, which is gone with all its children at the end of the block.
 
-    The child has an empty home, a bare environment, a process group of its own, and bounded time and memory.
+    The child has an empty home, a bare environment, a process group of its own, and bounded time and memory; where the
+    system can keep that, it has no network, and reads no files but those of the request (``confinement``).
 
     Args:
         request: Its ``workdir`` is for the exchange; the converter gets an empty folder in it.
@@ -152,6 +153,7 @@ def _write_request(converter: Converter, request: ConversionRequest, *, memory_m
         "converter": f"{type(converter).__module__}:{type(converter).__qualname__}",
         "memory_mib": memory_mib,
         "unpickles": limits.frameworks,
+        "reads": [str(path) for path in limits.imports],
         "request": TypeAdapter(ConversionRequest).dump_python(inner, mode="json"),
     }
     (request.workdir / REQUEST_NAME).write_text(json.dumps(document), encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packager import plugins
+from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
 from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, holds_pickle
@@ -101,7 +102,8 @@ def convert(
     verified = verify(conversion, checks)
     result = _result(source, conversion, verified, chosen)
     read = result.source.model_copy(update={"sha256": safe.sha256}) if safe.sha256 else result.source
-    return replace(result, source=read, trusted=safe.trusted)
+    notes = (*result.notes, described()) if safe.trusted else result.notes
+    return replace(result, source=read, trusted=safe.trusted, notes=notes)
 
 
 def _cleared(converter: Converter, source: Path, workdir: Path, trust: Trust, progress: Progress) -> Cleared:

@@ -1,6 +1,7 @@
 """The child process of a conversion: ``python -P -m packager.convert.worker WORKDIR``; see ``isolation``."""
 
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from packager.convert.confinement import confine
 from packager.convert.isolation import PROGRESS_NAME, REQUEST_NAME, RESPONSE_NAME
 from packager.core import errors
 from packager.core.conversion import ConversionRequest, RawConversion
@@ -48,6 +50,8 @@ def main(workdir: Path) -> None:
     """Carry out the request in ``workdir`` and leave the answer, or the error, beside it."""
     document = json.loads((workdir / REQUEST_NAME).read_bytes())
     _limit_memory(document["memory_mib"])
+    # Before any thread is there: each thread has its own limits, and hands them on to those that it starts.
+    confine(reads=_readable(document), writes=(workdir,))
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     if (frameworks := document["unpickles"]) is not None:
         from packager.convert.safety import allowed
@@ -63,6 +67,15 @@ def main(workdir: Path) -> None:
     staged = workdir / f"{RESPONSE_NAME}.part"
     staged.write_text(json.dumps(answer), encoding="utf-8")
     staged.replace(workdir / RESPONSE_NAME)
+
+
+def _readable(document: dict[str, Any]) -> list[Path]:
+    """Files that the request names, and the code of the converter."""
+    request = document["request"]
+    named = [request["source"], request["samples"], *request["options"].values(), *document["reads"]]
+    found = [Path(name) for name in named if isinstance(name, str) and Path(name).is_absolute()]
+    spec = importlib.util.find_spec(document["converter"].partition(".")[0].partition(":")[0])
+    return found + ([Path(os.path.realpath(spec.origin)).parent] if spec is not None and spec.origin else [])
 
 
 def _convert(document: dict[str, Any], progress: FileProgress) -> RawConversion:

@@ -2,7 +2,11 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -73,3 +77,53 @@ def _raw(folder: Path, onnx: Path) -> RawConversion:
         coverage=Coverage(),
         labels={"p": ("a", 1, True, 0.5)},
     )
+
+
+class Prisoner(Obedient):
+    """Tries to get out of the process that it was closed into; says what came of it."""
+
+    name: ClassVar[str] = "prisoner"
+
+    def tried(self, what: Callable[[], object]) -> RawConversion:
+        try:
+            outcome = repr(what())
+        except OSError as error:
+            outcome = type(error).__name__
+        raise SampleError(outcome)
+
+    def connect(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        port = int(os.environ["PATH"].rpartition(":port-")[2])
+        return self.tried(lambda: socket.create_connection(("127.0.0.1", port), timeout=5))
+
+    def connect_local(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        return self.tried(lambda: socket.socket(socket.AF_UNIX))
+
+    def read_beside(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        return self.tried((request.source.parent / "secret.txt").read_text)
+
+    def write_beside(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        return self.tried(lambda: (request.source.parent / "left.txt").write_text("was here"))
+
+    def overwrite_model(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        return self.tried(lambda: request.source.write_text("harmless"))
+
+    def read_parent(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        return self.tried(Path(f"/proc/{os.getppid()}/environ").read_bytes)
+
+    def signal_parent(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        return self.tried(lambda: os.kill(os.getppid(), signal.SIGTERM))
+
+    def start_new_group(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        return self.tried(lambda: subprocess.run([sys.executable, "-c", "import os; os.setsid()"], check=True))
+
+    def stay_behind(self, request: ConversionRequest, progress: Progress) -> RawConversion:
+        child = subprocess.Popen(["sleep", "300"], preexec_fn=lambda: os.fork() and os._exit(0))  # noqa: PLW1509
+        child.wait()
+        raise SampleError(",".join(entry.name for entry in Path("/proc").glob("[0-9]*") if is_sleeping(entry)))
+
+
+def is_sleeping(process: Path) -> bool:
+    try:
+        return (process / "cmdline").read_bytes() == b"sleep\x00300\x00"
+    except OSError:
+        return False
