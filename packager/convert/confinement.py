@@ -4,7 +4,7 @@ Linux only, without privileges or other programs: Landlock for files and signals
 the process group. Both are inherited by everything that the child starts, and cannot be taken back. Where the kernel
 has one of them it must take effect, or the conversion stops; where it has not, ``protections`` says so.
 
-Sources: landlock(7), seccomp(2), capabilities(7); include/uapi/linux/{landlock,seccomp,bpf_common,audit}.h of the kernel.
+Sources: landlock(7), seccomp(2), capabilities(7), and include/uapi/linux/{landlock,seccomp,audit}.h of the kernel.
 """
 
 import ctypes
