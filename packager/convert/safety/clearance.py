@@ -11,6 +11,7 @@ from packager.convert.safety.decompression import decompressed
 from packager.convert.safety.findings import Finding, Findings, Unreadable
 from packager.convert.safety.lists import KNOWN, allowed
 from packager.convert.safety.machine import Machine
+from packager.convert.safety.skops_files import is_skops, read_skops
 from packager.core.conversion import LoadLimits
 from packager.core.errors import ModelInvalid, UnsafeModel
 
@@ -63,7 +64,10 @@ def cleared(source: Path, folder: Path, *, frameworks: Sequence[str] = KNOWN, tr
     copy, sha256 = decompressed(source, folder)
     findings = Findings(allowed(frameworks))
     try:
-        _read(copy, findings)
+        if is_skops(copy):
+            read_skops(copy, findings)
+        else:
+            _read(copy, findings)
     except Unreadable as problem:
         raise _unreadable(source, findings, problem) from problem
     calls = tuple(finding.what for finding in findings)

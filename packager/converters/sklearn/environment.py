@@ -7,6 +7,8 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from packager.converters.pickle_version import recorded_version
+from packager.converters.sklearn.recognition import is_skops
+from packager.converters.sklearn.recognition import recorded_version as skops_recorded_version
 from packager.core.environment import EnvironmentSpec
 from packager.core.errors import ModelInvalid
 from packager.core.extras import versions_of
@@ -47,7 +49,8 @@ def environment_for(path: Path, samples: Path | None) -> EnvironmentSpec | None:
     Raises:
         ModelInvalid: What the file says is no version.
     """
-    text = recorded_version(path)
+    by_skops = is_skops(path)
+    text = skops_recorded_version(path) if by_skops else recorded_version(path)
     if text is None:
         return None
     version = _parsed(text, path)
@@ -60,7 +63,12 @@ def environment_for(path: Path, samples: Path | None) -> EnvironmentSpec | None:
         name=f"sklearn-{version}",
         reason=f"{path.name!r} was saved by scikit-learn {version}, and {here or 'none'} is installed here",
         instead=instead,
-        requirements=(f"scikit-learn=={version}", *_NEEDED, *(("pyarrow>=14",) if parquet else ())),
+        requirements=(
+            f"scikit-learn=={version}",
+            *_NEEDED,
+            *(("pyarrow>=14",) if parquet else ()),
+            *(("skops>=0.9",) if by_skops else ()),
+        ),
         constraints=_constraints(version),
         by_hand=_too_old(path, version) if version < _OLDEST else f"there are no wheels of that version; {instead}",
         download_mib=_DOWNLOAD_MIB + parquet * _PYARROW_MIB[0],

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from packager.converters.boosting.estimators import is_boosted, library_of
-from packager.core.errors import ModelInvalid, UnsafeModel
+from packager.converters.sklearn.recognition import is_skops
+from packager.core.errors import EnvironmentMissing, ModelInvalid, UnsafeModel
 from packager.core.unpickling import limited_unpickling
 
 _SAVE_AGAIN = "save the fitted estimator again with joblib.dump(estimator, 'model.joblib')"
@@ -32,6 +33,8 @@ def _load(path: Path) -> Any:
 
     if path.stat().st_size == 0:
         raise ModelInvalid(f"the model file {path.name!r} is empty", hint=_SAVE_AGAIN)
+    if is_skops(path):
+        return _load_skops(path)
     try:
         with limited_unpickling():
             return joblib.load(path)
@@ -46,6 +49,32 @@ def _load(path: Path) -> Any:
             f"{path.name!r} is not a pickle that can be read, or is cut off: {type(error).__name__}: {_line(error)}",
             hint=_SAVE_AGAIN,
         ) from error
+
+
+def _load_skops(path: Path) -> Any:
+    """What is named in the file was checked, or trusted, before this process began."""
+    try:
+        import skops.io as skops
+    except ImportError as error:
+        raise EnvironmentMissing(
+            f"{path.name!r} was saved by skops, which is not installed here", hint='pip install "dray[skops]"'
+        ) from error
+    try:
+        return skops.load(path, trusted=skops.get_untrusted_types(file=path))
+    except (MemoryError, UnsafeModel):
+        raise
+    except Exception as error:  # a damaged file fails in any way
+        raise ModelInvalid(
+            f"skops {skops_version()} cannot load {path.name!r}: {type(error).__name__}: {_line(error)}",
+            hint="save the fitted estimator again with skops.io.dump(estimator, 'model.skops')",
+        ) from error
+
+
+def skops_version() -> str:
+    """As installed here."""
+    from importlib.metadata import version
+
+    return version("skops")
 
 
 def _module_missing(path: Path, error: ModuleNotFoundError) -> ModelInvalid:

@@ -1,7 +1,11 @@
-"""Telling a pickled file from others by its name and first bytes."""
+"""Telling a pickled file, or skops', from others by its name and first bytes."""
 
+import re
+import zipfile
 from pathlib import Path
 
+_MOST_SCHEMA = 64 << 20
+_SKOPS_VERSION = re.compile(r'"_sklearn_version":\s*\{[^{}]*?"content":\s*"\\"([^"\\]{1,64})\\""')
 _SUFFIXES = {".joblib", ".pkl", ".pickle"}
 # What joblib may wrap a pickle in. Source: joblib.compressor, prefixes of the registered compressors.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18")
@@ -11,11 +15,31 @@ _PROTOCOLS = range(2, 6)
 _OTHERS = {".onnx", ".npz", ".npy", ".zip", ".gz", ".tgz", ".pt", ".pth", ".pt2", ".h5", ".keras", ".skops"}
 
 
+def is_skops(path: Path) -> bool:
+    """Whether a file is skops': a zip with a schema."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "schema.json" in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def recorded_version(path: Path) -> str | None:
+    """The scikit-learn version that a skops file's first estimator carries; None where none does."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("schema.json") as stream:
+            text = stream.read(_MOST_SCHEMA).decode("utf-8", "replace")
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
+        return None
+    found = _SKOPS_VERSION.search(text)
+    return None if found is None else found.group(1)
+
+
 def looks_pickled(path: Path) -> bool:
     """True for the suffixes of pickles, and for pickle's or a compressor's first bytes under an unknown suffix."""
     if not path.is_file():
         return False
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in _SUFFIXES or is_skops(path):
         return True
     if path.suffix.lower() in _OTHERS:
         return False
