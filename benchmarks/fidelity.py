@@ -236,7 +236,7 @@ def feeds_of(session: ort.InferenceSession, fresh: Any) -> Arrays:
     if len(inputs) == 1 and inputs[0].shape[-1] == fresh.shape[1] and inputs[0].name not in fresh.columns:
         return {inputs[0].name: fresh.to_numpy(np.float64)}
     return {
-        arg.name: fresh[arg.name].fillna("").astype(str).to_numpy(object)[:, None]
+        arg.name: fresh[arg.name].astype(object).fillna("").astype(str).to_numpy(object)[:, None]
         if arg.type == "tensor(string)"
         else pd.to_numeric(fresh[arg.name]).to_numpy()[:, None]
         for arg in inputs

@@ -54,7 +54,7 @@ def outputs_of(model: Any) -> tuple[OutputPlan, ...]:
     label = OutputPlan("label", "predict", 0)
     for name, method in (("probabilities", "predict_proba"), ("decision", "decision_function")):
         if hasattr(model, method):
-            return (label, OutputPlan(name, method, 1, _decision_column(model)))
+            return (label, OutputPlan(name, method, 1, decision_column(model)))
     return (label,)
 
 
@@ -104,8 +104,8 @@ def labels_of(model: Any, answers: Mapping[str, Array]) -> dict[str, tuple[Label
     }
 
 
-def _decision_column(model: Any) -> int:
-    """For two classes skl2onnx gives d alone, or (-d, d); for support vector machines (d, -d)."""
+def decision_column(model: Any) -> int:
+    """Where skl2onnx has the score of two classes. For two classes skl2onnx gives d alone, or (-d, d); for support vector machines (d, -d)."""
     return 0 if type(last_step(model)).__name__ in {"SVC", "NuSVC"} else -1
 
 

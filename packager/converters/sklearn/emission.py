@@ -34,9 +34,11 @@ class Emitter:
 
     Attributes:
         subgraph: Converts a numeric transformer that has no emitter here, from (emitter, step, double matrix, path).
+        outputs: Likewise the outputs of an estimator that predicts: label or number, then scores.
     """
 
     subgraph: Callable[["Emitter", Any, str, str], Block]
+    outputs: Callable[["Emitter", Any, str, str], list[str]]
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     opsets: dict[str, int] = field(default_factory=dict)

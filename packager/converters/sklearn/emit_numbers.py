@@ -127,9 +127,9 @@ def emit_quantiles(emitter: Emitter, step: Any, frame: Frame, path: str) -> Fram
         value = emitter.matrix(picked(emitter, frame, [index]), path)
         known = np.asarray(step.quantiles_[:, index], np.float64)
         places = np.asarray(step.references_, np.float64)
-        upper = _interpolated(emitter, value, known, places, "GreaterOrEqual")
-        lower = _interpolated(emitter, value, known, places, "Greater")
-        half = emitter.add("Mul", emitter.add("Add", upper, lower), emitter.constant(np.float64(0.5)))
+        upper = interpolated(emitter, value, known, places)
+        lower = interpolated(emitter, emitter.add("Neg", value), -known[::-1], -places[::-1])
+        half = emitter.add("Mul", emitter.add("Sub", upper, lower), emitter.constant(np.float64(0.5)))
         at_end = _near(emitter, value, known[-1])
         half = emitter.add("Where", at_end, emitter.constant(np.float64(1)), half)
         at_start = _near(emitter, value, known[0])
@@ -148,10 +148,10 @@ def _near(emitter: Emitter, value: str, bound: float) -> str:
     return emitter.add("LessOrEqual", distance, emitter.constant(np.float64(_slack(bound))))
 
 
-def _interpolated(emitter: Emitter, value: str, known: Any, places: Any, reached_by: str) -> str:
-    """numpy.interp(value, known, places); of equal entries, ``reached_by`` says which one counts."""
-    bounds = known - _slack(known) if reached_by == "GreaterOrEqual" else known + _slack(known)
-    reached = emitter.cast(emitter.add(reached_by, value, emitter.constant(bounds[None, :])), TensorProto.INT64)
+def interpolated(emitter: Emitter, value: str, known: Any, places: Any) -> str:
+    """numpy.interp(value, known, places), in its arithmetic; of equal entries, the last one counts."""
+    bounds = (known - _slack(known))[None, :]
+    reached = emitter.cast(emitter.add("GreaterOrEqual", value, emitter.constant(bounds)), TensorProto.INT64)
     count = emitter.add("ReduceSum", reached, emitter.constant(np.array([1])))
     last = emitter.constant(np.int64(len(known) - 2))
     at = emitter.add("Sub", count, emitter.constant(np.int64(1)))
@@ -228,7 +228,7 @@ def emit_function(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame
     if step.func is None:
         return frame
     value = emitter.matrix(frame, path)
-    result = _applied(emitter, step, value)
+    result = applied(emitter, step.func, dict(step.kw_args or {}), value)
     if result is None:
         raise ConverterMissing(
             f"there is no ONNX converter for {path}: FunctionTransformer over {_named(step)}",
@@ -239,8 +239,8 @@ def emit_function(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame
     return numbers(result, width_of(frame))
 
 
-def _applied(emitter: Emitter, step: Any, value: str) -> str | None:
-    function, options = step.func, dict(step.kw_args or {})
+def applied(emitter: Emitter, function: Any, options: dict[str, Any], value: str) -> str | None:
+    """A numpy function of doubles; None where its formula is not known."""
     name = getattr(function, "__name__", "")
     if getattr(np, name, None) is not function:
         return None

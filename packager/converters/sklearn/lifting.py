@@ -82,17 +82,31 @@ def lift(emitter: Emitter, model: Any, frame: Frame, path: str = "") -> tuple[An
     Raises:
         ConverterMissing: As for ``emit``.
     """
+    rest, columns, where = before(emitter, model, frame, path)
+    return (None, columns) if rest is None else _lift_members(emitter, rest, columns, where)
+
+
+def before(emitter: Emitter, model: Any, frame: Frame, path: str = "") -> tuple[Any | None, Frame, str]:
+    """The estimator at the end of a model, the columns that it is given, and where it sits; None for no estimator.
+
+    Raises:
+        ConverterMissing: As for ``emit``.
+    """
     best = unwrapped(model)
     if hasattr(best, "steps"):
-        *before, (name, last) = best.steps
-        for inner_name, step in before:
+        *first, (name, last) = best.steps
+        for inner_name, step in first:
             frame = emit(emitter, step, frame, _join(path, inner_name))
-        return lift(emitter, last, frame, _join(path, name)) if not isinstance(last, str) else (None, frame)
+        return (None, frame, path) if isinstance(last, str) else before(emitter, last, frame, _join(path, name))
     if not hasattr(best, "predict"):
-        return None, emit(emitter, best, frame, path)
+        return None, emit(emitter, best, frame, path), path
     if hasattr(best, "get_support"):
-        return lift(emitter, best.estimator_, emit_numbers.emit_selector(emitter, best, frame, path), path)
-    return _lift_members(emitter, best, frame, path)
+        return before(emitter, best.estimator_, emit_numbers.emit_selector(emitter, best, frame, path), path)
+    if type(best).__name__ == "FrozenEstimator":
+        return before(emitter, best.estimator, frame, path)
+    if type(best).__name__ == "RANSACRegressor":
+        return before(emitter, best.estimator_, frame, path)
+    return best, frame, path
 
 
 def _lift_members(emitter: Emitter, model: Any, frame: Frame, path: str) -> tuple[Any, Frame]:
