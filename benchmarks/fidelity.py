@@ -220,7 +220,7 @@ def expected_of(model: Any, fresh: Any, outputs: Iterable[str]) -> Arrays | None
                "decision": "decision_function", "transformed": "transform"}  # fmt: skip
     try:
         found = {name: getattr(model, methods[name])(fresh) for name in outputs}
-    except ValueError:
+    except (ValueError, AttributeError):
         return None
     return {name: value.toarray() if hasattr(value, "toarray") else np.asarray(value) for name, value in found.items()}
 

@@ -43,14 +43,16 @@ def unsupervised(rng: Rng) -> Any:
             lambda: cluster.KMeans(int(rng.integers(2, 7)), n_init=1),
             lambda: cluster.MiniBatchKMeans(int(rng.integers(2, 7)), n_init=1),
             lambda: cluster.BisectingKMeans(3),
-            lambda: ensemble.IsolationForest(int(rng.integers(5, 40)), contamination=_one(rng, "auto", 0.1)),
+            lambda: ensemble.IsolationForest(
+                n_estimators=int(rng.integers(5, 40)), contamination=_one(rng, "auto", 0.1)
+            ),
             lambda: svm.OneClassSVM(nu=float(rng.uniform(0.05, 0.5)), kernel=_one(rng, "rbf", "linear")),
             lambda: neighbors.LocalOutlierFactor(int(rng.integers(3, 30)), novelty=True),
             lambda: mixture.GaussianMixture(int(rng.integers(1, 4)), covariance_type=_one(rng, "full", "diag")),
             lambda: mixture.BayesianGaussianMixture(n_components=2),
             lambda: covariance.EllipticEnvelope(support_fraction=0.9),
-            lambda: cluster.MeanShift(),
-            lambda: cluster.AffinityPropagation(),
+            cluster.MeanShift,
+            cluster.AffinityPropagation,
         )(),
         rng,
     )
@@ -81,7 +83,7 @@ def _linear_classifiers(rng: Rng) -> list[Make]:
             loss=_one(rng, "hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron")
         ),
         lambda: linear_model.Perceptron(penalty=_one(rng, None, "l2")),
-        lambda: linear_model.PassiveAggressiveClassifier(),
+        linear_model.PassiveAggressiveClassifier,
         lambda: discriminant_analysis.LinearDiscriminantAnalysis(solver=_one(rng, "svd", "lsqr")),
         lambda: discriminant_analysis.QuadraticDiscriminantAnalysis(reg_param=0.1),
         lambda: svm.LinearSVC(C=_power(rng, -2, 1)),
@@ -111,13 +113,13 @@ def _other_classifiers(rng: Rng) -> list[Make]:
 
     return [
         naive_bayes.GaussianNB,
-        lambda: naive_bayes.BernoulliNB(alpha=_power(rng, -2, 1), binarize=float(rng.normal())),
+        lambda: naive_bayes.BernoulliNB(alpha=_power(rng, -2, 1), binarize=float(rng.random())),
         lambda: naive_bayes.MultinomialNB(alpha=_power(rng, -2, 1)),
         lambda: naive_bayes.ComplementNB(norm=bool(rng.random() < 0.3)),
         lambda: neighbors.KNeighborsClassifier(
             int(rng.integers(1, 9)), weights=_one(rng, "uniform", "uniform", "distance"), p=_one(rng, 2, 2, 1)
         ),
-        lambda: neighbors.NearestCentroid(),
+        neighbors.NearestCentroid,
         lambda: svm.SVC(
             C=_power(rng, -1, 2), kernel=_one(rng, "rbf", "linear", "poly", "sigmoid"),
             decision_function_shape=_one(rng, "ovr", "ovo"), gamma=_one(rng, "scale", 0.1),
@@ -126,7 +128,7 @@ def _other_classifiers(rng: Rng) -> list[Make]:
         lambda: neural_network.MLPClassifier(
             _one(rng, (8,), (6, 4)), max_iter=40, activation=_one(rng, "relu", "tanh", "logistic")
         ),
-        lambda: gaussian_process.GaussianProcessClassifier(),
+        gaussian_process.GaussianProcessClassifier,
         lambda: dummy.DummyClassifier(strategy=_one(rng, "prior", "most_frequent")),
     ]  # fmt: skip
 
@@ -209,7 +211,7 @@ def _linear_regressors(rng: Rng) -> list[Make]:
         lambda: linear_model.GammaRegressor(max_iter=30),
         lambda: linear_model.TweedieRegressor(power=1.5, max_iter=30),
         lambda: linear_model.QuantileRegressor(alpha=0.1),
-        lambda: linear_model.RANSACRegressor(),
+        linear_model.RANSACRegressor,
         lambda: linear_model.TheilSenRegressor(max_subpopulation=50),
         lambda: linear_model.Lars(n_nonzero_coefs=3),
         lambda: linear_model.LassoLars(alpha=0.1),

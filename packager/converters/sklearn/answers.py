@@ -105,7 +105,7 @@ def labels_of(model: Any, answers: Mapping[str, Array]) -> dict[str, tuple[Label
 
 
 def decision_column(model: Any) -> int:
-    """Where skl2onnx has the score of two classes. For two classes skl2onnx gives d alone, or (-d, d); for support vector machines (d, -d)."""
+    """Where skl2onnx has the score of two classes: it gives d alone, (-d, d), or (d, -d) for support vectors."""
     return 0 if type(last_step(model)).__name__ in {"SVC", "NuSVC"} else -1
 
 

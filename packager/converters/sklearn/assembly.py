@@ -58,7 +58,11 @@ def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, d
         outputs,
         emitter.initializers,
     )
-    opsets = {**emitter.opsets, "": max(versions.opset, emitter.opsets.get("", 0))}
+    opsets = {
+        **emitter.opsets,
+        "": max(versions.opset, emitter.opsets.get("", 0)),
+        "ai.onnx.ml": max(versions.ml_opset, emitter.opsets.get("ai.onnx.ml", 0)),
+    }
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid(*item) for item in sorted(opsets.items())])
     made.ir_version = min(made.ir_version, 10)  # what ONNX Runtime 1.20 reads
     return made
@@ -75,9 +79,9 @@ def _entered_all(emitter: Emitter, inputs: tuple[InputSpec, ...]) -> Frame:
 
 def _entered(emitter: Emitter, spec: InputSpec) -> Block:
     if spec.dtype == "BYTES":
-        return Block(spec.name, spec.width, "string")
+        return Block(spec.name, spec.width, "string", exact=True)
     wide = spec.name if spec.dtype == "FP64" else emitter.cast(spec.name, TensorProto.DOUBLE)
-    return Block(wide, spec.width)
+    return Block(wide, spec.width, exact=True, flags=spec.dtype == "BOOL")
 
 
 def _only_output(emitter: Emitter, value: str, width: int, *, double: bool) -> onnx.ValueInfoProto:

@@ -10,7 +10,7 @@ from onnx import TensorProto
 from packager.converters.boosting.estimators import boosted_model
 from packager.converters.boosting.graph import write_answers
 from packager.converters.sklearn import linear, support_vectors
-from packager.converters.sklearn.emission import Emitter, Frame
+from packager.converters.sklearn.emission import Emitter, Frame, width_of
 from packager.converters.sklearn.exact.answer import Answer, above, both, expit, greatest, scaled
 
 _MULTINOMIAL = {"auto", "deprecated", "warn", "multinomial"}
@@ -99,7 +99,7 @@ def emit_gaussian_bayes(emitter: Emitter, model: Any, frame: Frame, path: str) -
     widths = -0.5 * np.sum(np.log(2.0 * np.pi * model.var_), axis=1)
     likely = scaled(emitter, "Add", scaled(emitter, "Mul", sums, -0.5), widths[None, :])
     joint = scaled(emitter, "Add", likely, np.log(model.class_prior_)[None, :])
-    return Answer(index=greatest(emitter, joint), proba=emitter.add("Softmax", joint, axis=1))
+    return Answer(index=greatest(emitter, joint), proba=_normalised(emitter, joint))
 
 
 def emit_boosted(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
@@ -113,6 +113,40 @@ def emit_boosted(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answe
         width = len(boosted.forest.base)
         return Answer(value=emitter.add("Reshape", value, emitter.constant(np.array([-1, width]))))
     return Answer(index=found["label"], proba=emitter.cast(found["probabilities"], TensorProto.DOUBLE))
+
+
+def emit_dummy(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """DummyClassifier and DummyRegressor that answer the same to every row."""
+    rows = emitter.add("Shape", emitter.matrix(frame, path), start=0, end=1)
+
+    def repeated(row: Any) -> str:
+        table = emitter.constant(np.atleast_2d(np.asarray(row, np.float64)))
+        width = emitter.constant(np.array([np.size(row)]))
+        return emitter.add("Expand", table, emitter.add("Concat", rows, width, axis=0))
+
+    if not hasattr(model, "classes_"):
+        return Answer(value=repeated(np.ravel(model.constant_)))
+    given = np.zeros((1, int(model.n_features_in_) if hasattr(model, "n_features_in_") else width_of(frame)))
+    proba = repeated(model.predict_proba(given)[0])
+    chosen = int(np.flatnonzero(model.classes_ == model.predict(given)[0])[0])
+    index = emitter.add("Expand", emitter.constant(np.array([chosen])), rows)
+    return Answer(index=index, proba=proba)
+
+
+def covers_dummy(model: Any) -> bool:
+    """Whether it answers the same to every row, with one label."""
+    if not hasattr(model, "classes_"):
+        return True
+    return np.ndim(model.classes_) == 1 and model.strategy in {"prior", "most_frequent", "constant"}
+
+
+def _normalised(emitter: Emitter, joint: str) -> str:
+    """exp(joint - logsumexp(joint)), as scikit-learn has it: a softmax differs in the last bits."""
+    axis = emitter.constant(np.array([1]))
+    most = emitter.add("ReduceMax", joint, axis)
+    sums = emitter.add("ReduceSum", emitter.add("Exp", emitter.add("Sub", joint, most)), axis)
+    whole = emitter.add("Add", most, emitter.add("Log", sums))
+    return emitter.add("Exp", emitter.add("Sub", joint, whole))
 
 
 class _Writer:

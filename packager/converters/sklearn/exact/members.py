@@ -31,7 +31,8 @@ def _by_skl2onnx(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answe
     label, *scores = emitter.outputs(emitter, model, emitter.matrix(frame, path), path)
     if not hasattr(model, "classes_"):
         value = emitter.cast(label, TensorProto.DOUBLE)
-        targets = int(np.size(getattr(model, "_y", None), 1)) if np.ndim(getattr(model, "_y", None)) == 2 else 1
+        known = np.asarray(getattr(model, "_y", ()))  # of neighbours, which may answer several targets
+        targets = known.shape[1] if known.ndim == 2 else 1
         return Answer(value=emitter.add("Reshape", value, emitter.constant(np.array([-1, targets]))))
     index = _place(emitter, label, np.asarray(model.classes_))
     if not scores:

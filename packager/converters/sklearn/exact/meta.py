@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from packager.converters.sklearn import emit_numbers
+from packager.converters.sklearn import emit_functions, emit_numbers
 from packager.converters.sklearn.emission import Emitter, Frame
 from packager.converters.sklearn.exact.answer import (
     Answer,
@@ -200,7 +200,7 @@ def emit_transformed_target(emitter: Emitter, model: Any, frame: Frame, path: st
         case "FunctionTransformer" if step.inverse_func is None:
             return Answer(value=value)
         case "FunctionTransformer":
-            found = emit_numbers.applied(emitter, step.inverse_func, dict(step.inv_kw_args or {}), value)
+            found = emit_functions.applied(emitter, step.inverse_func, dict(step.inv_kw_args or {}), value)
             if found is not None:
                 return Answer(value=found)
         case "StandardScaler":

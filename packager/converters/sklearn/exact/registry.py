@@ -10,6 +10,10 @@ from packager.converters.sklearn.exact import ensembles, linear, meta, trees
 from packager.converters.sklearn.exact.answer import Emit
 
 
+def _always(_model: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How a class of estimators is emitted.
@@ -20,7 +24,7 @@ class Rule:
     """
 
     emit: Emit
-    covers: Callable[[Any], bool] = lambda model: True
+    covers: Callable[[Any], bool] = _always
     jumps: bool = True
 
 
@@ -65,6 +69,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
             ("MLPClassifier", "MLPRegressor"), Rule(linear.emit_network, linear.covers_network, jumps=False)
         ),
         "GaussianNB": Rule(linear.emit_gaussian_bayes, jumps=False),
+        **dict.fromkeys(("DummyClassifier", "DummyRegressor"), Rule(linear.emit_dummy, linear.covers_dummy)),
         "AdaBoostClassifier": Rule(ensembles.emit_ada_classifier, ensembles.covers_ada_classifier),
         "AdaBoostRegressor": Rule(ensembles.emit_ada_regressor),
         "BaggingClassifier": Rule(ensembles.emit_bagging, _single),
