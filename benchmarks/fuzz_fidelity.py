@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 from fidelity import answers_of, differences, expected_of, feeds_of, ship_in_process
 from fuzz_pipelines import pipeline
+from last_bit import undecided
 
 from packager.core.errors import DrayError
 
@@ -61,8 +62,11 @@ def outcome(seed: int) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - a loud failure, where the source answers
         return {**facts, "outcome": "unexpected", "reason": f"run: {type(error).__name__}: {str(error)[:200]}"}
     rows, labels, worst, over = differences(expected, given)
+    verdict = "converted"
+    if labels or over or not rows:
+        verdict = "last bit" if undecided(model, fresh, expected, given) else "silent difference"
     return {
-        **facts, "outcome": "silent difference" if labels or over or not rows else "converted",
+        **facts, "outcome": verdict,
         "rows": rows, "labels": labels, "values": over, "error": worst, "seconds": time.perf_counter() - started,
     }  # fmt: skip
 
@@ -98,7 +102,7 @@ def told(done: list[dict[str, Any]]) -> str:
     first = (
         f"{len(done)} pipelines, {counts['not fitted']} could not be fitted; of {tried} others {counts['converted']}"
         f" converted ({share:.1f} %), {counts['refused']} refused, {counts['unexpected']} failed loudly,"
-        f" {counts['silent difference']} silent differences"
+        f" {counts['silent difference']} silent differences, {counts['last bit']} with a row that the last bit decides"
     )
     lines = [first]
     reasons = Counter(f"{item['code']} {item['reason'][:90]}" for item in done if item["outcome"] == "refused")
@@ -106,7 +110,7 @@ def told(done: list[dict[str, Any]]) -> str:
     lines += [
         f"  {item['outcome']}: {json.dumps(item, default=str)}"
         for item in done
-        if item["outcome"] in {"silent difference", "unexpected"}
+        if item["outcome"] in {"silent difference", "unexpected", "last bit"}
     ]
     return "\n".join(lines)
 

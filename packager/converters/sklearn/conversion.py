@@ -139,7 +139,7 @@ def _taken_beside_finite(loaded: Loaded, samples: Samples) -> dict[str, NonFinit
     def answers(matrix: Any) -> bool:
         try:
             answer(loaded.model, loaded.input.feed(matrix), loaded.plans)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             return False
         return True
 
@@ -157,7 +157,7 @@ def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
     def accepts(fed: Any) -> bool:
         try:
             answer(loaded.model, fed, loaded.plans)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             return False
         return True
 
@@ -170,7 +170,7 @@ def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
         forms = (matrix, np.abs(matrix), np.minimum(np.round(np.abs(matrix)), 1.0))
         matrix = next((rows for rows in forms if accepts(feed(rows))), matrix)
         answer(loaded.model, feed(matrix[:1]), loaded.plans)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ModelInvalid(
             f"the model refuses samples drawn for it: {str(error).splitlines()[0]}",
             hint="give rows that it accepts with --samples FILE",

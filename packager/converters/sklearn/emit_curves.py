@@ -1,5 +1,6 @@
 """ONNX for curves over a column: splines, and the inverse of the normal distribution."""
 
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,12 @@ def emit_splines(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
         raise ConverterMissing(
             f"{path} with handle_missing={step.handle_missing!r} has no ONNX form", hint="impute before it"
         )
+    if step.extrapolation == "linear" and step.degree == 1 and len(step.bsplines_) > 1:
+        # scikit-learn 1.9 takes other end knots from the second column on.
+        raise ConverterMissing(
+            f"{path} with extrapolation='linear' and degree=1 has no ONNX form for several columns",
+            hint="use a degree of 2 or more, or one SplineTransformer a column",
+        )
     columns, width = [], 0
     for index, spline in enumerate(step.bsplines_):
         value = emitter.matrix(picked(emitter, frame, [index]), path)
@@ -69,20 +76,20 @@ def _basis(emitter: Emitter, spline: Any, value: str, kept: int, beyond: str) ->
 
 
 def _piecewise(emitter: Emitter, spline: Any, value: str, kept: int) -> str:
-    from scipy.interpolate import PPoly
-
-    pieces = PPoly.from_spline(spline)
-    first, last = spline.k, len(spline.t) - spline.k - 1
-    used = [place for place in range(first, last) if pieces.x[place + 1] > pieces.x[place]]
-    starts = pieces.x[used]
-    reached = emitter.add("GreaterOrEqual", value, emitter.constant(starts[None, 1:] if len(used) > 1 else [[np.inf]]))
+    """Taylor's polynomial from the knot at or below each value."""
+    knots = np.asarray(spline.t, np.float64)
+    starts = np.unique(knots[spline.k : len(knots) - spline.k - 1])
+    tables = [spline(starts, nu=order)[:, :kept] / factorial(order) for order in range(spline.k, -1, -1)]
+    reached = emitter.add(
+        "GreaterOrEqual", value, emitter.constant(starts[None, 1:] if len(starts) > 1 else [[np.inf]])
+    )
     place = emitter.add("ReduceSum", emitter.cast(reached, TensorProto.INT64), emitter.constant(np.array([1])),
                         keepdims=0)  # fmt: skip
     start = emitter.add("Gather", emitter.constant(starts[:, None]), place, axis=0)
     over = emitter.add("Sub", value, start)
     result = ""
-    for power in range(pieces.c.shape[0]):
-        factor = emitter.add("Gather", emitter.constant(pieces.c[power][used, :kept]), place, axis=0)
+    for table in tables:
+        factor = emitter.add("Gather", emitter.constant(table), place, axis=0)
         result = emitter.add("Add", emitter.add("Mul", result, over), factor) if result else factor
     return result
 

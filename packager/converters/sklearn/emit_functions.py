@@ -71,7 +71,7 @@ class Formulas:
 _UNARY = {
     "log": "Log", "exp": "Exp", "sqrt": "Sqrt", "absolute": "Abs", "fabs": "Abs", "negative": "Neg", "sign": "Sign",
     "floor": "Floor", "ceil": "Ceil", "rint": "Round", "reciprocal": "Reciprocal", "sin": "Sin", "cos": "Cos",
-    "tanh": "Tanh", "positive": "Identity", "arctan": "Atan", "tan": "Tan",
+    "tanh": "Tanh", "positive": "Identity",
 }  # fmt: skip
 _SCALED_LOGS = {"log2": np.log(2.0), "log10": np.log(10.0)}
 
