@@ -81,7 +81,7 @@ def answer_samples(model: Any, samples: Samples, plans: tuple[OutputPlan, ...], 
     """
     try:
         return answer(model, samples.original, plans)
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:  # a voter without the method that votes are taken by
         raise _refused(error, samples, model_input) from error
 
 
@@ -127,7 +127,7 @@ def _plain(given: Any, name: str, model: Any) -> Array:
     )
 
 
-def _refused(error: ValueError, samples: Samples, model_input: Input) -> SampleError:
+def _refused(error: Exception, samples: Samples, model_input: Input) -> SampleError:
     text = str(error).splitlines()[0]
     matrix = samples.matrix.astype(np.float64)
     bad = np.isnan(matrix) if re.search(r"\bNaN\b|missing", text) else np.isinf(matrix)
