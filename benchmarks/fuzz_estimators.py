@@ -46,7 +46,9 @@ def unsupervised(rng: Rng) -> Any:
             lambda: ensemble.IsolationForest(
                 n_estimators=int(rng.integers(5, 40)), contamination=_one(rng, "auto", 0.1)
             ),
-            lambda: svm.OneClassSVM(nu=float(rng.uniform(0.05, 0.5)), kernel=_one(rng, "rbf", "linear")),
+            lambda: svm.OneClassSVM(
+                max_iter=20000, nu=float(rng.uniform(0.05, 0.5)), kernel=_one(rng, "rbf", "linear")
+            ),
             lambda: neighbors.LocalOutlierFactor(int(rng.integers(3, 30)), novelty=True),
             lambda: mixture.GaussianMixture(int(rng.integers(1, 4)), covariance_type=_one(rng, "full", "diag")),
             lambda: mixture.BayesianGaussianMixture(n_components=2),
@@ -122,9 +124,9 @@ def _other_classifiers(rng: Rng) -> list[Make]:
         neighbors.NearestCentroid,
         lambda: svm.SVC(
             C=_power(rng, -1, 2), kernel=_one(rng, "rbf", "linear", "poly", "sigmoid"),
-            decision_function_shape=_one(rng, "ovr", "ovo"), gamma=_one(rng, "scale", 0.1),
+            decision_function_shape=_one(rng, "ovr", "ovo"), gamma=_one(rng, "scale", 0.1), max_iter=20000,
         ),
-        lambda: svm.NuSVC(nu=0.1),
+        lambda: svm.NuSVC(max_iter=20000, nu=0.1),
         lambda: neural_network.MLPClassifier(
             _one(rng, (8,), (6, 4)), max_iter=40, activation=_one(rng, "relu", "tanh", "logistic")
         ),
@@ -252,8 +254,8 @@ def _other_regressors(rng: Rng) -> list[Make]:
         lambda: neighbors.KNeighborsRegressor(
             int(rng.integers(1, 9)), weights=_one(rng, "uniform", "distance"), p=_one(rng, 2, 1)
         ),
-        lambda: svm.SVR(C=_power(rng, -1, 2), kernel=_one(rng, "rbf", "linear", "poly")),
-        lambda: svm.NuSVR(C=_power(rng, -1, 1)),
+        lambda: svm.SVR(max_iter=20000, C=_power(rng, -1, 2), kernel=_one(rng, "rbf", "linear", "poly")),
+        lambda: svm.NuSVR(max_iter=20000, C=_power(rng, -1, 1)),
         lambda: neural_network.MLPRegressor(_one(rng, (8,), (6, 4)), max_iter=40, activation=_one(rng, "relu", "tanh")),
         lambda: gaussian_process.GaussianProcessRegressor(alpha=0.1),
         lambda: kernel_ridge.KernelRidge(kernel=_one(rng, "linear", "rbf"), gamma=0.1),
