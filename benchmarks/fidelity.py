@@ -220,7 +220,7 @@ def expected_of(model: Any, fresh: Any, outputs: Iterable[str]) -> Arrays | None
                "decision": "decision_function", "transformed": "transform"}  # fmt: skip
     try:
         found = {name: getattr(model, methods[name])(fresh) for name in outputs}
-    except ValueError:
+    except (ValueError, AttributeError):
         return None
     return {name: value.toarray() if hasattr(value, "toarray") else np.asarray(value) for name, value in found.items()}
 
@@ -236,7 +236,7 @@ def feeds_of(session: ort.InferenceSession, fresh: Any) -> Arrays:
     if len(inputs) == 1 and inputs[0].shape[-1] == fresh.shape[1] and inputs[0].name not in fresh.columns:
         return {inputs[0].name: fresh.to_numpy(np.float64)}
     return {
-        arg.name: fresh[arg.name].fillna("").astype(str).to_numpy(object)[:, None]
+        arg.name: fresh[arg.name].astype(object).fillna("").astype(str).to_numpy(object)[:, None]
         if arg.type == "tensor(string)"
         else pd.to_numeric(fresh[arg.name]).to_numpy()[:, None]
         for arg in inputs

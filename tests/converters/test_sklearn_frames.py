@@ -224,7 +224,7 @@ def test_texts_without_a_known_word_are_answered(texts: list[str], convert: Conv
         (TfidfVectorizer(analyzer="char_wb"), "analyzer='char_wb'"),
         (TfidfVectorizer(strip_accents="unicode"), "strip_accents='unicode'"),
         (TfidfVectorizer(tokenizer=str.split, token_pattern=None), "tokenizer=str.split"),
-        (TfidfVectorizer(token_pattern=r"\w{3,}"), "token_pattern"),
+        (TfidfVectorizer(token_pattern=r"\w{3,5}"), "token_pattern"),
     ],
 )
 def test_a_vectoriser_without_a_faithful_form_is_refused(vectoriser: Any, reason: str, convert: Convert) -> None:

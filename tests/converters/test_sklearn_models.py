@@ -202,7 +202,6 @@ def test_a_function_that_skl2onnx_does_not_know_is_named_with_its_place(convert:
     [
         (KNeighborsRegressor(weights="distance"), "weights='distance'"),
         (KNeighborsRegressor(1), "equally near"),
-        (VotingClassifier([("a", LogisticRegression(**LOGISTIC)), ("b", SVC())]), "without predict_proba"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

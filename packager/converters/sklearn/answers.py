@@ -54,7 +54,7 @@ def outputs_of(model: Any) -> tuple[OutputPlan, ...]:
     label = OutputPlan("label", "predict", 0)
     for name, method in (("probabilities", "predict_proba"), ("decision", "decision_function")):
         if hasattr(model, method):
-            return (label, OutputPlan(name, method, 1, _decision_column(model)))
+            return (label, OutputPlan(name, method, 1, decision_column(model)))
     return (label,)
 
 
@@ -81,7 +81,7 @@ def answer_samples(model: Any, samples: Samples, plans: tuple[OutputPlan, ...], 
     """
     try:
         return answer(model, samples.original, plans)
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:  # a voter without the method that votes are taken by
         raise _refused(error, samples, model_input) from error
 
 
@@ -104,8 +104,8 @@ def labels_of(model: Any, answers: Mapping[str, Array]) -> dict[str, tuple[Label
     }
 
 
-def _decision_column(model: Any) -> int:
-    """For two classes skl2onnx gives d alone, or (-d, d); for support vector machines (d, -d)."""
+def decision_column(model: Any) -> int:
+    """Where skl2onnx has the score of two classes: it gives d alone, (-d, d), or (d, -d) for support vectors."""
     return 0 if type(last_step(model)).__name__ in {"SVC", "NuSVC"} else -1
 
 
@@ -127,7 +127,7 @@ def _plain(given: Any, name: str, model: Any) -> Array:
     )
 
 
-def _refused(error: ValueError, samples: Samples, model_input: Input) -> SampleError:
+def _refused(error: Exception, samples: Samples, model_input: Input) -> SampleError:
     text = str(error).splitlines()[0]
     matrix = samples.matrix.astype(np.float64)
     bad = np.isnan(matrix) if re.search(r"\bNaN\b|missing", text) else np.isinf(matrix)

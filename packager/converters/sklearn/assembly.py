@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from packager.converters.sklearn.emission import Block, Emitter, Frame, width_of
+from packager.converters.sklearn.exact.answer import Answer
+from packager.converters.sklearn.exact.ensembles import needed
+from packager.converters.sklearn.exact.registry import rule_of
 from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.inputs import InputSpec, ModelInput
-from packager.converters.sklearn.lifting import lift
+from packager.converters.sklearn.lifting import before, lift
 from packager.converters.sklearn.running import loads
 from packager.core.errors import ConversionError
 from runtime.contract.dtypes import DTYPES
@@ -35,14 +39,18 @@ def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, d
     Raises:
         ConverterMissing: A part has no faithful ONNX form; names it.
     """
-    emitter = Emitter(subgraph=_Subgraphs(versions).convert)
+    subgraphs = _Subgraphs(versions)
+    emitter = Emitter(subgraph=subgraphs.convert, outputs=subgraphs.outputs)
     frame = _entered_all(emitter, inputs)
-    rest, columns = lift(emitter, model, frame)
-    value = emitter.matrix(columns, "")
+    rest, columns, path = before(emitter, model, frame)
     if rest is None:
-        outputs = [_only_output(emitter, value, width_of(columns), double=double)]
+        outputs = [_only_output(emitter, emitter.matrix(columns, ""), width_of(columns), double=double)]
+    elif rule := rule_of(rest):
+        outputs = _answered(emitter, rest, rule.emit(emitter, rest, columns, path), double=double)
     else:
-        outputs = _append_rest(emitter, rest, Block(value, width_of(columns)), versions, double=double)
+        tail, columns = lift(emitter, rest, columns, path)
+        fed = Block(emitter.matrix(columns, path), width_of(columns))
+        outputs = _append_rest(emitter, tail, fed, versions, double=double)
     graph = helper.make_graph(
         emitter.nodes,
         "model",
@@ -50,7 +58,11 @@ def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, d
         outputs,
         emitter.initializers,
     )
-    opsets = {**emitter.opsets, "": max(versions.opset, emitter.opsets.get("", 0))}
+    opsets = {
+        **emitter.opsets,
+        "": max(versions.opset, emitter.opsets.get("", 0)),
+        "ai.onnx.ml": max(versions.ml_opset, emitter.opsets.get("ai.onnx.ml", 0)),
+    }
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid(*item) for item in sorted(opsets.items())])
     made.ir_version = min(made.ir_version, 10)  # what ONNX Runtime 1.20 reads
     return made
@@ -67,15 +79,34 @@ def _entered_all(emitter: Emitter, inputs: tuple[InputSpec, ...]) -> Frame:
 
 def _entered(emitter: Emitter, spec: InputSpec) -> Block:
     if spec.dtype == "BYTES":
-        return Block(spec.name, spec.width, "string")
+        return Block(spec.name, spec.width, "string", exact=True)
     wide = spec.name if spec.dtype == "FP64" else emitter.cast(spec.name, TensorProto.DOUBLE)
-    return Block(wide, spec.width)
+    return Block(wide, spec.width, exact=True, flags=spec.dtype == "BOOL")
 
 
 def _only_output(emitter: Emitter, value: str, width: int, *, double: bool) -> onnx.ValueInfoProto:
     """The output of a model of transformers alone."""
     elem = TensorProto.DOUBLE if double else TensorProto.FLOAT
     return helper.make_tensor_value_info(emitter.cast(value, elem), elem, [BATCH, width])
+
+
+def _answered(emitter: Emitter, model: Any, answer: Answer, *, double: bool) -> list[onnx.ValueInfoProto]:
+    """What an emitted estimator answers, as skl2onnx orders it: the label or the number, then the scores."""
+    elem = TensorProto.DOUBLE if double else TensorProto.FLOAT
+
+    def floats(value: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(emitter.cast(value, elem), elem, [BATCH, None])
+
+    if answer.value is not None:
+        return [floats(answer.value)]
+    classes = np.asarray(model.classes_)
+    is_text = classes.dtype.kind in "OUS"
+    known = emitter.constant(classes.astype(str if is_text else np.int64))
+    label = emitter.add("Gather", known, needed(answer.index, ""), axis=0)
+    kind = TensorProto.STRING if is_text else TensorProto.INT64
+    scores = answer.proba if hasattr(model, "predict_proba") else answer.decision
+    made = [helper.make_tensor_value_info(label, kind, [BATCH])]
+    return made if scores is None else [*made, floats(scores)]
 
 
 def _append_rest(
@@ -144,6 +175,15 @@ class _Subgraphs:
         width = output.type.tensor_type.shape.dim[1].dim_value or _width_behind(step)
         elem = output.type.tensor_type.elem_type
         return Block(name if elem == TensorProto.DOUBLE else emitter.cast(name, TensorProto.DOUBLE), int(width))
+
+    def outputs(self, emitter: Emitter, model: Any, value: str, path: str) -> list[str]:
+        """The outputs of an estimator that predicts."""
+        check_convertible(model)
+        part, double = self._loadable(model, int(model.n_features_in_))
+        _absorb(emitter, part, value if double else emitter.cast(value, TensorProto.FLOAT))
+        names = [_inner(emitter, output.name) for output in part.graph.output]
+        emitter._count += 1
+        return names
 
     def _loadable(self, step: Any, width: int) -> tuple[ModelProto, bool]:
         given = ModelInput(_TAIL_INPUT, width, None)

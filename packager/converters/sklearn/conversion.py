@@ -24,6 +24,7 @@ from packager.converters.sklearn.answers import (
 )
 from packager.converters.sklearn.assembly import Versions, assemble
 from packager.converters.sklearn.coverage import coverage_of
+from packager.converters.sklearn.exact.registry import rule_of
 from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples
@@ -138,7 +139,7 @@ def _taken_beside_finite(loaded: Loaded, samples: Samples) -> dict[str, NonFinit
     def answers(matrix: Any) -> bool:
         try:
             answer(loaded.model, loaded.input.feed(matrix), loaded.plans)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             return False
         return True
 
@@ -156,7 +157,7 @@ def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
     def accepts(fed: Any) -> bool:
         try:
             answer(loaded.model, fed, loaded.plans)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             return False
         return True
 
@@ -169,7 +170,7 @@ def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
         forms = (matrix, np.abs(matrix), np.minimum(np.round(np.abs(matrix)), 1.0))
         matrix = next((rows for rows in forms if accepts(feed(rows))), matrix)
         answer(loaded.model, feed(matrix[:1]), loaded.plans)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ModelInvalid(
             f"the model refuses samples drawn for it: {str(error).splitlines()[0]}",
             hint="give rows that it accepts with --samples FILE",
@@ -182,7 +183,8 @@ def _climbed(
 ) -> tuple[Attempt, list[str]]:
     """The graph at the first precision at which it answers as the source does."""
     fixed = fixed_floats(request.inputs) if isinstance(loaded.input, ModelInput) else None
-    plain = isinstance(loaded.input, ModelInput) and not any(needs_lifting(part.estimator) for part in loaded.parts)
+    lifted = any(needs_lifting(part.estimator) or _jumps(part.estimator) for part in loaded.parts)
+    plain = isinstance(loaded.input, ModelInput) and not lifted
     casts: dict[str, Answers] = {}
 
     def attempt(rung: Rung) -> Attempt:
@@ -203,6 +205,11 @@ def _climbed(
         fixed=fixed,
     )
     return climb(candidates, attempt, judge)
+
+
+def _jumps(estimator: Any) -> bool:
+    rule = rule_of(estimator)
+    return rule is not None and rule.jumps
 
 
 def _graph(loaded: Loaded, rung: Rung, request: ConversionRequest) -> "ModelProto":

@@ -1,7 +1,7 @@
 """Writing ONNX nodes for transformers, in double precision, on columns that keep their own types."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +17,20 @@ _ELEMENTS = {"f": TensorProto.DOUBLE, "i": TensorProto.INT64, "b": TensorProto.B
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Columns side by side in one ONNX value of shape (rows, width): doubles, or strings where "" is missing."""
+    """Columns side by side in one ONNX value of shape (rows, width): doubles, or strings where "" is missing.
+
+    Attributes:
+        exact: Its values are the source's to the last bit.
+        flags: They are booleans, for which numpy has other arithmetic.
+        half: They are float16 to the source, which goes on in float16.
+    """
 
     value: str
     width: int
     kind: Kind = "number"
+    exact: bool = False
+    flags: bool = False
+    half: bool = False
 
 
 # What flows from step to step: the columns of a frame, in order.
@@ -34,9 +43,11 @@ class Emitter:
 
     Attributes:
         subgraph: Converts a numeric transformer that has no emitter here, from (emitter, step, double matrix, path).
+        outputs: Likewise the outputs of an estimator that predicts: label or number, then scores.
     """
 
     subgraph: Callable[["Emitter", Any, str, str], Block]
+    outputs: Callable[["Emitter", Any, str, str], list[str]]
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     opsets: dict[str, int] = field(default_factory=dict)
@@ -107,9 +118,14 @@ def _gathered(emitter: Emitter, block: Block, inner: list[int]) -> Block:
     if inner == list(range(block.width)):
         return block
     value = emitter.add("Gather", block.value, emitter.constant(np.array(inner, np.int64)), axis=1)
-    return Block(value, len(inner), block.kind)
+    return replace(block, value=value, width=len(inner))
 
 
-def numbers(value: str, width: int) -> Frame:
+def numbers(value: str, width: int, *, exact: bool = False) -> Frame:
     """A frame of one matrix of doubles."""
-    return (Block(value, width),)
+    return (Block(value, width, exact=exact),)
+
+
+def is_exact(frame: Frame) -> bool:
+    """Whether every value is the source's to the last bit."""
+    return all(block.exact for block in frame)

@@ -6,6 +6,7 @@ of an entry that is not there fails, and the name of the failing node says which
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def emit_imputer(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
             if block.kind == "string"
             else _filled(emitter, block, fill, step, path)
         )
-        made.append(Block(value, block.width, block.kind))
+        made.append(replace(block, value=value))
     if step.add_indicator and len(step.indicator_.features_):
         made += _indicators(emitter, step.indicator_, frame, path)
     return tuple(made)

@@ -163,7 +163,7 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
 
 def _has_ties(step: Any) -> bool:
     """Whether the last neighbour that counts and the next are equally far from a training row, and differ."""
-    rows = step._fit_X[np.linspace(0, step._fit_X.shape[0] - 1, min(step._fit_X.shape[0], 400)).astype(int)]
+    rows = step._fit_X[np.linspace(0, step._fit_X.shape[0] - 1, min(step._fit_X.shape[0], 4000)).astype(int)]
     count = int(step.n_neighbors)
     if count >= step._fit_X.shape[0]:
         return False

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from packager.converters.sklearn.node_writer import NodeWriter
+from packager.converters.sklearn.node_writer import NodeWriter, places_above
 from packager.core.errors import ConverterMissing
 
 
@@ -55,7 +55,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     if model.n_trees_per_iteration_ == 1:
         both = writer.add("Concat", writer.add("Neg", scores), scores, axis=1)
         chance = writer.add("Sigmoid", both)
-        index = writer.places_above(scores)
+        index = places_above(writer, scores)
     else:
         both, chance = scores, writer.add("Softmax", scores, axis=1)
         index = writer.add("ArgMax", scores, axis=1, keepdims=0)

@@ -111,6 +111,10 @@ def _scale_of(step: Any, index: int) -> tuple[float, float] | None:
         case "QuantileTransformer" | "KBinsDiscretizer":
             bounds = step.quantiles_[:, index] if hasattr(step, "quantiles_") else step.bin_edges_[index]
             return float(np.median(bounds)), float(np.ptp(bounds)) / 3 or 1.0
+        case "SplineTransformer":
+            spline = step.bsplines_[index]
+            low, high = float(spline.t[spline.k]), float(spline.t[-spline.k - 1])
+            return (low + high) / 2, (high - low) / 3 or 1.0
         case "PowerTransformer":
             return _unpowered(step, index)
         case "PCA" | "IncrementalPCA":

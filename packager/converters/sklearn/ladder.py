@@ -27,8 +27,11 @@ _CANCELLING = {
 }  # fmt: skip
 # A precision is taken only where it keeps well within the tolerance: rows that are no sample must keep within it too.
 _STRICTNESS = 0.25
-# Powers of a rounded value are further off than the value, by as much as their degree.
-_STEPPED = {"Binarizer", "KBinsDiscretizer", "PolynomialFeatures", "QuantileTransformer"}
+# Powers of a rounded value are further off than the value, by as much as their degree; rows of a norm of 1 hide how
+# great the columns are.
+_STEPPED = {
+    "Binarizer", "KBinsDiscretizer", "Normalizer", "PolynomialFeatures", "QuantileTransformer", "SplineTransformer",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

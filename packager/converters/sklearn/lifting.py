@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
-from packager.converters.sklearn import emit_categories, emit_numbers, emit_text
+from packager.converters.sklearn import emit_categories, emit_curves, emit_functions, emit_numbers, emit_text
 from packager.converters.sklearn.emission import Block, Emitter, Frame, picked, width_of
 from packager.converters.sklearn.parts import unwrapped
 from packager.core.errors import ConverterMissing
@@ -28,7 +29,7 @@ EMITTERS: Final[Mapping[str, Emit]] = MappingProxyType(
         **_SELECTORS,
         "Binarizer": emit_numbers.emit_binarizer,
         "CountVectorizer": emit_text.emit_vectorizer,
-        "FunctionTransformer": emit_numbers.emit_function,
+        "FunctionTransformer": emit_functions.emit_function,
         "KBinsDiscretizer": emit_numbers.emit_bins,
         "MissingIndicator": emit_categories.emit_indicator,
         "Normalizer": emit_numbers.emit_normalizer,
@@ -38,6 +39,7 @@ EMITTERS: Final[Mapping[str, Emit]] = MappingProxyType(
         "PowerTransformer": emit_numbers.emit_power,
         "QuantileTransformer": emit_numbers.emit_quantiles,
         "SimpleImputer": emit_categories.emit_imputer,
+        "SplineTransformer": emit_curves.emit_splines,
         "TargetEncoder": emit_categories.emit_encoder,
         "TfidfTransformer": emit_text.emit_tfidf,
         "TfidfVectorizer": emit_text.emit_vectorizer,
@@ -71,6 +73,8 @@ def emit(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
     if hasattr(step, "transformer_list"):
         return _emit_union(emitter, step, frame, path)
     title = f"{type(step).__name__} at {path!r}" if path else type(step).__name__
+    if not hasattr(step, "get_support"):
+        _check_width(frame, title)
     if found := _emitter_of(step):
         return found(emitter, step, frame, title)
     return (emitter.subgraph(emitter, step, emitter.matrix(frame, title), path),)
@@ -82,17 +86,32 @@ def lift(emitter: Emitter, model: Any, frame: Frame, path: str = "") -> tuple[An
     Raises:
         ConverterMissing: As for ``emit``.
     """
+    rest, columns, where = before(emitter, model, frame, path)
+    return (None, columns) if rest is None else _lift_members(emitter, rest, columns, where)
+
+
+def before(emitter: Emitter, model: Any, frame: Frame, path: str = "") -> tuple[Any | None, Frame, str]:
+    """The estimator at the end of a model, the columns that it is given, and where it sits; None for no estimator.
+
+    Raises:
+        ConverterMissing: As for ``emit``.
+    """
     best = unwrapped(model)
     if hasattr(best, "steps"):
-        *before, (name, last) = best.steps
-        for inner_name, step in before:
+        *first, (name, last) = best.steps
+        for inner_name, step in first:
             frame = emit(emitter, step, frame, _join(path, inner_name))
-        return lift(emitter, last, frame, _join(path, name)) if not isinstance(last, str) else (None, frame)
+        return (None, frame, path) if isinstance(last, str) else before(emitter, last, frame, _join(path, name))
     if not hasattr(best, "predict"):
-        return None, emit(emitter, best, frame, path)
+        return None, emit(emitter, best, frame, path), path
     if hasattr(best, "get_support"):
-        return lift(emitter, best.estimator_, emit_numbers.emit_selector(emitter, best, frame, path), path)
-    return _lift_members(emitter, best, frame, path)
+        return before(emitter, best.estimator_, emit_numbers.emit_selector(emitter, best, frame, path), path)
+    _check_width(frame, f"{type(best).__name__} at {path!r}" if path else type(best).__name__)
+    if type(best).__name__ == "FrozenEstimator":
+        return before(emitter, best.estimator, frame, path)
+    if type(best).__name__ == "RANSACRegressor":
+        return before(emitter, best.estimator_, frame, path)
+    return best, frame, path
 
 
 def _lift_members(emitter: Emitter, model: Any, frame: Frame, path: str) -> tuple[Any, Frame]:
@@ -157,7 +176,22 @@ def _emit_columns(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame
             continue
         behind = emit(emitter, inner, picked(emitter, frame, chosen), _join(path, name))
         made += _weighted(emitter, behind, weights.get(name), path)
-    return tuple(made)
+    return _together(made)
+
+
+def _check_width(frame: Frame, title: str) -> None:
+    if any(block.half for block in frame):
+        raise ConverterMissing(
+            f"{title} is given a function of booleans, which numpy leaves as float16 and goes on in float16",
+            hint="make the column a number before training: frame.astype(float)",
+        )
+
+
+def _together(blocks: list[Block]) -> Frame:
+    """Columns put into one array: of several types, they become doubles."""
+    if all(block.flags for block in blocks) or all(block.half for block in blocks):
+        return tuple(blocks)
+    return tuple(replace(block, flags=False, half=False) for block in blocks)
 
 
 def _emit_union(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
@@ -167,7 +201,7 @@ def _emit_union(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
         if isinstance(inner, str) and inner == "drop":
             continue
         made += _weighted(emitter, emit(emitter, inner, frame, _join(path, name)), weights.get(name), path)
-    return tuple(made)
+    return _together(made)
 
 
 def _weighted(emitter: Emitter, frame: Frame, weight: float | None, path: str) -> Frame:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from packager.converters.sklearn.node_writer import NodeWriter
+from packager.converters.sklearn.node_writer import NodeWriter, Writer, places_above
 from packager.core.errors import ConverterMissing
 
 _LARGEST_EXPONENT = float(np.log(np.finfo(np.float64).max))
@@ -43,7 +43,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     product = writer.add("MatMul", writer.doubles(operator.inputs[0]), writer.constant(weights))
     scores = writer.add("Add", product, writer.constant(offsets))
     binary = len(model.classes_) == 2
-    index = writer.places_above(scores) if binary else writer.add("ArgMax", scores, axis=1, keepdims=0)
+    index = places_above(writer, scores) if binary else writer.add("ArgMax", scores, axis=1, keepdims=0)
     writer.labels(index, model.classes_, operator.outputs[0])
     raw = container.get_options(model, {"raw_scores": False})["raw_scores"]
     loss = getattr(model, "loss", "softmax") if hasattr(model, "predict_proba") else "none"
@@ -51,10 +51,11 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         both = writer.add("Concat", writer.add("Neg", scores), scores, axis=1) if binary else scores
         writer.finish(both, operator.outputs[1])
         return
-    writer.finish(_chances(writer, scores, loss, binary=binary), operator.outputs[1])
+    writer.finish(chances(writer, scores, loss, binary=binary), operator.outputs[1])
 
 
-def _chances(writer: NodeWriter, scores: str, loss: str, *, binary: bool) -> str:
+def chances(writer: Writer, scores: str, loss: str, *, binary: bool) -> str:
+    """The chances of the classes from their scores, under the loss that an estimator was trained with."""
     one = writer.constant(1.0)
     if loss == "softmax" and not binary:
         return writer.add("Softmax", scores, axis=1)
@@ -76,7 +77,7 @@ def _chances(writer: NodeWriter, scores: str, loss: str, *, binary: bool) -> str
     return writer.add("Where", none, equal, writer.add("Div", each, writer.add("Where", none, one, total)))
 
 
-def _sigmoid(writer: NodeWriter, scores: str) -> str:
+def _sigmoid(writer: Writer, scores: str) -> str:
     """1 / (1 + exp(-x)), exact for very negative x too, whose quotients matter; Sigmoid gives 0 there."""
     one = writer.constant(1.0)
     small = writer.add("Exp", writer.add("Neg", writer.add("Abs", scores)))

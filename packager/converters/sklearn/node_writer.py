@@ -1,8 +1,26 @@
 """Writing nodes inside one of skl2onnx's conversion functions, in double precision."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+
+
+class Writer(Protocol):
+    """Where nodes go: one of skl2onnx's conversions, or a graph of our own."""
+
+    def add(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """A node with one output; returns the output's name."""
+
+    def constant(self, value: Any) -> str:
+        """A constant: float64, int64 or string, in the shape given."""
+
+
+def places_above(writer: Writer, scores: str) -> str:
+    """1 where the one score of a row is above 0, (rows,)."""
+    from onnx import TensorProto
+
+    above = writer.add("Cast", writer.add("Greater", scores, writer.constant(0.0)), to=TensorProto.INT64)
+    return writer.add("Reshape", above, writer.constant(np.array([-1])))
 
 
 class NodeWriter:
@@ -56,10 +74,3 @@ class NodeWriter:
         known = np.asarray(classes)
         known = known.astype(str if known.dtype.kind in "OUS" else np.int64)
         self.add("Gather", self.constant(known), index, output=variable.full_name, axis=0)
-
-    def places_above(self, scores: str) -> str:
-        """1 where the one score of a row is above 0, (rows,)."""
-        from onnx import TensorProto
-
-        above = self.add("Cast", self.add("Greater", scores, self.constant(0.0)), to=TensorProto.INT64)
-        return self.add("Reshape", above, self.constant(np.array([-1])))

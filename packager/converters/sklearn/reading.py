@@ -9,9 +9,10 @@ import pandas as pd
 
 from packager.converters.sample_files import SampleFile
 from packager.converters.sklearn.columns import Column, Evidence, evidence_of, typed_columns, used_columns
+from packager.converters.sklearn.emit_functions import is_halved
 from packager.converters.sklearn.frames import FrameInput, FrameSamples
 from packager.converters.sklearn.inputs import ModelInput, Samples, at_most, fitted_frame, input_of, read, user_samples
-from packager.converters.sklearn.parts import parts_of
+from packager.converters.sklearn.parts import Part, parts_of
 from packager.core.conversion import ConversionRequest, InputHint
 from packager.core.errors import SampleError, UsageError
 from runtime.contract.dtypes import Datatype
@@ -32,7 +33,10 @@ def input_and_file(model: Any, request: ConversionRequest) -> tuple[Input, Sampl
     flat = names is None and _reads_texts(model)
     if flat:
         names = (request.inputs[0].name if request.inputs else _TEXT_NAME,)
-    evidence = evidence_of(parts_of(model, len(names)), len(names)) if names else []
+    parts = parts_of(model, len(names)) if names else ()
+    evidence = evidence_of(parts, len(names)) if names else []
+    if named and request.samples is None:
+        _check_flags(parts, names or ())
     texts = frozenset(name for name, known in zip(names or (), evidence, strict=True) if known.text)
     file = read(request.samples, model, None if flat else texts)
     frame = _sampled_frame(file, names) if names and file is not None else None
@@ -83,6 +87,20 @@ def _names_of(model: Any) -> tuple[tuple[str, ...] | None, bool]:
         return tuple(str(name) for name in names), True
     width = getattr(model, "n_features_in_", None)
     return (None if width is None else tuple(f"x{index}" for index in range(int(width)))), False
+
+
+def _check_flags(parts: Sequence[Part], names: Sequence[str]) -> None:
+    """Ask for samples where the answer depends on whether a column is boolean, which no fitted part says."""
+    for part in parts:
+        if not is_halved(part.estimator):
+            continue
+        exact = [axis for axis in part.axes or () if axis is not None and axis.exact]
+        if part.axes is None or exact:
+            column = f"column {names[exact[0].column]!r}" if exact else "a column"
+            raise SampleError(
+                f"the model does not say whether {column} of {part} is boolean, for which numpy computes in float16",
+                hint="give some rows with --samples FILE, as a frame with the types of training",
+            )
 
 
 def _reads_texts(model: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from packager.converters.sklearn.node_writer import NodeWriter
+from packager.converters.sklearn.node_writer import NodeWriter, Writer, places_above
 
 
 def support_converters(last: Any) -> dict[type, Callable[..., None]]:
@@ -28,23 +28,28 @@ def _is_for_it(last: Any) -> bool:
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     writer, model = NodeWriter(scope, container), operator.raw_operator
-    kernel = _kernel(writer, model, writer.doubles(operator.inputs[0]))
+    index, decision = answers(writer, model, writer.doubles(operator.inputs[0]))
+    writer.labels(index, model.classes_, operator.outputs[0])
+    writer.finish(decision, operator.outputs[1])
+
+
+def answers(writer: Writer, model: Any, rows: str) -> tuple[str, str]:
+    """The places of the labels, (rows,), and the decision, (rows, 1) for two classes."""
+    kernel = kernel_of(writer, model, rows)
     pairs = writer.add("MatMul", kernel, writer.constant(_weights(model)))
     pairs = writer.add("Add", pairs, writer.constant(np.asarray(model._intercept_, np.float64)[None, :]))
     zero = writer.constant(0.0)
     if len(model.classes_) == 2:
         scores = writer.add("Neg", pairs)
-        writer.labels(writer.places_above(scores), model.classes_, operator.outputs[0])
-        writer.finish(scores, operator.outputs[1])
-        return
+        return places_above(writer, scores), scores
     votes = _votes(writer, pairs, zero, len(model.classes_))
     rated = _rated(writer, pairs, votes, len(model.classes_))
     decisive = rated if model.break_ties else votes
-    writer.labels(writer.add("ArgMax", decisive, axis=1, keepdims=0), model.classes_, operator.outputs[0])
-    writer.finish(pairs if model.decision_function_shape == "ovo" else rated, operator.outputs[1])
+    index = writer.add("ArgMax", decisive, axis=1, keepdims=0)
+    return index, pairs if model.decision_function_shape == "ovo" else rated
 
 
-def _kernel(writer: NodeWriter, model: Any, rows: str) -> str:
+def kernel_of(writer: Writer, model: Any, rows: str) -> str:
     """The kernel between each row and each support vector."""
     vectors = model.support_vectors_
     vectors = np.asarray(vectors.toarray() if hasattr(vectors, "toarray") else vectors, np.float64)
@@ -85,7 +90,7 @@ def _members(classes: int) -> tuple[Any, Any]:
     return first, second
 
 
-def _votes(writer: NodeWriter, pairs: str, zero: str, classes: int) -> str:
+def _votes(writer: Writer, pairs: str, zero: str, classes: int) -> str:
     from onnx import TensorProto
 
     first, second = _members(classes)
@@ -95,7 +100,7 @@ def _votes(writer: NodeWriter, pairs: str, zero: str, classes: int) -> str:
     return writer.add("Add", for_first, writer.add("MatMul", losses, writer.constant(second)))
 
 
-def _rated(writer: NodeWriter, pairs: str, votes: str, classes: int) -> str:
+def _rated(writer: Writer, pairs: str, votes: str, classes: int) -> str:
     """Votes and a share of the confidences. Source: sklearn.utils.multiclass._ovr_decision_function."""
     first, second = _members(classes)
     sums = writer.add("MatMul", pairs, writer.constant(first - second))

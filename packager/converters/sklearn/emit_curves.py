@@ -1,0 +1,125 @@
+"""ONNX for curves over a column: splines, and the inverse of the normal distribution."""
+
+from math import factorial
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from packager.converters.sklearn.emission import Emitter, Frame, numbers, picked
+from packager.core.errors import ConverterMissing
+
+# Wichura's AS 241 (PPND16), highest power first: numerator and denominator near the middle, further out, at the ends.
+_MIDDLE = (
+    (2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457,
+     13731.693765509461125, 1971.5909503065514427, 133.14166789178437745, 3.387132872796366608),
+    (5226.495278852854561, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867,
+     5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0),
+)  # fmt: skip
+_OUTER = (
+    (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177, 1.27045825245236838258,
+     3.64784832476320460504, 5.7694972214606914055, 4.6303378461565452959, 1.42343711074968357734),
+    (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966, 0.14810397642748007459,
+     0.68976733498510000455, 1.6763848301838038494, 2.05319162663775882187, 1.0),
+)  # fmt: skip
+_ENDS = (
+    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386, 0.026532189526576123093,
+     0.29656057182850489123, 1.7848265399172913358, 5.4637849111641143699, 6.6579046435011037772),
+    (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4,
+     0.0148753612908506148525, 0.13692988092273580531, 0.59983220655588793769, 1.0),
+)  # fmt: skip
+
+
+def emit_splines(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
+    """SplineTransformer: each basis function as a polynomial between two knots.
+
+    Raises:
+        ConverterMissing: Its continuation beyond the knots, or its missing values, have no form here.
+    """
+    if step.extrapolation not in {"constant", "linear", "continue"} or step.degree < 1:
+        raise ConverterMissing(
+            f"{path} with extrapolation={step.extrapolation!r} and degree={step.degree} has no ONNX form",
+            hint="use extrapolation='constant', 'linear' or 'continue', and a degree of at least 1",
+        )
+    if getattr(step, "handle_missing", "error") != "error":
+        raise ConverterMissing(
+            f"{path} with handle_missing={step.handle_missing!r} has no ONNX form", hint="impute before it"
+        )
+    if step.extrapolation == "linear" and step.degree == 1 and len(step.bsplines_) > 1:
+        # scikit-learn 1.9 takes other end knots from the second column on.
+        raise ConverterMissing(
+            f"{path} with extrapolation='linear' and degree=1 has no ONNX form for several columns",
+            hint="use a degree of 2 or more, or one SplineTransformer a column",
+        )
+    columns, width = [], 0
+    for index, spline in enumerate(step.bsplines_):
+        value = emitter.matrix(picked(emitter, frame, [index]), path)
+        kept = spline.c.shape[1] - (0 if step.include_bias else 1)
+        columns.append(_basis(emitter, spline, value, kept, step.extrapolation))
+        width += kept
+    return numbers(columns[0] if len(columns) == 1 else emitter.add("Concat", *columns, axis=1), width)
+
+
+def _basis(emitter: Emitter, spline: Any, value: str, kept: int, beyond: str) -> str:
+    """The first basis functions of one column, (rows, kept)."""
+    low, high = float(spline.t[spline.k]), float(spline.t[-spline.k - 1])
+    ends = emitter.constant(np.float64(low)), emitter.constant(np.float64(high))
+    inside = value if beyond == "continue" else emitter.add("Min", emitter.add("Max", value, ends[0]), ends[1])
+    curve = _piecewise(emitter, spline, inside, kept)
+    if beyond != "linear":
+        return curve
+    slopes = [spline(end, nu=1)[None, :kept] for end in (low, high)]
+    over = emitter.add("Sub", value, inside)
+    below = emitter.add("Less", value, ends[0])
+    slope = emitter.add("Where", below, emitter.constant(slopes[0]), emitter.constant(slopes[1]))
+    return emitter.add("Add", curve, emitter.add("Mul", over, slope))
+
+
+def _piecewise(emitter: Emitter, spline: Any, value: str, kept: int) -> str:
+    """Taylor's polynomial from the knot at or below each value."""
+    knots = np.asarray(spline.t, np.float64)
+    starts = np.unique(knots[spline.k : len(knots) - spline.k - 1])
+    tables = [spline(starts, nu=order)[:, :kept] / factorial(order) for order in range(spline.k, -1, -1)]
+    reached = emitter.add(
+        "GreaterOrEqual", value, emitter.constant(starts[None, 1:] if len(starts) > 1 else [[np.inf]])
+    )
+    place = emitter.add("ReduceSum", emitter.cast(reached, TensorProto.INT64), emitter.constant(np.array([1])),
+                        keepdims=0)  # fmt: skip
+    start = emitter.add("Gather", emitter.constant(starts[:, None]), place, axis=0)
+    over = emitter.add("Sub", value, start)
+    result = ""
+    for table in tables:
+        factor = emitter.add("Gather", emitter.constant(table), place, axis=0)
+        result = emitter.add("Add", emitter.add("Mul", result, over), factor) if result else factor
+    return result
+
+
+def normal_quantile(emitter: Emitter, chance: str) -> str:
+    """scipy.stats.norm.ppf of chances above 0 and below 1. Source: M. J. Wichura, algorithm AS 241."""
+
+    def number(value: float) -> str:
+        return emitter.constant(np.float64(value))
+
+    away = emitter.add("Sub", chance, number(0.5))
+    near = emitter.add("LessOrEqual", emitter.add("Abs", away), number(0.425))
+    square = emitter.add("Sub", number(0.180625), emitter.add("Mul", away, away))
+    middle = emitter.add("Mul", _ratio(emitter, _MIDDLE, square), away)
+    tail = emitter.add("Min", chance, emitter.add("Sub", number(1.0), chance))
+    root = emitter.add("Sqrt", emitter.add("Neg", emitter.add("Log", tail)))
+    outer = _ratio(emitter, _OUTER, emitter.add("Sub", root, number(1.6)))
+    ends = _ratio(emitter, _ENDS, emitter.add("Sub", root, number(5.0)))
+    far = emitter.add("Where", emitter.add("LessOrEqual", root, number(5.0)), outer, ends)
+    far = emitter.add("Mul", far, emitter.add("Sign", away))
+    return emitter.add("Where", near, middle, far)
+
+
+def _ratio(emitter: Emitter, factors: tuple[tuple[float, ...], tuple[float, ...]], value: str) -> str:
+    above, below = (_polynomial(emitter, side, value) for side in factors)
+    return emitter.add("Div", above, below)
+
+
+def _polynomial(emitter: Emitter, factors: tuple[float, ...], value: str) -> str:
+    result = emitter.constant(np.float64(factors[0]))
+    for factor in factors[1:]:
+        result = emitter.add("Add", emitter.add("Mul", result, value), emitter.constant(np.float64(factor)))
+    return result

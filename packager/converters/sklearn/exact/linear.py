@@ -1,0 +1,193 @@
+"""Linear models, support vectors, neural networks, naive Bayes and boosting libraries, as doubles."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from packager.converters.boosting.estimators import boosted_model
+from packager.converters.boosting.graph import write_answers
+from packager.converters.sklearn import linear, support_vectors
+from packager.converters.sklearn.emission import Emitter, Frame, width_of
+from packager.converters.sklearn.exact.answer import Answer, above, both, expit, greatest, scaled
+
+_MULTINOMIAL = {"auto", "deprecated", "warn", "multinomial"}
+
+
+def emit_linear_classifier(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """What takes the label of the greatest linear score."""
+    scores = _linear(emitter, model, frame, path)
+    binary = len(model.classes_) == 2
+    index = above(emitter, scores) if binary else greatest(emitter, scores)
+    proba = None
+    if hasattr(model, "predict_proba"):
+        loss = getattr(model, "loss", "softmax")
+        proba = linear.chances(emitter, scores, loss, binary=binary)
+    return Answer(index=index, proba=proba, decision=scores)
+
+
+def emit_linear_regressor(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """A linear prediction, through the exponential function where that is the link."""
+    value = _linear(emitter, model, frame, path)
+    link = getattr(getattr(model, "_base_loss", None), "link", None)
+    return Answer(value=emitter.add("Exp", value) if type(link).__name__ == "LogLink" else value)
+
+
+def covers_linear_classifier(model: Any) -> bool:
+    """Whether it has one score a class, and chances whose formula is known."""
+    if np.ndim(model.classes_) != 1 or len(model.classes_) < 2:
+        return False
+    scores = np.atleast_2d(model.coef_).shape[0]
+    if scores != (1 if len(model.classes_) == 2 else len(model.classes_)):
+        return False
+    if not type(model).__name__.startswith("LogisticRegression"):
+        return True
+    several = len(model.classes_) > 2
+    known = getattr(model, "multi_class", "auto") in (_MULTINOMIAL if several else {"auto", "deprecated", "ovr"})
+    return known and not (several and model.solver == "liblinear")
+
+
+def emit_support_classifier(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """SVC and NuSVC without probabilities."""
+    index, decision = support_vectors.answers(emitter, model, emitter.matrix(frame, path))
+    return Answer(index=index, decision=decision)
+
+
+def emit_support_regressor(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """SVR and NuSVR."""
+    kernel = support_vectors.kernel_of(emitter, model, emitter.matrix(frame, path))
+    duals = model.dual_coef_
+    duals = np.asarray(duals.toarray() if hasattr(duals, "toarray") else duals, np.float64)
+    value = emitter.add("MatMul", kernel, emitter.constant(duals.T))
+    return Answer(value=scaled(emitter, "Add", value, np.asarray(model.intercept_).reshape(1, -1)))
+
+
+def emit_network(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """MLPClassifier and MLPRegressor."""
+    value = emitter.matrix(frame, path)
+    layers = list(zip(model.coefs_, model.intercepts_, strict=True))
+    for number, (weights, offsets) in enumerate(layers):
+        product = emitter.add("MatMul", value, emitter.constant(np.asarray(weights, np.float64)))
+        value = scaled(emitter, "Add", product, np.asarray(offsets)[None, :])
+        if number < len(layers) - 1:
+            value = _activated(emitter, model.activation, value)
+    if not hasattr(model, "classes_"):
+        return Answer(value=emitter.add("Exp", value) if model.out_activation_ == "exp" else value)
+    if model.out_activation_ == "logistic":
+        chance = expit(emitter, value)
+        return Answer(index=above(emitter, chance, 0.5), proba=both(emitter, chance))
+    chances = emitter.add("Softmax", value, axis=1)
+    return Answer(index=greatest(emitter, chances), proba=chances)
+
+
+def covers_network(model: Any) -> bool:
+    """Whether it answers one label a row, or numbers through an activation that is known."""
+    if not hasattr(model, "classes_"):
+        return model.out_activation_ in {"identity", "exp"}
+    single = np.ndim(model.classes_) == 1 and model._label_binarizer.y_type_ != "multilabel-indicator"
+    return single and model.out_activation_ in {"logistic", "softmax"}
+
+
+def emit_gaussian_bayes(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """GaussianNB."""
+    value = emitter.add("Unsqueeze", emitter.matrix(frame, path), emitter.constant(np.array([1])))
+    away = scaled(emitter, "Sub", value, model.theta_[None])
+    ratios = scaled(emitter, "Div", emitter.add("Mul", away, away), model.var_[None])
+    sums = emitter.add("ReduceSum", ratios, emitter.constant(np.array([2])), keepdims=0)
+    widths = -0.5 * np.sum(np.log(2.0 * np.pi * model.var_), axis=1)
+    likely = scaled(emitter, "Add", scaled(emitter, "Mul", sums, -0.5), widths[None, :])
+    joint = scaled(emitter, "Add", likely, np.log(model.class_prior_)[None, :])
+    return Answer(index=greatest(emitter, joint), proba=_normalised(emitter, joint))
+
+
+def emit_boosted(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """The wrappers of XGBoost, LightGBM and CatBoost."""
+    boosted = boosted_model(model)
+    if boosted.classes is not None:
+        boosted = replace(boosted, classes=tuple(range(len(boosted.classes))))
+    found = write_answers(boosted, emitter.matrix(frame, path), _Writer(emitter), is_double=True)
+    if boosted.classes is None:
+        value = emitter.cast(found["prediction"], TensorProto.DOUBLE)
+        width = len(boosted.forest.base)
+        return Answer(value=emitter.add("Reshape", value, emitter.constant(np.array([-1, width]))))
+    return Answer(index=found["label"], proba=emitter.cast(found["probabilities"], TensorProto.DOUBLE))
+
+
+def emit_dummy(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """DummyClassifier and DummyRegressor that answer the same to every row."""
+    rows = emitter.add("Shape", emitter.matrix(frame, path), start=0, end=1)
+
+    def repeated(row: Any) -> str:
+        table = emitter.constant(np.atleast_2d(np.asarray(row, np.float64)))
+        width = emitter.constant(np.array([np.size(row)]))
+        return emitter.add("Expand", table, emitter.add("Concat", rows, width, axis=0))
+
+    if not hasattr(model, "classes_"):
+        return Answer(value=repeated(np.ravel(model.constant_)))
+    given = np.zeros((1, int(model.n_features_in_) if hasattr(model, "n_features_in_") else width_of(frame)))
+    proba = repeated(model.predict_proba(given)[0])
+    chosen = int(np.flatnonzero(model.classes_ == model.predict(given)[0])[0])
+    index = emitter.add("Expand", emitter.constant(np.array([chosen])), rows)
+    return Answer(index=index, proba=proba)
+
+
+def covers_dummy(model: Any) -> bool:
+    """Whether it answers the same to every row, with one label."""
+    if not hasattr(model, "classes_"):
+        return True
+    return np.ndim(model.classes_) == 1 and model.strategy in {"prior", "most_frequent", "constant"}
+
+
+def _normalised(emitter: Emitter, joint: str) -> str:
+    """exp(joint - logsumexp(joint)), as scikit-learn has it: a softmax differs in the last bits."""
+    axis = emitter.constant(np.array([1]))
+    most = emitter.add("ReduceMax", joint, axis)
+    sums = emitter.add("ReduceSum", emitter.add("Exp", emitter.add("Sub", joint, most)), axis)
+    whole = emitter.add("Add", most, emitter.add("Log", sums))
+    return emitter.add("Exp", emitter.add("Sub", joint, whole))
+
+
+class _Writer:
+    """An emitter as the boosting libraries' converters write to it."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
+
+    def node(self, op_type: str, inputs: list[str], *, domain: str = "", **attributes: Any) -> str:
+        """Add a node; the name of its one output."""
+        return self._emitter.add(op_type, *inputs, domain=domain, **attributes)
+
+    def constant(self, values: NDArray[Any]) -> str:
+        """Add a constant of its own type; its name."""
+        name = self._emitter.constant(values)
+        return self._emitter.cast(name, TensorProto.FLOAT) if values.dtype == np.float32 else name
+
+
+def _linear(emitter: Emitter, model: Any, frame: Frame, path: str) -> str:
+    weights = model.coef_
+    weights = np.atleast_2d(np.asarray(weights.toarray() if hasattr(weights, "toarray") else weights, np.float64))
+    product = emitter.add("MatMul", emitter.matrix(frame, path), emitter.constant(weights.T))
+    return scaled(emitter, "Add", product, np.asarray(model.intercept_, np.float64).reshape(1, -1))
+
+
+def _activated(emitter: Emitter, name: str, value: str) -> str:
+    match name:
+        case "relu":
+            return emitter.add("Max", value, emitter.constant(np.float64(0)))
+        case "tanh":
+            return emitter.add("Tanh", value)
+        case "logistic":
+            return expit(emitter, value)
+    return value
+
+
+def covers_support_classifier(model: Any) -> bool:
+    """Whether its label comes from its scores, under a kernel that is known."""
+    return not hasattr(model, "predict_proba") and covers_support_regressor(model)
+
+
+def covers_support_regressor(model: Any) -> bool:
+    """Whether its kernel is known."""
+    return model.kernel in {"linear", "poly", "rbf", "sigmoid"}
