@@ -86,7 +86,7 @@ def test_every_column_is_an_input_of_its_own_type(kind: str, tmp_path: Path, con
             path.write_text(json.dumps(json.loads(FRAME.to_json(orient="records"))))
     verified = proven(convert(model, path))
     assert [(spec.name, spec.dtype) for spec in verified.graph.signature.inputs] == [
-        ("age in years", "FP32"), ("visits", "INT64"), ("member", "BOOL"), ("zip", "BYTES"), ("city", "BYTES"),
+        ("age in years", "FP64"), ("visits", "INT64"), ("member", "BOOL"), ("zip", "BYTES"), ("city", "BYTES"),
     ]  # fmt: skip
     assert all(spec.shape == ("batch", 1) for spec in verified.graph.signature.inputs)
     assert agrees(model, verified, FRAME)
@@ -95,7 +95,7 @@ def test_every_column_is_an_input_of_its_own_type(kind: str, tmp_path: Path, con
 def test_without_samples_the_model_says_what_its_columns_hold(convert: Convert, proven: Prove) -> None:
     model = fitted()
     verified = proven(convert(model))
-    assert [spec.dtype for spec in verified.graph.signature.inputs] == ["FP32", "FP32", "FP32", "BYTES", "BYTES"]
+    assert [spec.dtype for spec in verified.graph.signature.inputs] == ["FP64", "FP64", "FP64", "BYTES", "BYTES"]
     assert verified.parity is not None
     assert verified.parity.coverage.measures["categories"].reached == 8
     assert agrees(model, verified, FRAME)

@@ -199,7 +199,9 @@ def _climbed(
     native = any(getattr(tree, "native", None) is not None for grove in loaded.groves for tree in grove.trees)
     candidates = rungs(
         plain=plain,
-        doubles_first=wants_doubles(loaded.parts, loaded.groves, loaded.known),
+        # A frame's floats are float64, and nobody sends tensors by hand to a model of one: nothing is gained by less.
+        doubles_first=not isinstance(loaded.input, ModelInput)
+        or wants_doubles(loaded.parts, loaded.groves, loaded.known),
         cancelling=cancels(loaded.parts),
         native_trees=native,
         fixed=fixed,

@@ -7,7 +7,6 @@ import numpy as np
 
 from packager.converters.boosting import skl2onnx_hooks
 from packager.converters.boosting.estimators import boosted_model, is_boosted
-from packager.converters.sklearn.ensembles import ensemble_converters, ensemble_shapes
 from packager.converters.sklearn.faithful import FaithfulTrees
 from packager.converters.sklearn.histogram import histogram_converters, histogram_shapes
 from packager.converters.sklearn.inputs import ModelInput
@@ -21,6 +20,7 @@ from packager.core.errors import ConversionError, ConverterMissing
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+_TIES_LOOKED_AT = 4000
 _TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
 _CONTAINERS = {"Pipeline", "ColumnTransformer", "FeatureUnion"}
 _NAME = "model"
@@ -57,14 +57,12 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, do
                 target_opset={"": opset, "ai.onnx.ml": ml_opset},
                 options=_options(parts),
                 custom_conversion_functions={
-                    **ensemble_converters(),
                     **histogram_converters(),
                     **linear_converters(),
                     **support_converters(last_step(best)),
                     **(exact_scalers() if exact else {}),
                 },
                 custom_shape_calculators={
-                    **ensemble_shapes(),
                     **histogram_shapes(),
                     **linear_shapes(),
                     **support_shapes(last_step(best)),
@@ -154,7 +152,7 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
         return _SELECTING_PREDICTOR
     if name == "SimpleImputer" and step.add_indicator:
         return _INDICATORS
-    if name == "KNeighborsRegressor" and step.weights != "uniform":
+    if name in {"KNeighborsClassifier", "KNeighborsRegressor"} and step.weights != "uniform":
         return _DISTANCE_WEIGHTS
     if name in {"KNeighborsClassifier", "KNeighborsRegressor"} and _has_ties(step):
         return _TIES
@@ -162,15 +160,23 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
 
 
 def _has_ties(step: Any) -> bool:
-    """Whether the last neighbour that counts and the next are equally far from a training row, and differ."""
-    rows = step._fit_X[np.linspace(0, step._fit_X.shape[0] - 1, min(step._fit_X.shape[0], 4000)).astype(int)]
+    """Whether the last neighbour that counts and the next are equally far from a row, and differ.
+
+    Of training rows, and of rows whose every column is that of another training row: what few values a column has,
+    fresh rows will bring in other combinations.
+    """
+    training = step._fit_X.toarray() if hasattr(step._fit_X, "toarray") else np.asarray(step._fit_X)
     count = int(step.n_neighbors)
-    if count >= step._fit_X.shape[0]:
+    if count >= len(training):
         return False
-    distances, places = step.kneighbors(rows, n_neighbors=count + 1)
-    tied = distances[:, count - 1] == distances[:, count]
-    targets = np.asarray(step._y).reshape(step._fit_X.shape[0], -1)
-    return bool((targets[places[tied, count - 1]] != targets[places[tied, count]]).any())
+    rng = np.random.default_rng(0)
+    chosen = training[np.linspace(0, len(training) - 1, min(len(training), _TIES_LOOKED_AT)).astype(int)]
+    places = rng.integers(0, len(training), (_TIES_LOOKED_AT, training.shape[1]))
+    mixed = training[places, np.arange(training.shape[1])[None, :]]
+    distances, nearest = step.kneighbors(np.concatenate([chosen, mixed]), n_neighbors=count + 1)
+    tied = np.isclose(distances[:, count - 1], distances[:, count], rtol=1e-12, atol=0.0)
+    targets = np.asarray(step._y).reshape(len(training), -1)
+    return bool((targets[nearest[tied, count - 1]] != targets[nearest[tied, count]]).any())
 
 
 def _check_boosted(part: Part) -> None:

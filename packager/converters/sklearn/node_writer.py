@@ -38,14 +38,6 @@ class NodeWriter:
         )
         return name
 
-    def add_all(self, op_type: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
-        """A node with several outputs; returns their names."""
-        names = [self._scope.get_unique_variable_name(f"inner_{op_type}") for _ in range(count)]
-        self._container.add_node(
-            op_type, list(inputs), names, name=self._scope.get_unique_operator_name(op_type), **attributes
-        )
-        return names
-
     def constant(self, value: Any) -> str:
         """A constant: float64, int64 or string, in the shape given."""
         from onnx import TensorProto

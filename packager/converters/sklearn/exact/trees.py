@@ -47,14 +47,22 @@ class Table:
         """Which nodes are leaves."""
         return np.asarray(self.left < 0)
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether every leaf has all of one class and nothing of the others."""
+        return bool(np.isin(self.values[self.leaf], (0.0, 1.0)).all())
+
 
 def emit_tree(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
     """Trees and forests, classifying or not: the mean of their trees' answers."""
     members = [model] if hasattr(model, "tree_") else list(model.estimators_)
     classifies = hasattr(model, "classes_")
-    found = _leaf_values(emitter, [_native(member, classifies=classifies) for member in members],
-                         _narrow(emitter, frame, path))  # fmt: skip
-    mean = added_up(emitter, found)
+    tables = [_native(member, classifies=classifies) for member in members]
+    fed = _narrow(emitter, frame, path)
+    if classifies and all(table.is_pure for table in tables):
+        mean = _votes(emitter, tables, fed)
+    else:
+        mean = added_up(emitter, _leaf_values(emitter, tables, fed))
     if not hasattr(model, "tree_"):
         mean = scaled(emitter, "Div", mean, len(members))
     return Answer(index=greatest(emitter, mean), proba=mean) if classifies else Answer(value=mean)
@@ -162,6 +170,17 @@ def _leaf_values(emitter: Emitter, tables: Sequence[Table], value: str) -> str:
     places = emitter.add("Add", emitter.cast(numbers, TensorProto.INT64), emitter.constant(offsets))
     values = np.concatenate([table.values[table.leaf] for table in tables])
     return emitter.add("Gather", emitter.constant(values), places, axis=0)
+
+
+def _votes(emitter: Emitter, tables: Sequence[Table], value: str) -> str:
+    """How many trees choose each class, (rows, classes): whole numbers, which float32 adds exactly in any order."""
+    attributes = _attributes(tables)
+    classes = np.concatenate([table.values[table.leaf].argmax(axis=1) for table in tables])
+    attributes["target_ids"] = classes.tolist()
+    attributes["target_weights_as_tensor"] = from_array(np.ones(len(classes)), "target_weights_as_tensor")
+    attributes["n_targets"] = tables[0].values.shape[1]
+    counts = emitter.add("TreeEnsembleRegressor", value, domain="ai.onnx.ml", **attributes)
+    return emitter.cast(counts, TensorProto.DOUBLE)
 
 
 def _attributes(tables: Sequence[Table]) -> dict[str, Any]:
