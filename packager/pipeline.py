@@ -5,28 +5,28 @@ source model ─▶ ONNX ─▶ model package ─▶ deployment ─▶ smoke rep
 
 import os
 import pickle
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from packager import deploy as deployer
 from packager import plugins
-from packager.convert import Trust, convert
-from packager.convert.environment import Agree, EnvironmentChoice, nobody_agrees
+from packager.convert import convert
+from packager.convert.environment import EnvironmentChoice, nobody_agrees
 from packager.core import interrupts
 from packager.core.artifact import ModelPackage, Release
-from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, InputHint, ModelSource
+from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED
 from packager.core.deployment import DeploymentPlan, TargetSettings
 from packager.core.errors import ModelInvalid, UsageError
 from packager.core.progress import Progress, SilentProgress
 from packager.core.protocols import Target
 from packager.core.state import cache_home
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
+from packager.options import PackageOptions, absolute, code_of, converter_options, default_name, source_of
 from packager.pack import next_version, open_package, with_labels, write_package
 from packager.project import resolve_settings
 from packager.smoke import run_smoke
@@ -34,30 +34,6 @@ from runtime.contract.manifest import MANIFEST_NAME
 
 Confirm = Callable[[DeploymentPlan], bool]
 DEFAULT_TIMEOUT_S = 600.0
-# A stem that says what the file is and not which model it holds; the folder's name is used then.
-_GENERIC_STEMS = {"model", "saved_model", "pipeline", "estimator", "clf", "best_model", "final_model"}
-
-
-class PackageOptions(TypedDict, total=False):
-    """Options of ``package``; the command line has the same under the same names."""
-
-    name: str | None
-    version: str | None
-    out: str | Path | None
-    samples: Any
-    framework: str | None
-    opset: int
-    atol: float
-    rtol: float
-    seed: int
-    inputs: Sequence[InputHint]
-    labels: str | Path | None
-    expected: str | Path | None
-    accept_precision_loss: bool
-    env: str | None
-    agree_to_environment: Agree
-    trust: Trust
-    plugin: str | Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,37 +161,29 @@ def rollback(
     return _document(outcome, began)
 
 
-def default_name(path: Path) -> str:
-    """The model's name: the file's stem, or the folder's name where the stem says nothing."""
-    stem = path.stem if path.is_file() else path.name
-    named = path.parent.name if stem.lower() in _GENERIC_STEMS and path.parent.name else stem
-    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip("-._")[:128]
-    return clean or "model"
-
-
 def _build(model: Path, progress: Progress, *, timeout_s: float, options: PackageOptions) -> ModelPackage:
-    name = options.get("name") or default_name(model)
+    name = options.get("name") or default_name(code_of(model)[0])
     with tempfile.TemporaryDirectory(prefix="dray-") as scratch, _samples_file(options, Path(scratch)) as samples:
         work = Path(scratch) / "conversion"
         work.mkdir()
         result = convert(
-            ModelSource(model, options.get("framework")),
+            source_of(model, options),
             samples=samples,
             opset=options.get("opset", DEFAULT_OPSET),
             atol=options.get("atol", DEFAULT_ATOL),
             rtol=options.get("rtol", DEFAULT_RTOL),
             seed=options.get("seed", DEFAULT_SEED),
             inputs=tuple(options.get("inputs", ())),
-            expected=_path(options.get("expected")),
+            expected=absolute(options.get("expected")),
             accept_precision_loss=options.get("accept_precision_loss", False),
             environment=EnvironmentChoice(options.get("env"), options.get("agree_to_environment", nobody_agrees)),
             trust=options.get("trust", False),
-            options=_converter_options(options, model),
+            options=converter_options(options, model),
             timeout_s=timeout_s,
             workdir=work,
             progress=progress,
         )
-        if labels := _path(options.get("labels")):
+        if labels := absolute(options.get("labels")):
             result = with_labels(result, labels)
         interrupts.check()
         progress.step("writing the package")
@@ -223,18 +191,6 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             return write_package(result, _out(options, name, version), name=name, version=version)
         with next_version(name) as number:
             return write_package(result, _out(options, name, number), name=name, version=number)
-
-
-def _converter_options(options: PackageOptions, model: Path) -> dict[str, str]:
-    """What converters know beyond the common options: a module of the user's, and where its model's classes are."""
-    plugin = options.get("plugin")
-    if not plugin:
-        return {}
-    named = str(plugin)
-    return {
-        "plugin": os.path.abspath(named) if named.endswith(".py") else named,
-        "plugin_folder": os.path.abspath(model.parent),
-    }
 
 
 def _deploy(
@@ -285,13 +241,13 @@ def _package_path(source: str | Path) -> Path:
 @contextmanager
 def _planned_package(source: Path, progress: Progress, options: PackageOptions) -> Iterator[Path]:
     """The package itself, or one of the model made in the cache and gone after the plan."""
-    if (source / MANIFEST_NAME).is_file() or not source.exists():
+    if (source / MANIFEST_NAME).is_file() or not code_of(source)[0].exists():
         yield source
         return
     cache = cache_home() / "plans"
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        name = options.get("name") or default_name(source)
+        name = options.get("name") or default_name(code_of(source)[0])
         with next_version(name, count=False) as number:
             version = options.get("version") or number
         changed: PackageOptions = {**options, "out": Path(folder) / "package", "name": name, "version": version}
@@ -321,7 +277,7 @@ def _samples_file(options: PackageOptions, folder: Path) -> Iterator[Path | None
     """The samples as a file; arrays and frames of a notebook are written as what keeps their types."""
     samples = options.get("samples")
     if samples is None or isinstance(samples, str | os.PathLike):
-        yield _path(samples)
+        yield absolute(samples)
         return
     if hasattr(samples, "to_parquet"):
         path = folder / "samples.parquet"
@@ -332,10 +288,6 @@ def _samples_file(options: PackageOptions, folder: Path) -> Iterator[Path | None
         path = folder / "samples.npy"
         np.save(path, np.asarray(samples), allow_pickle=False)
     yield path
-
-
-def _path(value: "str | os.PathLike[str] | None") -> Path | None:
-    return None if value is None else Path(os.path.abspath(value))
 
 
 def _out(options: PackageOptions, name: str, version: str) -> Path:

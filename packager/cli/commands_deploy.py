@@ -1,16 +1,16 @@
 """``plan``, ``deploy``, ``ship``: from a package or a model to an endpoint."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from packager.cli import commands_model as model_options
 from packager.cli import render
 from packager.cli.common import AcceptUnverified, Name, Overrides, ProjectPath, TargetName, Timeout, command
 from packager.cli.console import Console, Format
-from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED
+from packager.cli.model_options import MODEL_OPTIONS, Model, chosen_model, package_options
 from packager.core.deployment import DeploymentPlan
 from packager.core.errors import UsageError
 from packager.documents import DeployDocument
@@ -28,21 +28,18 @@ Source = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app, name="plan", help="Print what deploy would change, exactly; change nothing.")(_plan)
+    command(app, MODEL_OPTIONS, name="plan", help="Print what deploy would change, exactly; change nothing.")(_plan)
     command(app, name="deploy", help="Plan, apply, wait, smoke-test; roll back if the tests fail.")(_deploy)
-    command(app, name="ship", help="Package and deploy a model in one go.")(_ship)
+    command(app, MODEL_OPTIONS, name="ship", help="Package and deploy a model in one go.")(_ship)
 
 
 def _plan(
     console: Console,
     source: Source = None,
     target: TargetName = None,
-    name: Name = None,
+    *,
+    options: Mapping[str, Any],
     overrides: Overrides = None,
-    samples: model_options.Samples = None,
-    env: model_options.Env = None,
-    trust: model_options.TrustFlag = False,
-    plugin: model_options.Plugin = None,
     accept_unverified: AcceptUnverified = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 0 for no change and 10 for changes.")] = False,
     timeout: Timeout = 600.0,
@@ -51,19 +48,10 @@ def _plan(
     from packager.pipeline import plan
 
     project = load_project(file)
-    request = _request(console, project, target, name, overrides, accept_unverified, timeout)
+    request = _request(console, project, target, options["name"], overrides, accept_unverified, timeout)
+    given = package_options(console, project, options)
     with console.progress() as progress:
-        document = plan(
-            model_options.chosen_model(source, project),
-            request,
-            progress=progress,
-            samples=samples or project.samples,
-            name=name or project.name,
-            env=env,
-            agree_to_environment=model_options.agreement(console),
-            trust=model_options.trusting(console, trust),
-            plugin=plugin,
-        )
+        document = plan(chosen_model(source, project), request, progress=progress, **given)
     console.result(document, lambda: render.plan(document))
     if exit_code and document.changes_anything:
         raise typer.Exit(CHANGES)
@@ -91,24 +79,10 @@ def _deploy(
 
 def _ship(
     console: Console,
-    model: model_options.Model = None,
+    model: Model = None,
     target: TargetName = None,
-    samples: model_options.Samples = None,
-    name: Name = None,
-    version: model_options.Version = None,
-    out: model_options.Out = None,
-    framework: model_options.Framework = None,
-    opset: model_options.Opset = DEFAULT_OPSET,
-    atol: model_options.Atol = DEFAULT_ATOL,
-    rtol: model_options.Rtol = DEFAULT_RTOL,
-    seed: model_options.Seed = DEFAULT_SEED,
-    inputs: model_options.Inputs = None,
-    labels: model_options.Labels = None,
-    expected: model_options.Expected = None,
-    accept_precision_loss: model_options.AcceptPrecisionLoss = False,
-    env: model_options.Env = None,
-    trust: model_options.TrustFlag = False,
-    plugin: model_options.Plugin = None,
+    *,
+    options: Mapping[str, Any],
     accept_unverified: AcceptUnverified = False,
     overrides: Overrides = None,
     timeout: Timeout = 600.0,
@@ -117,16 +91,11 @@ def _ship(
     from packager.pipeline import ship
 
     project = load_project(file)
-    options = model_options.package_options(
-        project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
-        rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
-        accept_precision_loss=accept_precision_loss, env=env, plugin=plugin,
-        agree_to_environment=model_options.agreement(console), trust=model_options.trusting(console, trust),
-    )  # fmt: skip
-    request = _request(console, project, target, name, overrides, accept_unverified, timeout)
-    chosen = model_options.chosen_model(model, project)
+    given = package_options(console, project, options)
+    request = _request(console, project, target, options["name"], overrides, accept_unverified, timeout)
+    chosen = chosen_model(model, project)
     with console.progress() as progress:
-        document = ship(chosen, deployment=request, progress=progress, timeout_s=timeout, **options)
+        document = ship(chosen, deployment=request, progress=progress, timeout_s=timeout, **given)
     console.result(document, lambda: render.deployed(document))
     _say_how_to_ask(console, document)
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
 
@@ -13,8 +13,10 @@ from packager.cli.console import Console, Format, ProgressStyle
 from packager.core.errors import UsageError
 
 P = ParamSpec("P")
+# Annotation and default by the name of the parameter.
+Options = Mapping[str, tuple[Any, Any]]
 
-_COMMON: dict[str, tuple[Any, Any]] = {
+_COMMON: Options = {
     "output": (
         Annotated[Format, typer.Option("-o", "--format", help="How to print the result.", show_choices=True)],
         Format.TEXT,
@@ -46,26 +48,45 @@ AcceptUnverified = Annotated[
 ]
 
 
-def command(app: typer.Typer, **settings: Any) -> Callable[[Callable[Concatenate[Console, P], None]], None]:
-    """Register a function of (console, its own options) as a command that has the common options as well."""
+def command(
+    app: typer.Typer, group: Options | None = None, **settings: Any
+) -> Callable[[Callable[Concatenate[Console, P], None]], None]:
+    """Register a function of (console, its own options) as a command that has the common options as well.
+
+    Args:
+        group: Further options, which the function gets together, by name, as its argument ``options``.
+    """
 
     def register(function: Callable[Concatenate[Console, P], None]) -> None:
         @functools.wraps(function)
-        def run(*args: Any, **options: Any) -> None:
-            common = {name: options.pop(name) for name in _COMMON}
-            function(_console(**common), *args, **options)
+        def run(*args: Any, **given: Any) -> None:
+            common = {name: given.pop(name) for name in _COMMON}
+            if group is not None:
+                given["options"] = {name: given.pop(name) for name in group}
+            function(_console(**common), *args, **given)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        shared = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for name, (annotation, default) in _COMMON.items()
+        parameters = [
+            *(
+                parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+                for parameter in own
+                if parameter.name != "options"
+            ),
+            *_parameters(group or {}),
+            *_parameters(_COMMON),
         ]
-        keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-        run.__signature__ = inspect.Signature([*keyword_only, *shared])  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keyword_only, *shared]}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         app.command(**settings)(run)
 
     return register
+
+
+def _parameters(options: Options) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
+    ]
 
 
 def _console(

@@ -72,7 +72,9 @@ def main(workdir: Path) -> None:
 def _readable(document: dict[str, Any]) -> list[Path]:
     """Files that the request names, and the code of the converter."""
     request = document["request"]
-    named = [request["source"], request["samples"], *request["options"].values(), *document["reads"]]
+    options = request["options"].values()
+    listed = [item for value in options if isinstance(value, list) for item in value]
+    named = [request["source"], request["samples"], *options, *listed, *document["reads"]]
     found = [Path(name) for name in named if isinstance(name, str) and Path(name).is_absolute()]
     spec = importlib.util.find_spec(document["converter"].partition(".")[0].partition(":")[0])
     return found + ([Path(os.path.realpath(spec.origin)).parent] if spec is not None and spec.origin else [])

@@ -14,6 +14,18 @@ DEFAULT_ML_OPSET = 3
 DEFAULT_ATOL = 1e-5
 DEFAULT_RTOL = 1e-4
 DEFAULT_SEED = 20_240_501
+# What ``ConversionRequest.options`` may hold beside the options of plugins from elsewhere.
+OPTIONS = {
+    "plugin": "module, or .py file, that registers converters of the user's",
+    "plugin_folder": "where the modules of a model with a plugin are",
+    "function": "of a Python file, the function that makes the model and an example of its input",
+    "class": "MODULE:NAME, the class of a model whose file holds weights alone, or objects of it",
+    "class_args": "JSON file with the arguments of its constructor, by name",
+    "code_folders": "folders with the user's own modules, as a list",
+    "dynamic": "further free axes, as a list of NAME:AXIS",
+    "signature": "signature of a SavedModel or TFLite file",
+    "lengths": "true: a second input of a sequence model holds the lengths",
+}
 Reference = Literal["source", "expected-file", "self", "none"]
 
 
@@ -24,10 +36,14 @@ class ModelSource:
     Attributes:
         path: Absolute.
         framework: Name of a converter, when the user says which; else it is recognised.
+        function: Of a Python file, the function that makes the model.
+        packages: Requirements (PEP 508) of the model's own code, beside its framework.
     """
 
     path: Path
     framework: str | None = None
+    function: str | None = None
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,8 @@ class ConversionRequest:
         workdir: An empty folder for what the converter writes.
         opset: Version of the default ONNX domain. ``ml_opset``: that of ai.onnx.ml.
         atol, rtol: What the answers will be held to, for converters that can choose a precision.
-        options: Further options, by name, for converters that know them (JSON values).
+        options: For converters that know them, by name, as JSON values; ``OPTIONS`` says which there are. Files and
+            folders that an absolute path of them names can be read while converting.
     """
 
     source: Path

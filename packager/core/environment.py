@@ -12,8 +12,8 @@ from packager.core.conversion import ModelSource
 class EnvironmentSpec:
     """An environment to find in the cache, or to make.
 
-    Names of distributions come from dray's own code, never from a file; versions are parsed (PEP 440) before they
-    get here.
+    Names of distributions come from dray's own code or the command line, never from a file; versions are parsed
+    (PEP 440) before they get here.
 
     Attributes:
         name: Of its folder, such as ``sklearn-1.4.2``.
@@ -21,6 +21,7 @@ class EnvironmentSpec:
         instead: What ``--env current`` would do, as a clause.
         requirements: What must be in it, PEP 508; a cached environment that has it all is used again.
         constraints: What is chosen when it is made, PEP 508; no reason to make one again.
+        cpu_builds: Those of the requirements that are wanted without GPU libraries.
         by_hand: What a person can do where no Python that dray runs on can have it, as a clause.
         otherwise: What will do where no Python here has wheels of this one.
         download_mib, disk_mib: Roughly, for the person who is asked.
@@ -31,6 +32,7 @@ class EnvironmentSpec:
     instead: str
     requirements: tuple[str, ...]
     constraints: tuple[str, ...] = ()
+    cpu_builds: tuple[str, ...] = ()
     by_hand: str = ""
     otherwise: "EnvironmentSpec | None" = None
     download_mib: int = 0

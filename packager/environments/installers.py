@@ -7,12 +7,16 @@ import shutil
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from packaging.requirements import Requirement
 
 from packager.core.environment import EnvironmentSpec
 from packager.core.process import Finished, bare_environment, run, run_following
 from packager.environments.cache import OLDEST_PYTHON, interpreter_of
+from packager.environments.cpu_builds import index_has_gpu_builds, link_folders, local_build
 
 _WHEELS_ONLY = ("--only-binary", ":all:")
 _RESOLVE_TIMEOUT_S = 120.0
@@ -61,6 +65,21 @@ class Refusal(Exception):
         return "; ".join(line.removeprefix("error: ").removeprefix("cause: ") for line in self.lines[start:][:2])
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an environment will be made of.
+
+    Attributes:
+        python: A Python of this machine that has wheels of everything.
+        pins: Every distribution with its version, where the tool tells that before it installs.
+        options: For the installing command, such as where further wheels are.
+    """
+
+    python: Path
+    pins: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
 class Installer(Protocol):
     """What makes virtual environments."""
 
@@ -70,8 +89,8 @@ class Installer(Protocol):
         """The tool and its version."""
 
     @abstractmethod
-    def resolve(self, spec: EnvironmentSpec, scratch: Path) -> tuple[Path, tuple[str, ...]]:
-        """A Python of this machine that the requirements can be had for, and the pins where the tool tells them before.
+    def resolve(self, spec: EnvironmentSpec, scratch: Path) -> Resolution:
+        """A Python of this machine that the requirements can be had for, and what will be installed.
 
         Raises:
             Refusal: The index cannot be reached, or has no wheels for any Python here.
@@ -81,8 +100,7 @@ class Installer(Protocol):
     def install(
         self,
         spec: EnvironmentSpec,
-        python: Path,
-        pins: Sequence[str],
+        resolved: Resolution,
         folder: Path,
         *,
         on_line: OnLine,
@@ -112,27 +130,28 @@ class UvInstaller(Installer):
         """The tool and its version."""
         return self._title
 
-    def resolve(self, spec: EnvironmentSpec, scratch: Path) -> tuple[Path, tuple[str, ...]]:
+    def resolve(self, spec: EnvironmentSpec, scratch: Path) -> Resolution:
         """See ``Installer``: this Python first, then the others, newest first."""
+        options, constraints = _wheel_sources(spec)
         (scratch / "requirements.in").write_text("\n".join(spec.requirements), encoding="utf-8")
-        (scratch / "constraints.txt").write_text("\n".join(spec.constraints), encoding="utf-8")
-        done = self._compile(scratch, "--python", sys.executable)
+        (scratch / "constraints.txt").write_text("\n".join([*spec.constraints, *constraints]), encoding="utf-8")
+        done = self._compile(scratch, options, "--python", sys.executable)
         if done.returncode == 0:
-            return Path(sys.executable), _pins(done)
+            return Resolution(Path(sys.executable), _pins(done), options)
         if done.returncode != _NO_SOLUTION or "network was disabled" in done.stderr:
             raise Refusal(f"{self._title} could not ask the package index", _last(done))
-        having = self._versions_with_wheels(scratch)
+        having = self._versions_with_wheels(scratch, options)
         for version, python in self._others() if having else ():
-            if version in having and (other := self._compile(scratch, "--python", str(python))).returncode == 0:
-                return python, _pins(other)
+            other = self._compile(scratch, options, "--python", str(python)) if version in having else None
+            if other is not None and other.returncode == 0:
+                return Resolution(python, _pins(other), options)
         cure = f"it needs Python {' or '.join(having)}: uv python install {having[-1]}" if having else ""
         raise Refusal("no Python here has wheels for it", _last(done), unavailable=True, cure=cure)
 
     def install(
         self,
         spec: EnvironmentSpec,
-        python: Path,
-        pins: Sequence[str],
+        resolved: Resolution,
         folder: Path,
         *,
         on_line: OnLine,
@@ -140,33 +159,38 @@ class UvInstaller(Installer):
     ) -> None:
         """See ``Installer``."""
         wanted = folder.parent / "requirements.txt"
-        wanted.write_text("\n".join(pins), encoding="utf-8")
-        venv = [*self._argv, "venv", "--no-project", "--python", str(python), str(folder)]
+        wanted.write_text("\n".join(resolved.pins), encoding="utf-8")
+        venv = [*self._argv, "venv", "--no-project", "--python", str(resolved.python), str(folder)]
         _follow(venv, cwd=folder.parent, on_line=on_line, timeout_s=timeout_s)
         install = [*self._argv, "pip", "install", "--python", str(interpreter_of(folder)), *_WHEELS_ONLY, "--no-deps"]
-        _follow([*install, "-r", str(wanted)], cwd=folder.parent, on_line=on_line, timeout_s=timeout_s)
+        _follow(
+            [*install, *resolved.options, "-r", str(wanted)], cwd=folder.parent, on_line=on_line, timeout_s=timeout_s
+        )
 
     def command(self, spec: EnvironmentSpec, folder: Path, python: str) -> str:
         """See ``Installer``."""
         uv = shlex.join(self._argv) if len(self._argv) > 1 else "uv"
-        wanted = shlex.join([*spec.requirements, *spec.constraints])
+        options, constraints = _wheel_sources(spec)
+        wanted = shlex.join([*options, *spec.requirements, *spec.constraints, *constraints])
         return (
             f"{uv} venv --python {python} {shlex.quote(str(folder))} && {uv} pip install --python"
             f" {shlex.quote(str(interpreter_of(folder)))} {shlex.join(_WHEELS_ONLY)} {wanted}"
         )
 
-    def _compile(self, scratch: Path, *where: str) -> Finished:
+    def _compile(self, scratch: Path, options: Sequence[str], *where: str) -> Finished:
         argv = [
-            *self._argv, "pip", "compile", "--no-header", "--no-annotate", "--no-progress", *_WHEELS_ONLY, *where,
-            "--constraint", "constraints.txt", "requirements.in",
+            *self._argv, "pip", "compile", "--no-header", "--no-annotate", "--no-progress", *_WHEELS_ONLY, *options,
+            *where, "--constraint", "constraints.txt", "requirements.in",
         ]  # fmt: skip
         return run(argv, timeout_s=_RESOLVE_TIMEOUT_S, env=_environment(), cwd=scratch)
 
-    def _versions_with_wheels(self, scratch: Path) -> tuple[str, ...]:
+    def _versions_with_wheels(self, scratch: Path, options: Sequence[str]) -> tuple[str, ...]:
         """Of all the Pythons that dray runs on, here or not."""
         here = ("--python", sys.executable)  # else uv looks through the machine for each
         versions = [f"3.{minor}" for minor in range(OLDEST_PYTHON[1], max(sys.version_info.minor, _NEWEST_MINOR) + 1)]
-        return tuple(v for v in versions if self._compile(scratch, *here, "--python-version", v).returncode == 0)
+        return tuple(
+            v for v in versions if self._compile(scratch, options, *here, "--python-version", v).returncode == 0
+        )
 
     def _others(self) -> tuple[tuple[str, Path], ...]:
         """Other CPythons that uv finds here with their minor version, newest first."""
@@ -192,15 +216,14 @@ class PipInstaller(Installer):
         """The tool."""
         return "venv and pip"
 
-    def resolve(self, spec: EnvironmentSpec, scratch: Path) -> tuple[Path, tuple[str, ...]]:
+    def resolve(self, spec: EnvironmentSpec, scratch: Path) -> Resolution:
         """See ``Installer``: this Python, and pip finds out later."""
-        return Path(sys.executable), ()
+        return Resolution(Path(sys.executable))
 
     def install(
         self,
         spec: EnvironmentSpec,
-        python: Path,
-        pins: Sequence[str],
+        resolved: Resolution,
         folder: Path,
         *,
         on_line: OnLine,
@@ -208,8 +231,11 @@ class PipInstaller(Installer):
     ) -> None:
         """See ``Installer``."""
         constraints = folder.parent / "constraints.txt"
-        constraints.write_text("\n".join(spec.constraints), encoding="utf-8")
-        _follow([str(python), "-m", "venv", str(folder)], cwd=folder.parent, on_line=on_line, timeout_s=timeout_s)
+        _, of_builds = _wheel_sources(spec)  # pip knows the folders itself
+        constraints.write_text("\n".join([*spec.constraints, *of_builds]), encoding="utf-8")
+        _follow(
+            [str(resolved.python), "-m", "venv", str(folder)], cwd=folder.parent, on_line=on_line, timeout_s=timeout_s
+        )
         pip = [str(interpreter_of(folder)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         pip += [*_WHEELS_ONLY, "--constraint", str(constraints), *spec.requirements]
         _follow(pip, cwd=folder.parent, on_line=on_line, timeout_s=timeout_s)
@@ -221,6 +247,21 @@ class PipInstaller(Installer):
             f"python{python} -m venv {shlex.quote(str(folder))} && {shlex.quote(str(interpreter_of(folder)))} -m pip"
             f" install {shlex.join(_WHEELS_ONLY)} {wanted}"
         )
+
+
+def _wheel_sources(spec: EnvironmentSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Options for uv, and constraints, with which builds without GPU libraries are found."""
+    if not spec.cpu_builds or not index_has_gpu_builds():
+        return (), ()
+    folders = link_folders()
+    wanted = [text for text in spec.requirements if Requirement(text).name in spec.cpu_builds]
+    found = [build for text in wanted if (build := local_build(text, folders)) is not None]
+    if len(found) < len(wanted):
+        return ("--torch-backend", "cpu"), ()
+    links = tuple(
+        part for folder in dict.fromkeys(folder for folder, _ in found) for part in ("--find-links", str(folder))
+    )
+    return links, tuple(pin for _, pin in found)
 
 
 def installer() -> Installer:

@@ -73,9 +73,9 @@ def _build(spec: EnvironmentSpec, staging: Path, tool: Installer, progress: Prog
     report = _Report(spec, progress)
     try:
         progress.step(f"making the environment {spec.name}: asking {tool.title} what it takes")
-        python, pins = tool.resolve(spec, staging)
-        report.begin(pins)
-        tool.install(spec, python, pins, staging / _VENV, on_line=report.line, timeout_s=timeout_s)
+        resolved = tool.resolve(spec, staging)
+        report.begin(resolved.pins)
+        tool.install(spec, resolved, staging / _VENV, on_line=report.line, timeout_s=timeout_s)
     except TimeoutError as error:
         raise Refusal(str(error), report.last) from error
     _check(spec, staging / _VENV)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from packager.cli.commands_model import agreement
 from packager.cli.console import Console
+from packager.cli.model_options import agreement
 from packager.core.environment import EnvironmentSpec
 from packager.environments import environments_home
 from tests.support.command import dray

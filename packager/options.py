@@ -1,0 +1,106 @@
+"""What a person says of a model to be packaged, and what the steps are told of it."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from packager.convert import Trust
+from packager.convert.environment import Agree
+from packager.core.conversion import InputHint, ModelSource
+
+# A stem that says what the file is and not which model it holds; the folder's name is used then.
+_GENERIC_STEMS = {"model", "saved_model", "pipeline", "estimator", "clf", "best_model", "final_model"}
+
+
+class PackageOptions(TypedDict, total=False):
+    """Options of ``package``; the command line has the same under the same names."""
+
+    name: str | None
+    version: str | None
+    out: str | Path | None
+    samples: Any
+    framework: str | None
+    opset: int
+    atol: float
+    rtol: float
+    seed: int
+    inputs: Sequence[InputHint]
+    labels: str | Path | None
+    expected: str | Path | None
+    accept_precision_loss: bool
+    env: str | None
+    agree_to_environment: Agree
+    trust: Trust
+    plugin: str | Path | None
+    dynamic: Sequence[str]
+    model_class: str | None
+    class_args: str | Path | None
+    packages: Sequence[str]
+    signature: str | None
+    lengths: bool
+
+
+def code_of(model: Path) -> tuple[Path, str | None]:
+    """The Python file and the function of ``FILE.py:FUNCTION``; a path as it is, and None, for anything else."""
+    file, colon, function = str(model).rpartition(":")
+    if colon and file.endswith(".py") and function.isidentifier():
+        return Path(file), function
+    return model, None
+
+
+def default_name(path: Path) -> str:
+    """The model's name: the file's stem, or the folder's name where the stem says nothing."""
+    stem = path.stem if path.is_file() else path.name
+    named = path.parent.name if stem.lower() in _GENERIC_STEMS and path.parent.name else stem
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip("-._")[:128]
+    return clean or "model"
+
+
+def source_of(model: Path, options: PackageOptions) -> ModelSource:
+    """The model as the conversion step takes it."""
+    path, function = code_of(model)
+    return ModelSource(path, options.get("framework"), function, tuple(options.get("packages", ())))
+
+
+def converter_options(options: PackageOptions, model: Path) -> dict[str, Any]:
+    """What converters know beyond the common options (``packager.core.conversion.OPTIONS``)."""
+    path, function = code_of(model)
+    named: dict[str, Any] = {
+        **_plugin_options(options.get("plugin"), path),
+        "function": function,
+        "class": options.get("model_class"),
+        "class_args": str(given) if (given := absolute(options.get("class_args"))) else None,
+        "dynamic": list(options.get("dynamic", ())),
+        "signature": options.get("signature"),
+        "lengths": options.get("lengths"),
+    }
+    modules = [str(named["class"]).partition(":")[0]] if named["class"] else []
+    folders = [str(path.parent)] if function else [folder for module in modules if (folder := _home_of(module, path))]
+    return {name: value for name, value in {**named, "code_folders": folders}.items() if value}
+
+
+def _plugin_options(plugin: "str | Path | None", model: Path) -> dict[str, str]:
+    """A module of the user's, and where its model's classes are."""
+    if not plugin:
+        return {}
+    named = str(plugin)
+    return {
+        "plugin": os.path.abspath(named) if named.endswith(".py") else named,
+        "plugin_folder": os.path.abspath(model.parent),
+    }
+
+
+def _home_of(module: str, model: Path) -> str | None:
+    """The folder with a module of the user's: the model's own, or the current one. None for an installed one."""
+    top = module.partition(".")[0]
+    for folder in (Path(os.path.abspath(model)).parent, Path.cwd()):
+        if (folder / f"{top}.py").is_file() or (folder / top).is_dir():
+            return str(folder)
+    return None
+
+
+def absolute(value: "str | os.PathLike[str] | None") -> Path | None:
+    """A path that means the same in every folder; None stays None."""
+    return None if value is None else Path(os.path.abspath(value))
