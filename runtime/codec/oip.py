@@ -9,6 +9,7 @@ import orjson
 from runtime.codec.json_body import parse_json
 from runtime.codec.values import Array, check_shape, json_values, tensor_from_json, wrong_input
 from runtime.contract.cells import show
+from runtime.contract.dtypes import DTYPES, holds_all_of
 from runtime.contract.manifest import Signature, TensorSpec
 from runtime.errors import EncodingRefused, InvalidInput
 
@@ -100,7 +101,8 @@ def _check_names(tensors: Mapping[str, object], specs: Mapping[str, TensorSpec])
 
 
 def _decode(spec: TensorSpec, tensor: Mapping[str, Any], bound: dict[str, int]) -> Array:
-    if tensor.get("datatype") != spec.dtype:
+    given = next((name for name in DTYPES if name == tensor.get("datatype")), None)
+    if given is None or not holds_all_of(spec.dtype, given):
         raise wrong_input(spec, f"the datatype {spec.dtype!r}", show(tensor.get("datatype")))
     shape = tensor.get("shape")
     if not isinstance(shape, list) or not set(map(type, shape)) <= {int} or any(size < 0 for size in shape):
@@ -115,7 +117,10 @@ def _decode(spec: TensorSpec, tensor: Mapping[str, Any], bound: dict[str, int]) 
         )
     if not isinstance(data, list):
         raise wrong_input(spec, "an array under 'data'", show(data))
-    return tensor_from_json(spec, shape, data)
+    if given == spec.dtype or DTYPES[given].is_float:
+        # JSON has one kind of number: what was written is taken, and not first rounded to a narrower type.
+        return tensor_from_json(spec, shape, data)
+    return tensor_from_json(spec.model_copy(update={"dtype": given}), shape, data).astype(DTYPES[spec.dtype].numpy)
 
 
 def _wanted(entries: object, signature: Signature) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runtime.contract.dtypes import DTYPES, Datatype
+from runtime.contract.dtypes import DTYPES, Datatype, holds_all_of
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.package import TestDataSet, VerifiedPackage
@@ -98,7 +98,7 @@ def _request_schema(package: VerifiedPackage) -> dict[str, Any]:
         "required": ["inputs"],
         "properties": {
             "id": {"type": ["string", "null"]},
-            "inputs": _tensors_schema(signature.inputs, data="flat or nested, as shape says"),
+            "inputs": _tensors_schema(signature.inputs, data="flat or nested, as shape says", taken=True),
             "outputs": {"type": ["array", "null"], "items": wanted},
         },
     }
@@ -117,11 +117,13 @@ def _response_schema(package: VerifiedPackage) -> dict[str, Any]:
     }
 
 
-def _tensors_schema(specs: tuple[TensorSpec, ...], *, data: str) -> dict[str, Any]:
-    return {"type": "array", "items": {"anyOf": [_tensor_schema(spec, data) for spec in specs]}}
+def _tensors_schema(specs: tuple[TensorSpec, ...], *, data: str, taken: bool = False) -> dict[str, Any]:
+    """Of inputs (``taken``), with the types that hold nothing beyond the input's own, or of outputs."""
+    return {"type": "array", "items": {"anyOf": [_tensor_schema(spec, data, taken=taken) for spec in specs]}}
 
 
-def _tensor_schema(spec: TensorSpec, data: str) -> dict[str, Any]:
+def _tensor_schema(spec: TensorSpec, data: str, *, taken: bool) -> dict[str, Any]:
+    narrower = [name for name in DTYPES if name != spec.dtype and holds_all_of(spec.dtype, name)] if taken else []
     shape: dict[str, Any] = {
         "type": "array",
         "prefixItems": [{"const": dim} if isinstance(dim, int) else {"type": "integer", "minimum": 0, "title": dim}
@@ -136,7 +138,7 @@ def _tensor_schema(spec: TensorSpec, data: str) -> dict[str, Any]:
         "properties": {
             "name": {"const": spec.name},
             "shape": shape,
-            "datatype": {"const": spec.dtype},
+            "datatype": {"enum": [spec.dtype, *narrower]} if narrower else {"const": spec.dtype},
             "data": {"type": "array", "items": {"type": [*_json_types(spec.dtype), "array"]},
                      "description": data + columns},
         },

@@ -342,3 +342,36 @@ def test_any_json_is_decoded_or_refused(document: Any, dtype: Datatype) -> None:
 def test_any_bytes_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         decode_request(body, signature())
+
+
+@pytest.mark.parametrize("given", ["FP16", "FP32", "INT32", "UINT8"])
+def test_values_of_a_narrower_type_are_taken_as_they_are(given: str) -> None:
+    body = json.dumps({"inputs": [tensor([3, 7], [1, 2], given)]}).encode()
+
+    values = decode_request(body, signature("FP64")).inputs["x"]
+
+    assert values.dtype == np.float64
+    assert values.tolist() == [[3.0, 7.0]]
+
+
+def test_a_number_that_was_written_is_not_first_rounded_to_the_type_it_is_said_to_have() -> None:
+    body = json.dumps({"inputs": [tensor([5.1, 1e300], [1, 2], "FP32")]}).encode()
+
+    assert decode_request(body, signature("FP64")).inputs["x"].tolist() == [[5.1, 1e300]]
+
+
+def test_fractions_are_no_integers_even_for_an_input_that_takes_fractions() -> None:
+    body = json.dumps({"inputs": [tensor([1, 1.5], [1, 2], "INT32")]}).encode()
+
+    with pytest.raises(InvalidInput, match="INT32"):
+        decode_request(body, signature("FP64"))
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("FP64", "FP32"), ("INT64", "FP64"), ("INT64", "INT32"), ("BOOL", "FP32")]
+)
+def test_a_type_that_may_lose_something_is_refused(given: str, wanted: Datatype) -> None:
+    body = json.dumps({"inputs": [tensor([1, 2], [1, 2], given)]}).encode()
+
+    with pytest.raises(InvalidInput, match=f"the datatype '{wanted}'"):
+        decode_request(body, signature(wanted))
