@@ -22,11 +22,14 @@ from runtime.engine.cpus import cpu_limit
 from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository
 from runtime.routes.answers import Json, error_body
+from runtime.routes.azureml import azureml_routes
 from runtime.routes.health import OPEN_PATHS, health_routes
 from runtime.routes.mlflow import mlflow_routes
 from runtime.routes.oip import oip_routes
+from runtime.routes.predict_v1 import predict_v1_routes
 from runtime.routes.schema import describe_inference
 from runtime.routes.serving import Serving
+from runtime.routes.triton import triton_routes
 from runtime.settings import SettingInvalid, Settings
 from runtime.telemetry import log_request
 
@@ -57,6 +60,8 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.RunTimeout: 504,
 }
 _RETRY_AFTER_S: Final = "1"
+# What Azure's clients name their requests by.
+_CLIENT_ID: Final = b"x-ms-client-request-id"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 
@@ -87,8 +92,9 @@ def create_app(serving: Serving) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(health_routes(serving))
-    app.include_router(oip_routes(serving))
-    app.include_router(mlflow_routes(serving))
+    # Triton's before the protocol's own: /v2/models/stats is no model named stats.
+    for routes in (triton_routes, oip_routes, predict_v1_routes, azureml_routes, mlflow_routes):
+        app.include_router(routes(serving))
     app.add_exception_handler(DrayError, _on_dray_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
@@ -143,6 +149,8 @@ class Gate:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id", b""))
+        client_id = headers.get(_CLIENT_ID, b"")
+        client_id = client_id if _REQUEST_ID.fullmatch(client_id.decode("ascii", "replace")) else b""
         scope.setdefault("state", {})["request_id"] = request_id
         status, started = 500, time.perf_counter()
 
@@ -150,7 +158,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._marked(message["headers"], request_id)
+                message["headers"] = self._marked(message["headers"], request_id, client_id)
             await send(message)
 
         try:
@@ -176,9 +184,13 @@ class Gate:
         matches = [hmac.compare_digest(token.strip(), key) for key in self._keys]
         return scheme.lower() == b"bearer" and any(matches)
 
-    def _marked(self, headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    def _marked(
+        self, headers: list[tuple[bytes, bytes]], request_id: str, client_id: bytes
+    ) -> list[tuple[bytes, bytes]]:
         marked = [(name, value) for name, value in headers if name not in (b"x-request-id", b"connection")]
         marked.append((b"x-request-id", request_id.encode("ascii")))
+        if client_id:
+            marked.append((_CLIENT_ID, client_id))
         if self._serving.draining:
             marked.append((b"connection", b"close"))
         return marked

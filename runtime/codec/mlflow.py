@@ -12,7 +12,8 @@ import orjson
 from runtime.codec.frames import tensors_from_records, tensors_from_split
 from runtime.codec.instances import tensors_from_inputs, tensors_from_instances
 from runtime.codec.json_body import parse_json
-from runtime.codec.values import Array, json_values
+from runtime.codec.predictions import plain_values, rows_of
+from runtime.codec.values import Array
 from runtime.contract.cells import show
 from runtime.contract.manifest import Signature
 from runtime.errors import InvalidInput
@@ -51,39 +52,11 @@ def decode_invocation(body: bytes, signature: Signature) -> dict[str, Array]:
 def encode_predictions(outputs: Mapping[str, Array]) -> bytes:
     """The body of an answer.
 
-    One output gives its rows; several give one record a row by output name (where an output has no rows of its own, one
-    object with each output whole).
-
     Raises:
         NonFiniteOutput: An output holds infinity.
     """
-    plain = {name: _plain(name, array) for name, array in outputs.items()}
-    rows = {array.shape[0] if array.ndim else None for array in outputs.values()}
-    if len(plain) == 1:
-        predictions: Any = next(iter(plain.values()))
-    elif len(rows) == 1 and None not in rows:
-        predictions = [dict(zip(plain, row, strict=True)) for row in zip(*map(_rows, plain.values()), strict=True)]
-    else:
-        predictions = plain
-    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _plain(name: str, array: Array) -> Any:
-    """The output in its axes, as orjson writes it."""
-    values = json_values(name, array)
-    if isinstance(values, list):
-        nested = array.copy()
-        nested.reshape(-1)[:] = values
-        return nested.tolist()
-    return values.reshape(array.shape) if array.ndim else _rows(values)[0]
-
-
-def _rows(values: Any) -> list[Any]:
-    """One entry a row. Numbers of a narrow float type stay that, and are written as short as they can be."""
-    if isinstance(values, list) or values.ndim > 1 or values.dtype.kind == "f":
-        return list(values)
-    plain: list[Any] = values.tolist()  # orjson does not know every name that numpy has for an integer
-    return plain
+    answer = {"predictions": rows_of(plain_values(outputs), outputs)}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _check_params(params: object) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage, read_package
+from runtime.engine.statistics import Statistics
 from runtime.errors import DuplicateModel, ModelLoadFailed, ModelNotReady, UnknownModel
 
 if TYPE_CHECKING:  # ONNX Runtime is imported when the first package is loaded, not before
@@ -149,6 +150,7 @@ class Repository:
         started = time.perf_counter()
         model = load_model(slot.package, self.session_settings())
         cases = self_test(model)
+        model.statistics = Statistics()
         slot.model = model
         fields = {
             "model": model.manifest.name,

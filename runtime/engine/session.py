@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.finite import check_finite
+from runtime.engine.statistics import Statistics
 from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
 
 logger = logging.getLogger(__name__)
@@ -72,11 +74,13 @@ class OnnxModel:
 
     Attributes:
         providers: The execution providers in use, best first.
+        statistics: Of every run so far; the self-test begins them anew.
     """
 
     def __init__(self, package: VerifiedPackage, session: ort.InferenceSession) -> None:
         self.package = package
         self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self.statistics = Statistics()
         self._session = session
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
 
@@ -105,14 +109,18 @@ class OnnxModel:
             check_finite(spec, inputs[spec.name])
         names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
         options = cancellation.run_options() if cancellation is not None else None
+        started = time.perf_counter_ns()
         try:
             results = self._session.run(names, dict(inputs), options)
         except _ORT_ERRORS as error:
+            self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
             reason = one_line(error)
             raise RefusedByModel(
                 f"the model {self.manifest.name!r} stops at these values: {reason}",
                 hint="they fit its signature; look at what they mean to the model (an index, a size, an empty batch)",
             ) from error
+        rows = _rows(inputs) if self.manifest.signature.batch_dim is not None else 1
+        self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
         return dict(zip(names, results, strict=True))
 
 
@@ -143,6 +151,11 @@ def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel
     _check_required(settings.require, model.providers)
     _check_signature(model, session)
     return model
+
+
+def _rows(inputs: Mapping[str, Array]) -> int:
+    first = next(iter(inputs.values()), None)
+    return int(first.shape[0]) if first is not None and first.ndim else 1
 
 
 def one_line(error: Exception) -> str:

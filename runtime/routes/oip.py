@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.codec.oip import decode_request, encode_response
+from runtime.codec import binary
+from runtime.codec.oip import EncodedResponse, decode_request, encode_response
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.wire import ModelMetadata, ServerMetadata, TensorMetadata
 from runtime.routes.answers import Json
@@ -19,6 +20,10 @@ from runtime.routes.serving import Serving
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import Cancellation, OnnxModel
 
+_BINARY: Final = "application/octet-stream"
+# Source: Triton Inference Server, "Extensions".
+_EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
+
 
 def oip_routes(serving: Serving) -> APIRouter:
     """Everything under ``/v2`` but its health probes."""
@@ -26,8 +31,7 @@ def oip_routes(serving: Serving) -> APIRouter:
 
     @router.get("", summary="Name, version and extensions of this server")
     async def server() -> Response:
-        answer = ServerMetadata(name="dray", version=dray_version(), extensions=[])
-        return Json(answer.model_dump())
+        return Json(ServerMetadata(name="dray", version=dray_version(), extensions=list(_EXTENSIONS)).model_dump())
 
     @router.get("/models/{model}", summary="Inputs, outputs and origin of a model")
     async def model_metadata(model: str) -> Response:
@@ -47,11 +51,11 @@ def oip_routes(serving: Serving) -> APIRouter:
 
     @router.post("/models/{model}/infer", summary="Ask a model")
     async def infer(request: Request, model: str) -> Response:
-        return Json(await _infer(serving, request, model, None))
+        return await _infer(serving, request, model, None)
 
     @router.post("/models/{model}/versions/{version}/infer", summary="Ask a model's version")
     async def infer_version(request: Request, model: str, version: str) -> Response:
-        return Json(await _infer(serving, request, model, version))
+        return await _infer(serving, request, model, version)
 
     return router
 
@@ -102,19 +106,27 @@ def _ready(serving: Serving, name: str, version: str | None) -> Response:
     return Json({"name": name, "ready": True})
 
 
-async def _infer(serving: Serving, request: Request, name: str, version: str | None) -> bytes:
+async def _infer(serving: Serving, request: Request, name: str, version: str | None) -> Response:
     model = serving.repository.find(name, version)
-    return await answer(serving, request, name, _work(model))
+    found = await answer(serving, request, name, _work(model, request.headers.get(binary.HEADER)))
+    if found.header_length is None:
+        return Json(found.body)
+    return Response(found.body, media_type=_BINARY, headers={binary.HEADER: str(found.header_length)})
 
 
-def _work(model: "OnnxModel") -> "Callable[[bytes, Cancellation], bytes]":
+def _work(model: "OnnxModel", header_length: str | None) -> "Callable[[bytes, Cancellation], EncodedResponse]":
     manifest = model.manifest
 
-    def work(body: bytes, cancellation: "Cancellation") -> bytes:
-        request = decode_request(body, manifest.signature)
+    def work(body: bytes, cancellation: "Cancellation") -> EncodedResponse:
+        request = decode_request(body, manifest.signature, header_length=header_length)
         outputs = model.run(request.inputs, request.outputs, cancellation=cancellation)
         return encode_response(
-            outputs, manifest.signature, model=manifest.name, version=manifest.version, request_id=request.id
+            outputs,
+            manifest.signature,
+            model=manifest.name,
+            version=manifest.version,
+            request_id=request.id,
+            as_binary=request.binary,
         )
 
     return work

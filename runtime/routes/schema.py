@@ -12,6 +12,7 @@ from runtime.contract.tensors import TensorFile
 from runtime.engine.repository import version_key
 from runtime.routes.frame_schema import invocation_content, predictions_schema
 from runtime.routes.serving import Serving
+from runtime.routes.swagger import service_schemas
 
 _EXAMPLE_VALUES: Final = 4096
 _JSON_TYPES: Final[Mapping[str, list[str]]] = {"f": ["number", "null"], "b": ["boolean"], "O": ["string"]}
@@ -45,6 +46,10 @@ def describe_inference(document: dict[str, Any], serving: Serving) -> dict[str, 
                 _complete(operation, packages)
             elif path == "/invocations":
                 _complete_invocations(operation, packages)
+            elif path == "/score":
+                _complete_rows(operation, packages, "data", "result")
+            elif path.endswith(":predict"):
+                _complete_rows(operation, packages, "instances", "predictions")
             else:
                 operation["responses"].pop("422", None)
     return document
@@ -61,11 +66,33 @@ def _complete(operation: dict[str, Any], packages: list[VerifiedPackage]) -> Non
         "description": "The outputs",
         "content": {"application/json": {"schema": _any_of(packages, "Response")}},
     }
+    _complete_path(operation, packages)
+
+
+def _complete_path(operation: dict[str, Any], packages: list[VerifiedPackage]) -> None:
+    """The names and versions that may stand in the path."""
     for parameter in operation.get("parameters", []):
         manifests = [package.manifest for package in packages]
         values = {"model": [m.name for m in manifests], "version": [m.version for m in manifests]}[parameter["name"]]
         if values:
             parameter["schema"] = {"type": "string", "enum": list(dict.fromkeys(values))}
+
+
+def _complete_rows(operation: dict[str, Any], packages: list[VerifiedPackage], taken: str, given: str) -> None:
+    """A dialect that takes and gives rows under these names."""
+    operation["responses"].pop("422", None)
+    _complete_path(operation, packages)
+    if len(packages) != 1:
+        return
+    for side, name, schema in zip(("data", "result"), (taken, given), service_schemas(packages[0]), strict=True):
+        named = {"type": "object", "required": [name], "properties": {name: schema["properties"][side]}}
+        content: dict[str, Any] = {"application/json": {"schema": named}}
+        if "example" in schema:
+            content["application/json"]["example"] = {name: schema["example"][side]}
+        if name == taken:
+            operation["requestBody"] = {"required": True, "content": content}
+        else:
+            operation["responses"]["200"] = {"description": "The predictions", "content": content}
 
 
 def _complete_invocations(operation: dict[str, Any], packages: list[VerifiedPackage]) -> None:
