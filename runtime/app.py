@@ -23,9 +23,10 @@ from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository
 from runtime.routes.answers import Json, error_body
 from runtime.routes.azureml import azureml_routes
-from runtime.routes.health import OPEN_PATHS, health_routes
+from runtime.routes.health import OPEN_PAGES, OPEN_PATHS, health_routes
 from runtime.routes.mlflow import mlflow_routes
 from runtime.routes.oip import oip_routes
+from runtime.routes.pages import pages_routes
 from runtime.routes.predict_v1 import predict_v1_routes
 from runtime.routes.schema import describe_inference
 from runtime.routes.serving import Serving
@@ -91,6 +92,7 @@ def create_app(serving: Serving) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.include_router(pages_routes())
     app.include_router(health_routes(serving))
     # Triton's before the protocol's own: /v2/models/stats is no model named stats.
     for routes in (triton_routes, oip_routes, predict_v1_routes, azureml_routes, mlflow_routes):
@@ -177,7 +179,7 @@ class Gate:
             )
 
     def _admits(self, path: str, authorization: bytes) -> bool:
-        if not self._keys or path in OPEN_PATHS:
+        if not self._keys or path in OPEN_PATHS or path in OPEN_PAGES:
             return True
         scheme, _, token = authorization.partition(b" ")
         # Every key is compared, so that the time tells nothing of which one was near.

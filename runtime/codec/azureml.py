@@ -1,7 +1,7 @@
 """The bodies that Azure Machine Learning's endpoints take and give.
 
-``{"data": …}`` as scoring scripts have it, ``{"Inputs": …, "GlobalParameters": …}`` as automated ML and the designer do,
-and ``{"input_data": …}`` as managed endpoints of MLflow models do, which answer with a bare list.
+``{"data": …}`` as scoring scripts have it, ``{"Inputs": …, "GlobalParameters": …}`` as automated ML and the designer
+do, and ``{"input_data": …}`` as managed endpoints of MLflow models do, which answer with a bare list.
 Source: Azure Machine Learning, "Deploy MLflow models", "Consume a web service"; AutoML's generated scoring scripts.
 """
 

@@ -37,7 +37,8 @@ def split(body: bytes, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
     length = int(header_length) if re.fullmatch("[0-9]{1,18}", header_length) else -1
     if not 0 <= length <= len(body):
         raise InvalidInput(
-            f"the header field Inference-Header-Content-Length is {header_length[:40]!r}, the body has {len(body)} bytes",
+            f"the header field Inference-Header-Content-Length is {header_length[:40]!r}, and the body"
+            f" has {len(body)} bytes",
             hint="it is the number of bytes of the JSON that comes before the binary tensors",
         )
     return body[:length], BinaryPart(memoryview(body)[length:])

@@ -1,4 +1,4 @@
-"""KServe's v1 protocol and the REST API of TensorFlow Serving: ``/v1/models``, its status, metadata and ``:predict``."""
+"""KServe's v1 protocol and TensorFlow Serving's REST API: ``/v1/models``, status, metadata and ``:predict``."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import math
 import struct
@@ -107,7 +108,7 @@ def test_sizes_that_do_not_fit_are_named(
     assert expected in caught.value.message
 
 
-@pytest.mark.parametrize("length", ["", "-1", "1e3", "99999999", "９", "0x10", " 5", "9" * 5000])
+@pytest.mark.parametrize("length", ["", "-1", "1e3", "99999999", "\uff19", "0x10", " 5", "9" * 5000])
 def test_a_header_length_that_is_none_is_refused(length: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decoded([entry([1, 2], 8)], b"12345678", signature(), length)
@@ -199,7 +200,6 @@ def test_tensors_go_there_and_back(typed: tuple[Datatype, np.ndarray]) -> None:
 
 @given(st.binary(max_size=60), st.integers(-2, 70), st.integers(-2, 70), st.sampled_from(sorted(DTYPES)))
 def test_any_bytes_are_read_or_refused(raw: bytes, size: int, length: int, dtype: Datatype) -> None:
-    try:
-        decoded([entry([2, 2], size, dtype)], raw, signature(dtype), None if length > 60 else str(length))
-    except InvalidInput as error:
-        assert "\n" not in error.message
+    with contextlib.suppress(InvalidInput):
+        values = decoded([entry([2, 2], size, dtype)], raw, signature(dtype), None if length > 60 else str(length))
+        assert values.inputs["x"].shape == (2, 2)

@@ -63,12 +63,12 @@ def test_what_the_onnx_project_expects_comes_back_over_http(
     serving = served(*(each.package for each in usable))
 
     async def ask_all(client: httpx.AsyncClient) -> list[str]:
-        problems = []
-        for each in usable:
-            for form in ("json", "binary"):
-                if (problem := await asked(client, each, form)) is not None:
-                    problems.append(f"{each.name} {form}: {problem}")
-        return problems
+        return [
+            f"{each.name} {form}: {problem}"
+            for each in usable
+            for form in ("json", "binary")
+            if (problem := await asked(client, each, form)) is not None
+        ]
 
     assert over(serving, ask_all) == []
     assert len(usable) > 250, Counter(each for each in found if isinstance(each, str))
