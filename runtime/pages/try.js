@@ -41,7 +41,9 @@ function showCurl() {
   if (!shown()) return;
   const url = new URL(shown().path.slice(1), location.href).href;
   const key = $("key").value.trim() ? " -H 'authorization: Bearer KEY'" : "";
-  $("curl").textContent = `curl -s ${quoted(url)} -H 'content-type: application/json'${key} -d ${quoted($("body").value)}`;
+  let body = $("body").value;
+  try { body = JSON.stringify(JSON.parse(body)); } catch { /* as it stands */ }
+  $("curl").textContent = `curl -s ${quoted(url)} -H 'content-type: application/json'${key} -d ${quoted(body)}`;
 }
 
 function choose() {

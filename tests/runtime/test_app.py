@@ -168,7 +168,6 @@ def test_draining_is_not_ready_and_still_answers(iris: Serving) -> None:
         ("GET", "/nowhere", 404, "E-NO-ROUTE"),
         ("GET", "/v2/", 404, "E-NO-ROUTE"),
         ("GET", "/redoc", 404, "E-NO-ROUTE"),
-        ("GET", "/redoc", 404, "E-NO-ROUTE"),
         ("PUT", "/livez", 405, "E-METHOD"),
         ("GET", INFER, 405, "E-METHOD"),
         ("GET", "/v2/models/churn", 404, "E-NO-MODEL"),
