@@ -5,7 +5,8 @@ Source: MLflow 2 and 3, mlflow/pyfunc/scoring_server.
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import orjson
 
@@ -15,8 +16,9 @@ from runtime.codec.json_body import parse_json
 from runtime.codec.predictions import plain_values, rows_of
 from runtime.codec.values import Array
 from runtime.contract.cells import show
+from runtime.contract.frame_readers import Header
 from runtime.contract.manifest import Signature
-from runtime.errors import InvalidInput
+from runtime.errors import EncodingRefused, InvalidInput
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,41 @@ _FORMS: Final[Mapping[str, Callable[[Any, Signature, str], dict[str, Array]]]] =
     "inputs": tensors_from_inputs,
 }
 _PARAMS_SHOWN: Final = 8
+_JSON: Final = "application/json"
+_CSV: Final = "text/csv"
+_HINT: Final = f"send JSON as 'Content-Type: {_JSON}' or a CSV as 'Content-Type: {_CSV}', in UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyForm:
+    """What the head of a request says of its body.
+
+    Attributes:
+        header: Of a CSV, where the sender says whether it has one (RFC 4180, section 3).
+    """
+
+    csv: bool
+    header: Header | None = None
+
+
+def body_form(content_type: str | None) -> BodyForm:
+    """How to read the body; one without a content type is JSON.
+
+    Raises:
+        EncodingRefused: Neither JSON nor CSV, not in UTF-8, or with a parameter that would change its meaning.
+    """
+    kind, *pairs = [part.strip() for part in (content_type or _JSON).split(";")]
+    parameters = {name.strip().lower(): value.strip().strip('"').lower() for name, _, value in _split(pairs)}
+    csv = kind.lower() == _CSV
+    header = parameters.pop("header", None) if csv else None
+    fits = kind.lower() in (_JSON, _CSV) and header in (None, "present", "absent")
+    if not fits or parameters.pop("charset", "utf-8") not in ("utf-8", "utf8", "us-ascii") or parameters:
+        raise EncodingRefused(f"the body has the content type {content_type!r}, which is not read here", hint=_HINT)
+    return BodyForm(csv, cast("Header | None", header))
+
+
+def _split(pairs: list[str]) -> list[tuple[str, str, str]]:
+    return [pair.partition("=") for pair in pairs if pair]
 
 
 def decode_invocation(body: bytes, signature: Signature) -> dict[str, Array]:

@@ -1,6 +1,5 @@
 """The Open Inference Protocol v2: server and model metadata, readiness of a model, inference."""
 
-from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -9,18 +8,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.codec import binary
-from runtime.codec.oip import EncodedResponse, decode_request, encode_response
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.wire import ModelMetadata, ServerMetadata, TensorMetadata
 from runtime.routes.answers import Json
+from runtime.routes.dialects import open_inference
 from runtime.routes.inference import answer
 from runtime.routes.serving import Serving
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
-    from runtime.engine.session import Cancellation, OnnxModel
+    from runtime.engine.session import OnnxModel
 
-_BINARY: Final = "application/octet-stream"
 # Source: Triton Inference Server, "Extensions".
 _EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 
@@ -107,29 +104,7 @@ def _ready(serving: Serving, name: str, version: str | None) -> Response:
 
 
 async def _infer(serving: Serving, request: Request, name: str, version: str | None) -> Response:
-    model = serving.repository.find(name, version)
-    found = await answer(serving, request, name, _work(model, request.headers.get(binary.HEADER)))
-    if found.header_length is None:
-        return Json(found.body)
-    return Response(found.body, media_type=_BINARY, headers={binary.HEADER: str(found.header_length)})
-
-
-def _work(model: "OnnxModel", header_length: str | None) -> "Callable[[bytes, Cancellation], EncodedResponse]":
-    manifest = model.manifest
-
-    def work(body: bytes, cancellation: "Cancellation") -> EncodedResponse:
-        request = decode_request(body, manifest.signature, header_length=header_length)
-        outputs = model.run(request.inputs, request.outputs, cancellation=cancellation)
-        return encode_response(
-            outputs,
-            manifest.signature,
-            model=manifest.name,
-            version=manifest.version,
-            request_id=request.id,
-            as_binary=request.binary,
-        )
-
-    return work
+    return await answer(serving, request, lambda: serving.repository.find(name, version), open_inference)
 
 
 def _tensor_metadata(spec: TensorSpec) -> TensorMetadata:

@@ -7,16 +7,17 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.codec.predict_v1 import SIGNATURE, decode_predict, encode_predict
+from runtime.codec.predict_v1 import SIGNATURE
 from runtime.contract.dtypes import Datatype
 from runtime.contract.manifest import TensorSpec
 from runtime.engine.repository import Slot
 from runtime.routes.answers import Json
+from runtime.routes.dialects import predict_v1
 from runtime.routes.inference import answer
 from runtime.routes.serving import Serving
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
-    from runtime.engine.session import Cancellation, OnnxModel
+    from runtime.engine.session import OnnxModel
 
 # Source: TensorFlow, types.proto.
 _DT: Final[Mapping[Datatype, str]] = {"FP16": "DT_HALF", "FP32": "DT_FLOAT", "FP64": "DT_DOUBLE", "BYTES": "DT_STRING"}
@@ -48,23 +49,17 @@ def predict_v1_routes(serving: Serving) -> APIRouter:
 
     @router.post("/models/{model}:predict", summary="Ask a model, row by row or input by input")
     async def predict(request: Request, model: str) -> Response:
-        return Json(await _predict(serving, request, model, None))
+        return await _predict(serving, request, model, None)
 
     @router.post("/models/{model}/versions/{version}:predict", summary="Ask a model's version")
     async def predict_version(request: Request, model: str, version: str) -> Response:
-        return Json(await _predict(serving, request, model, version))
+        return await _predict(serving, request, model, version)
 
     return router
 
 
-async def _predict(serving: Serving, request: Request, name: str, version: str | None) -> bytes:
-    model = serving.repository.find(name, version)
-
-    def work(body: bytes, cancellation: "Cancellation") -> bytes:
-        asked = decode_predict(body, model.manifest.signature)
-        return encode_predict(model.run(asked.inputs, cancellation=cancellation), columnar=asked.columnar)
-
-    return await answer(serving, request, name, work)
+async def _predict(serving: Serving, request: Request, name: str, version: str | None) -> Response:
+    return await answer(serving, request, lambda: serving.repository.find(name, version), predict_v1)
 
 
 def _status(serving: Serving, name: str, version: str | None) -> Response:

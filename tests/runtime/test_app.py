@@ -206,7 +206,7 @@ def test_compression_that_is_not_read_here_is_refused(iris: Serving) -> None:
 def test_unforeseen_failure_is_500_with_the_request_id(
     iris: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("runtime.routes.oip.decode_request", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("runtime.routes.dialects.decode_request", lambda *_, **__: 1 / 0)
     body = assert_error(ask(iris, "POST", INFER, json=BODY, headers={"x-request-id": "r1"}), 500, "E-UNEXPECTED")
     assert "r1" in body["detail"]["hint"]
     assert "division" not in json.dumps(body)
