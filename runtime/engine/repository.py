@@ -15,6 +15,7 @@ from runtime.engine.statistics import Statistics
 from runtime.errors import DuplicateModel, ModelLoadFailed, ModelNotReady, UnknownModel
 
 if TYPE_CHECKING:  # ONNX Runtime is imported when the first package is loaded, not before
+    from runtime.engine.costs import Costs
     from runtime.engine.session import OnnxModel, SessionSettings
 
 logger = logging.getLogger(__name__)
@@ -25,11 +26,16 @@ _BOOKKEEPING: Final = "this is a bug in dray; the log holds the traceback"
 
 @dataclass(slots=True)
 class Slot:
-    """Place of one package: what is known of it so far."""
+    """Place of one package: what is known of it so far.
+
+    Attributes:
+        costs: Measured after the self-test.
+    """
 
     path: Path
     package: VerifiedPackage | None = None
     model: "OnnxModel | None" = None
+    costs: "Costs | None" = None
     error: DrayError | None = None
 
     @property
@@ -142,6 +148,7 @@ class Repository:
         slot.package = package
 
     def _load(self, slot: Slot) -> None:
+        from runtime.engine.costs import measure
         from runtime.engine.selftest import self_test
         from runtime.engine.session import load_model
 
@@ -150,6 +157,7 @@ class Repository:
         started = time.perf_counter()
         model = load_model(slot.package, self.session_settings())
         cases = self_test(model)
+        slot.costs = costs = measure(model)
         model.statistics = Statistics()
         slot.model = model
         fields = {
@@ -158,6 +166,8 @@ class Repository:
             "digest": slot.package.digest,
             "provider": model.providers[0],
             "test_data_sets": cases,
+            "run_us": round(costs.run_ns / 1000, 1),
+            "batch_rows": costs.best_rows,
             "seconds": round(time.perf_counter() - started, 3),
         }
         logger.info("model ready", extra={"fields": fields})

@@ -105,8 +105,7 @@ class OnnxModel:
             InvalidInput: NaN or infinity where the source takes none.
             RefusedByModel: ONNX Runtime stops at these values.
         """
-        for spec in self._limited:
-            check_finite(spec, inputs[spec.name])
+        self.check(inputs)
         names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
         options = cancellation.run_options() if cancellation is not None else None
         started = time.perf_counter_ns()
@@ -122,6 +121,15 @@ class OnnxModel:
         rows = _rows(inputs) if self.manifest.signature.batch_dim is not None else 1
         self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
         return dict(zip(names, results, strict=True))
+
+    def check(self, inputs: Mapping[str, Array]) -> None:
+        """Refuse what the source refuses, and the graph alone would not.
+
+        Raises:
+            InvalidInput: NaN or infinity where the source takes none.
+        """
+        for spec in self._limited:
+            check_finite(spec, inputs[spec.name])
 
 
 def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel:

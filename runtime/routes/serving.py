@@ -18,12 +18,14 @@ class Serving:
 
     Attributes:
         addresses: ``host:port`` of every listening socket, IPv6 hosts in brackets.
+        keys: API keys, one of which a request must carry; none where everyone may ask.
         handover_error: Why the public address could not be taken over.
     """
 
     settings: Settings
     repository: Repository
     queue: Queue
+    keys: tuple[bytes, ...] = ()
     draining: bool = False
     addresses: list[str] = field(default_factory=list)
     handover_error: DrayError | None = None
