@@ -24,6 +24,7 @@ from runtime.engine.repository import Repository
 from runtime.routes.answers import Json, error_body
 from runtime.routes.azureml import azureml_routes
 from runtime.routes.health import OPEN_PAGES, OPEN_PATHS, health_routes
+from runtime.routes.metrics import metrics_routes
 from runtime.routes.mlflow import mlflow_routes
 from runtime.routes.oip import oip_routes
 from runtime.routes.pages import pages_routes
@@ -32,7 +33,6 @@ from runtime.routes.schema import describe_inference
 from runtime.routes.serving import Serving
 from runtime.routes.triton import triton_routes
 from runtime.settings import SettingInvalid, Settings
-from runtime.telemetry import log_request
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import SessionSettings
@@ -83,7 +83,7 @@ def create_serving(settings: Settings) -> Serving:
     repository = Repository(settings.packages, session_settings)
     queue = Queue(limit=settings.max_queue, threads=max(2, threads))
     keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
-    return Serving(settings, repository, queue, keys)
+    return Serving(settings, repository, queue, keys=keys)
 
 
 def create_app(serving: Serving) -> FastAPI:
@@ -98,7 +98,7 @@ def create_app(serving: Serving) -> FastAPI:
     app.include_router(pages_routes())
     app.include_router(health_routes(serving))
     # Triton's before the protocol's own: /v2/models/stats is no model named stats.
-    for routes in (triton_routes, oip_routes, predict_v1_routes, azureml_routes, mlflow_routes):
+    for routes in (triton_routes, oip_routes, predict_v1_routes, azureml_routes, mlflow_routes, metrics_routes):
         app.include_router(routes(serving))
     app.add_exception_handler(DrayError, _on_dray_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -169,7 +169,7 @@ class Gate:
             else:
                 await error_response(unauthorised(), request_id)(scope, receive, send_marked)
         finally:
-            log_request(
+            self._serving.requests.add(
                 method=scope["method"],
                 path=scope["path"],
                 status=status,

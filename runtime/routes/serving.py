@@ -8,6 +8,7 @@ from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository, Slot
 from runtime.errors import Draining, ModelNotReady
 from runtime.settings import Settings
+from runtime.telemetry import Requests
 
 ServingState = Literal["starting", "ready", "failed", "draining"]
 
@@ -18,6 +19,7 @@ class Serving:
 
     Attributes:
         addresses: ``host:port`` of every listening socket, IPv6 hosts in brackets.
+        requests: Counts and logs them.
         keys: API keys, one of which a request must carry; none where everyone may ask.
         handover_error: Why the public address could not be taken over.
     """
@@ -25,6 +27,7 @@ class Serving:
     settings: Settings
     repository: Repository
     queue: Queue
+    requests: Requests = field(default_factory=Requests)
     keys: tuple[bytes, ...] = ()
     draining: bool = False
     addresses: list[str] = field(default_factory=list)

@@ -22,7 +22,6 @@ from runtime.routes.dialects import Ask, Read, Reply
 from runtime.routes.inference import MIB, late
 from runtime.routes.serving import Serving
 from runtime.server.hot_routes import HotRoute, HotRoutes
-from runtime.telemetry import log_request
 
 logger = logging.getLogger(__name__)
 
@@ -244,13 +243,13 @@ class FastCycle:
         if self._place is not None:
             self._place.close()
         self._busy().discard(self)
-        log_request(
-            method="POST",
+        self._protocol.serving.requests.add_hot(
+            dialect=self._route.dialect_name,
             path=self._route.path,
             status=status,
             seconds=time.perf_counter() - self._began,
             request_id=self._request_id,
-            probe=False,
+            later=self._protocol.loop.call_soon,
         )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from runtime.engine.repository import Slot, version_key
 from runtime.routes.dialects import Dialect, invocations, open_inference, predict_v1, score
 from runtime.routes.serving import Serving
+from runtime.telemetry import Dialect as DialectName
+from runtime.telemetry import dialect_of
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.batching import Batcher
@@ -23,6 +25,7 @@ class HotRoute:
     """
 
     path: str
+    dialect_name: DialectName
     dialect: Dialect
     model: "OnnxModel"
     batcher: "Batcher | None"
@@ -62,7 +65,7 @@ class HotRoutes:
             if len(names) == 1:
                 paths += [("/score", score), ("/invocations", invocations)]
             for path, dialect in paths:
-                yield path.encode("ascii"), HotRoute(path, dialect, model, batcher)
+                yield path.encode("ascii"), HotRoute(path, dialect_of(path), dialect, model, batcher)
 
     def _batcher(self, slot: Slot) -> "Batcher | None":
         from runtime.engine.batching import Batcher
