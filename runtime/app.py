@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.InvalidInput: 400,
     errors.Unauthorised: 401,
+    errors.ControlRefused: 403,
     errors.UnknownModel: 404,
     errors.RouteMissing: 404,
     errors.MethodRefused: 405,

@@ -72,7 +72,7 @@ def _status(serving: Serving, name: str, version: str | None) -> Response:
 
 
 def _version_status(slot: Slot) -> dict[str, Any]:
-    state = {"ready": "AVAILABLE", "starting": "LOADING", "failed": "END"}[slot.state]
+    state = {"ready": "AVAILABLE", "starting": "LOADING", "failed": "END", "unloaded": "UNLOADING"}[slot.state]
     code, message = ("OK", "") if slot.error is None else ("FAILED_PRECONDITION", slot.error.message)
     version = slot.manifest.version if slot.manifest is not None else ""
     return {"version": version, "state": state, "status": {"error_code": code, "error_message": message}}

@@ -1,5 +1,6 @@
 """What every route works on: the one state of this server process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ class Serving:
         requests: Counts and logs them.
         keys: API keys, one of which a request must carry; none where everyone may ask.
         handover_error: Why the public address could not be taken over.
+        models_changed: Told when models were loaded or unloaded while serving.
     """
 
     settings: Settings
@@ -32,6 +34,7 @@ class Serving:
     draining: bool = False
     addresses: list[str] = field(default_factory=list)
     handover_error: DrayError | None = None
+    models_changed: Callable[[], None] = lambda: None
 
     @property
     def state(self) -> ServingState:

@@ -3,7 +3,9 @@
 Source: Triton Inference Server, protocol extensions "Model Configuration", "Statistics" and "Model Repository".
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter
@@ -15,7 +17,7 @@ from runtime.contract.dtypes import Datatype
 from runtime.contract.manifest import TensorSpec
 from runtime.engine.repository import Slot
 from runtime.engine.statistics import Statistics, Sum
-from runtime.errors import InvalidInput
+from runtime.errors import ControlRefused, InvalidInput
 from runtime.routes.answers import Json, read_body
 from runtime.routes.serving import Serving
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:  # importing it loads ONNX Runtime
 
 _LARGEST_BODY: Final = 1 << 16
 _NAMES: Final[Mapping[Datatype, str]] = {"BYTES": "STRING"}
-_STATES: Final = {"ready": "READY", "starting": "LOADING", "failed": "UNAVAILABLE"}
+_STATES: Final = {"ready": "READY", "starting": "LOADING", "failed": "UNAVAILABLE", "unloaded": "UNAVAILABLE"}
 
 
 def triton_routes(serving: Serving) -> APIRouter:
@@ -60,7 +62,25 @@ def triton_routes(serving: Serving) -> APIRouter:
         slots = [slot for slot in serving.repository.slots if slot.manifest is not None]
         return Json([_entry(slot) for slot in slots if slot.state == "ready" or not only_ready])
 
+    @router.post("/repository/models/{model}/load", summary="Load a model's package anew from its folder")
+    async def load(model: str) -> Response:
+        return await _change(serving, partial(serving.repository.reload, model))
+
+    @router.post("/repository/models/{model}/unload", summary="Take a model out of service")
+    async def unload(model: str) -> Response:
+        return await _change(serving, partial(serving.repository.unload, model))
+
     return router
+
+
+async def _change(serving: Serving, change: Callable[[], None]) -> Response:
+    if not serving.settings.model_control:
+        raise ControlRefused(
+            "models are not loaded or unloaded over HTTP here", hint="set DRAY_MODEL_CONTROL=1 to allow it"
+        )
+    await asyncio.to_thread(change)
+    serving.models_changed()
+    return Json({})
 
 
 def _only_ready(body: bytes) -> bool:

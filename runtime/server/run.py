@@ -54,6 +54,8 @@ def serve(settings: Settings) -> None:
 
     serving = create_serving(settings)
     routes = HotRoutes(serving)
+    if settings.fast_path:
+        serving.models_changed = routes.refresh
     config = uvicorn_config(create_app(serving), serving, routes)
     try:
         config.load()
