@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from runtime.codec.oip import DecodedRequest, decode_request, encode_response
 from runtime.contract.dtypes import DTYPES, Datatype
 from runtime.contract.manifest import Dim, Signature, TensorSpec
 from runtime.errors import InvalidInput
+from tests.support.tensors import typed_arrays
 
 
 def signature(dtype: Datatype = "FP32", shape: tuple[Dim, ...] = ("batch", 2)) -> Signature:
@@ -171,20 +171,7 @@ def test_infinity_travels_in_the_binary_form() -> None:
 # --- for any input
 
 
-@st.composite
-def typed_arrays(draw: st.DrawFn) -> tuple[Datatype, np.ndarray]:
-    dtype: Datatype = draw(st.sampled_from(sorted(DTYPES)))
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
-    if dtype == "BYTES":
-        words = draw(st.lists(st.text(), min_size=math.prod(shape), max_size=math.prod(shape)))
-        array = np.empty(len(words), dtype=object)
-        array[:] = words
-        return dtype, array.reshape(shape)
-    kind = np.dtype(DTYPES[dtype].numpy)
-    return dtype, draw(hnp.arrays(kind, shape, elements=hnp.from_dtype(kind)))
-
-
-@given(typed_arrays())
+@given(typed_arrays(infinite=True))
 def test_tensors_go_there_and_back(typed: tuple[Datatype, np.ndarray]) -> None:
     dtype, array = typed
     against = signature(dtype, tuple(f"d{axis}" for axis in range(array.ndim)))

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from runtime.codec.oip import DecodedRequest, decode_request, encode_response
 from runtime.contract.dtypes import DTYPES, Datatype
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import Dim, Signature, TensorSpec
 from runtime.errors import InvalidInput, NonFiniteOutput
+from tests.support.tensors import typed_arrays
 
 
 def signature(dtype: Datatype = "FP32", shape: tuple[Dim, ...] = ("batch", 2)) -> Signature:
@@ -263,21 +263,7 @@ def test_scalar_infinity_is_named_too() -> None:
 # --- for any input
 
 
-@st.composite
-def typed_arrays(draw: st.DrawFn) -> tuple[Datatype, np.ndarray]:
-    dtype: Datatype = draw(st.sampled_from(sorted(DTYPES)))
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
-    if dtype == "BYTES":
-        words = draw(st.lists(st.text(), min_size=math.prod(shape), max_size=math.prod(shape)))
-        array = np.empty(len(words), dtype=object)
-        array[:] = words
-        return dtype, array.reshape(shape)
-    finite = {"allow_infinity": False} if DTYPES[dtype].is_float else {}
-    elements = hnp.from_dtype(np.dtype(DTYPES[dtype].numpy), **finite)
-    return dtype, draw(hnp.arrays(np.dtype(DTYPES[dtype].numpy), shape, elements=elements))
-
-
-@given(typed_arrays(), st.booleans())
+@given(typed_arrays(infinite=False), st.booleans())
 def test_tensors_go_there_and_back(typed: tuple[Datatype, np.ndarray], nested: bool) -> None:
     dtype, array = typed
     against = signature(dtype, tuple(f"d{axis}" for axis in range(array.ndim)))
