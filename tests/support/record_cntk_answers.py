@@ -3,9 +3,10 @@
 Runs in an environment of its own: Python 3.6, `pip install cntk==2.7.post2 "numpy<1.20" "scipy<1.6"`, and an MPI library
 under the name libmpi.so.12 on LD_LIBRARY_PATH (Debian's OpenMPI 4 does for evaluation).
 
-Writes one archive a family of cases: NAME.model as CNTK saves it, and NAME.npz with the inputs by name (`in:`), the
-lengths of their sequences where these differ (`lengths`), and the outputs in order (`out:0`, …). Sequences are padded
-with zeros. A case that CNTK itself refuses is told of, and left out.
+Writes one archive a family of cases: NAME.model as CNTK saves it, and NAME.npz with the inputs by uid (`in:`), the
+lengths of their sequences (`lengths`), and the outputs in order (`out:0`, …). Sequences are padded with zeros. Where a
+case names an operator of older versions, the saved file is made to name it before CNTK answers. A case that CNTK itself
+refuses is told of, and left out.
 """
 
 import importlib.util
@@ -42,6 +43,8 @@ def values(shape, kind, rng):
     if kind == "onehot":
         hot = rng.randint(0, shape[-1], shape[:-1])
         return np.eye(shape[-1], dtype=np.float32)[hot]
+    if kind == "edges":
+        return rng.choice([-200, -3, -1, -1e-38, 0, 1e-38, 0.5, 1, 3, 80], shape).astype(np.float32)
     if kind == "binary":
         return rng.randint(0, 2, shape).astype(np.float32)
     if kind == "whole":
@@ -68,8 +71,11 @@ def record(function, kinds, archive, name):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "case.model")
         function.save(path)
+        if "operator" in kinds:
+            rewrite(path, *kinds["operator"])
+            function = C.Function.load(path)
         with open(path, "rb") as stream:
-            archive.writestr(_entry(name + ".model"), stream.read())
+            model = stream.read()
     feeds, kept = {}, {}
     sequences = any(len(variable.dynamic_axes) > 1 for variable in function.arguments)
     lengths = kinds.get("lengths", LENGTHS) if sequences else ()
@@ -78,7 +84,7 @@ def record(function, kinds, archive, name):
         if variable.dtype == np.float64:
             given = [item.astype(np.float64) for item in given] if isinstance(given, list) else given.astype(np.float64)
         feeds[variable] = fed(variable, given)
-        kept["in:" + variable.name] = padded(given) if isinstance(given, list) else given
+        kept["in:" + variable.uid] = padded(given) if isinstance(given, list) else given
         if isinstance(given, list):
             kept["lengths"] = np.array([len(item) for item in given], np.int64)
     for index, output in enumerate(function.outputs):
@@ -88,9 +94,21 @@ def record(function, kinds, archive, name):
             kept["outlengths:%d" % index] = np.array([len(item) for item in answer], np.int64)
             answer = padded(answer)
         kept["out:%d" % index] = np.asarray(answer)
+    archive.writestr(_entry(name + ".model"), model)
     content = io.BytesIO()
     np.savez_compressed(content, **kept)
     archive.writestr(_entry(name + ".npz"), content.getvalue())
+
+
+def rewrite(path, old, new):
+    """Name another operator in a saved file: an entry `op` of a function is a SizeT value."""
+    entry = b"\n\x02op\x12\x06\x08\x02\x10\x03(%c"
+    with open(path, "rb") as stream:
+        content = stream.read()
+    if entry % old not in content:
+        raise ValueError("the file has no operator %d" % old)
+    with open(path, "wb") as stream:
+        stream.write(content.replace(entry % old, entry % new))
 
 
 def fed(variable, given):

@@ -31,7 +31,18 @@ UNARY = {
 for _name, (_op, _kind) in UNARY.items():
     case(_name, lambda op=_op: op(x()), x=_kind)
 
-case("sigmoid_primitive", lambda: C.Function.load if False else C.cntk_py.sigmoid(x(), ""), x=(-5, 5))
+for _name, (_op, _kind) in UNARY.items():
+    if _name not in ("dropout", "alias", "cosh", "sinh", "tan", "acos", "asin", "atanh"):
+        case("edge_" + _name, lambda op=_op: op(x((4, 5))), x="edges")
+case("sigmoid_primitive", lambda: C.sigmoid(x()), x=(-20, 20), operator=(75, 1))
+case("pass_primitive", lambda: C.alias(x()), operator=(62, 56))
+case("log_softmax_primitive", lambda: C.softmax(x((5,))), operator=(10, 51))
+case("log_softmax_primitive_matrix", lambda: C.softmax(x()), operator=(10, 51))
+case("edge_element_divide", lambda: C.element_divide(x((6,)), x((6,), name="y")), x="whole", y="whole")
+case("edge_pow", lambda: C.pow(x((6,)), x((6,), name="y")), x="whole", y="whole")
+case("edge_log_plus", lambda: C.log_add_exp(x((6,)), x((6,), name="y")), x="edges", y="edges")
+case("edge_select", lambda: C.element_select(x(name="c"), x(), x(name="y")), c=(-1, 1))
+case("edge_clip", lambda: C.clip(x((6,)), 0.5, -0.5))
 case("elu_alpha", lambda: C.elu(x(), alpha=0.3))
 case("selu_scaled", lambda: C.selu(x(), scale=1.5, alpha=0.7))
 case("leaky_relu_alpha", lambda: C.leaky_relu(x(), alpha=0.3))
@@ -47,7 +58,6 @@ case("softmax_vector", lambda: C.softmax(x((5,))))
 case("log_softmax_vector", lambda: C.log_softmax(x((5,))))
 case("softmax_scalar", lambda: C.softmax(x((1,))))
 case("log_softmax_axis0", lambda: C.log_softmax(x(), axis=0))
-case("log_softmax_primitive", lambda: C.cntk_py.log_softmax(x((5,)), ""))
 case("clip", lambda: C.clip(x(), -0.5, 0.5))
 case("clip_vector", lambda: C.clip(x(), C.constant(np.array([-1, 0, 0.2], "f")), C.constant(np.array([0, 1, 0.4], "f"))))
 case("select", lambda: C.element_select(x(name="c"), x(), x(name="y")), c="binary")

@@ -19,6 +19,8 @@ def x(shape=(4,), name="x", **more):
 case("cross_entropy", lambda: C.cross_entropy_with_softmax(x(), x(name="y")), y="onehot")
 case("cross_entropy_axis", lambda: C.cross_entropy_with_softmax(x((3, 4)), x((3, 4), name="y"), axis=0), y="onehot")
 case("squared_error", lambda: C.squared_error(x(), x(name="y")))
+case("squared_error_primitive", lambda: C.cosine_distance(x(), x(name="y")), operator=(53, 34))
+case("cross_entropy_primitive", lambda: C.cosine_distance(x(), x(name="y")), y="onehot", operator=(53, 35))
 case("classification_error", lambda: C.classification_error(x(), x(name="y")), y="onehot")
 case("classification_error_top", lambda: C.classification_error(x(), x(name="y"), topN=2), y="onehot")
 case("binary_cross_entropy", lambda: C.binary_cross_entropy(C.sigmoid(x((1,))), x((1,), name="y")), y="binary")
