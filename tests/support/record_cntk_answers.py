@@ -1,7 +1,7 @@
 """Small CNTK models and CNTK's own answers, for the converter's tests: `python3.6 record_cntk_answers.py FOLDER`.
 
-Runs in an environment of its own: Python 3.6, `pip install cntk==2.7.post2 "numpy<1.20" "scipy<1.6"`, and an MPI library
-under the name libmpi.so.12 on LD_LIBRARY_PATH (Debian's OpenMPI 4 does for evaluation).
+Runs in an environment of its own: Python 3.6, `pip install cntk==2.7.post2 "numpy<1.20" "scipy<1.6"`, and an MPI
+library under the name libmpi.so.12 on LD_LIBRARY_PATH (Debian's OpenMPI 4 does for evaluation).
 
 Writes one archive a family of cases: NAME.model as CNTK saves it, and NAME.npz with the inputs by uid (`in:`), the
 lengths of their sequences (`lengths`), and the outputs in order (`out:0`, …). Sequences are padded with zeros. Where a
@@ -20,7 +20,17 @@ import zipfile
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FAMILIES = ("elementwise", "shapes", "products", "convolution", "reduction", "sequence", "recurrence", "layers", "losses")
+FAMILIES = (
+    "elementwise",
+    "shapes",
+    "products",
+    "convolution",
+    "reduction",
+    "sequence",
+    "recurrence",
+    "layers",
+    "losses",
+)
 LENGTHS = (4, 2, 5, 1, 3)
 ROWS = 3
 
@@ -89,7 +99,7 @@ def record(function, kinds, archive, name):
             kept["lengths"] = np.array([len(item) for item in given], np.int64)
     for index, output in enumerate(function.outputs):
         answer = C.combine([output]).eval(feeds)
-        if isinstance(answer, list) and len({len(item) for item in answer}) > 1 or len(output.dynamic_axes) > 1:
+        if (isinstance(answer, list) and len({len(item) for item in answer}) > 1) or len(output.dynamic_axes) > 1:
             answer = [np.asarray(item) for item in answer]
             kept["outlengths:%d" % index] = np.array([len(item) for item in answer], np.int64)
             answer = padded(answer)

@@ -3,29 +3,63 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx import ModelProto, TensorProto, helper
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 from onnx import save as save_onnx
 
 from packager.converters.cntk.emitter import BATCH, Emitter, Value, expanded
+from packager.converters.cntk.losses import without_losses
 from packager.converters.cntk.lowering import Input, Lowering, inputs_of, unique
 from packager.converters.cntk.model import Model, reachable, read_model
 from packager.converters.cntk.rules_sequence import masked
+from packager.converters.cntk.samples import LENGTHS, drawn, given_samples
+from packager.core.conversion import ConversionRequest, RawConversion
 from packager.core.errors import ConversionError, ConverterMissing
+from packager.core.progress import Progress
+from runtime.contract.certificate import Coverage
 
-LENGTHS = "lengths"
 IR_VERSION = 10
 _TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64}
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """An ONNX model and its inputs."""
+    """An ONNX model, and the CNTK model that it is."""
 
-    model: ModelProto
+    onnx: ModelProto
+    source: Model
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
-    lengths: bool
     notes: tuple[str, ...] = ()
+
+
+def convert_cntk(request: ConversionRequest, progress: Progress) -> RawConversion:
+    """ONNX and samples in the request's folder."""
+    progress.step("reading the CNTK model")
+    lengths = request.options.get("lengths") is True
+    converted = convert_model(request.source, opset=request.opset, lengths=lengths)
+    onnx = request.workdir / "model.onnx"
+    write_model(converted, onnx)
+    synthetic = request.samples is None
+    if request.samples is None:
+        samples = drawn(converted.source, converted.inputs, seed=request.seed, lengths=lengths)
+    else:
+        samples = given_samples(request.samples, converted.inputs, lengths=lengths)
+    path = request.workdir / "samples.npz"
+    np.savez(path, **samples)  # type: ignore[arg-type]
+    return RawConversion(
+        onnx=onnx,
+        samples=path,
+        reference="none",
+        reference_original=None,
+        reference_cast=None,
+        framework="cntk",
+        framework_version="2",
+        synthetic=synthetic,
+        seed=request.seed if synthetic else None,
+        coverage=Coverage(weak=True, reason="samples drawn by type and shape alone") if synthetic else Coverage(),
+        notes=converted.notes,
+    )
 
 
 def convert_model(path: Path, *, opset: int, lengths: bool = False) -> Converted:
@@ -42,8 +76,8 @@ def convert_model(path: Path, *, opset: int, lengths: bool = False) -> Converted
         raise ConversionError(
             f"CNTK models need ONNX opset 18 or later, not {opset}", hint="leave --opset out, or give 18 or more"
         )
-    model = read_model(path)
-    inputs = inputs_of(model, list(reachable(model)))
+    model, notes = without_losses(read_model(path))
+    inputs = inputs_of(model, list(reachable(model, model.outputs)))
     _check_inputs(inputs, lengths=lengths)
     emitter = Emitter()
     names = {given.name for given in inputs.values()} | ({LENGTHS} if lengths else set())
@@ -61,7 +95,7 @@ def convert_model(path: Path, *, opset: int, lengths: bool = False) -> Converted
     made = helper.make_model(
         graph, producer_name="dray", opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION
     )
-    return Converted(made, tuple(inputs.values()), tuple(name for name, _, _ in finished), lengths)
+    return Converted(made, model, tuple(inputs.values()), tuple(name for name, _, _ in finished), notes)
 
 
 def _check_inputs(inputs: dict[str, Input], *, lengths: bool) -> None:
@@ -83,14 +117,13 @@ def _outputs(
     model: Model, results: list[Value], emitter: Emitter, taken: set[str], inputs: dict[str, Input]
 ) -> list[tuple[str, tuple[int | str, ...], Value]]:
     """Names and shapes of the outputs, each computed by a node of its own."""
-    axes = {
-        given.variable.dynamic[1]: given.shape[1] for given in inputs.values() if len(given.variable.dynamic) > 1
-    }
+    axes = {given.variable.dynamic[1]: given.shape[1] for given in inputs.values() if len(given.variable.dynamic) > 1}
     finished = []
-    for (name, uid), value in zip(model.outputs, results, strict=True):
+    for output, value in zip(model.outputs, results, strict=True):
         if value.name in emitter.selections:
             raise ConverterMissing(
-                f"the output {name or uid!r} holds places in sequences, not values", hint="save the model without it"
+                f"the output {output.name or output.uid!r} holds places in sequences, not values",
+                hint="save the model without it",
             )
         batch = next((given for given in inputs.values() if given.shape[:1] == (BATCH,)), None)
         made = value
@@ -98,7 +131,7 @@ def _outputs(
             like = Value(batch.name, (), True, None, value.dtype)
             made = expanded(emitter, value, like)
         made = masked(emitter, made, 0.0)
-        chosen = unique(name or "output", taken)
+        chosen = unique(output.name or "output", taken)
         emitter.nodes.append(helper.make_node("Identity", [made.name], [chosen], name=f"give_{chosen}"))
         finished.append((chosen, _output_shape(made, axes), made))
     return finished
@@ -108,51 +141,52 @@ def _output_shape(value: Value, axes: dict[str, int | str]) -> tuple[int | str, 
     lead: list[int | str] = [BATCH] if value.batch else []
     if value.sequence is not None:
         lead.append(axes.get(value.sequence.name) or _word(value.sequence.name))
-    return (*lead, *[size if isinstance(size, int) else axes.get(size.name) or _word(size.name) for size in value.shape])
+    return (
+        *lead,
+        *[size if isinstance(size, int) else axes.get(size.name) or _word(size.name) for size in value.shape],
+    )
 
 
 def _word(name: str) -> str:
     return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in f"axis_{name}")
 
 
-def _used(nodes: list[object], finished: list[tuple[str, tuple[int | str, ...], Value]]) -> list[object]:
+def _used(nodes: list[NodeProto], finished: list[tuple[str, tuple[int | str, ...], Value]]) -> list[NodeProto]:
     """The nodes that an output depends on, in order."""
     needed = {name for name, _, _ in finished}
     kept = []
     for node in reversed(nodes):
-        if needed.intersection(node.output):  # type: ignore[attr-defined]
+        if needed.intersection(node.output):
             kept.append(node)
             needed.update(_read(node))
     return kept[::-1]
 
 
-def _read(node: object) -> set[str]:
+def _read(node: NodeProto) -> set[str]:
     """Names that a node reads, also inside its body."""
-    names = set(node.input)  # type: ignore[attr-defined]
-    for attribute in node.attribute:  # type: ignore[attr-defined]
+    names = set(node.input)
+    for attribute in node.attribute:
         for inner in attribute.g.node:
             names |= _read(inner)
         names |= {entry.name for entry in attribute.g.output}
     return names
 
 
-def _initialize(graph: object, emitter: Emitter) -> None:
+def _initialize(graph: GraphProto, emitter: Emitter) -> None:
     read: set[str] = set()
-    for node in graph.node:  # type: ignore[attr-defined]
+    for node in graph.node:
         read |= _read(node)
-    graph.initializer.extend(  # type: ignore[attr-defined]
-        tensor for name, tensor in emitter.initializers.items() if name in read
-    )
+    graph.initializer.extend(tensor for name, tensor in emitter.initializers.items() if name in read)
 
 
-def _info(name: str, shape: tuple[int | str, ...], dtype: str) -> object:
+def _info(name: str, shape: tuple[int | str, ...], dtype: str) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, _TYPES[dtype], list(shape))
 
 
 def write_model(converted: Converted, path: Path) -> None:
     """Save the model; tensors of a large one beside it."""
-    size = sum(len(tensor.raw_data) for tensor in converted.model.graph.initializer)
+    size = sum(len(tensor.raw_data) for tensor in converted.onnx.graph.initializer)
     if size < 1 << 30:
-        save_onnx(converted.model, path)
+        save_onnx(converted.onnx, path)
         return
-    save_onnx(converted.model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+    save_onnx(converted.onnx, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)

@@ -218,8 +218,7 @@ def of_rank(emitter: Emitter, value: Value, rank: int) -> Value:
     shape = (1,) * short + value.shape
     if value.lead == 0:
         if value.constant is not None:
-            return replace(value, shape=shape, name=emitter.array(value.constant.reshape(shape), value.dtype),
-                           constant=value.constant.reshape(shape))  # fmt: skip
+            return emitter.constant(value.constant.reshape((1,) * short + value.constant.shape))
         axes = emitter.ints(*range(short))
     else:
         axes = emitter.ints(*range(value.lead, value.lead + short))

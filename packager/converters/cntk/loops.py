@@ -7,8 +7,9 @@ from onnx import TensorProto, ValueInfoProto, helper
 
 from packager.converters.cntk.emitter import Emitter, Sequence, Value, expanded, of_rank
 from packager.converters.cntk.model import Node
+from packager.converters.cntk.recurrent_layers import lower_layer, wanted
 from packager.converters.cntk.registry import refusal
-from packager.converters.cntk.rules_sequence import FUTURE, PAST, mask, offset_of
+from packager.converters.cntk.rules_sequence import FUTURE, PAST, end_of, mask, offset_of
 from packager.converters.cntk.wire import damaged
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def lower_loop(lowering: "Lowering", nodes: list[Node]) -> None:
         ConverterMissing: It runs both ways, or not along one sequence.
     """
     loop = _ordered(lowering, nodes)
-    from packager.converters.cntk.recurrent_layers import lower_layer
-
     if lower_layer(lowering, loop):
         return
     _Scan(lowering, loop).write()
@@ -55,7 +54,8 @@ def _ordered(lowering: "Lowering", nodes: list[Node]) -> Loop:
     done = {node.uid for node in delays}
     waiting = {node.uid: node for node in nodes if node.uid not in done}
     needs = {
-        uid: {other.uid for name in node.inputs if (other := lowering.model.nodes.get(name)) is not None} & inside - done
+        uid: {below.uid for name in node.inputs if (below := lowering.model.nodes.get(name)) is not None}
+        & inside - done
         for uid, node in waiting.items()
     }
     users: dict[str, list[str]] = {}
@@ -87,7 +87,7 @@ class _Scan:
         first = loop.delays[0]
         if any(len(node.inputs) != 2 for node in loop.delays):
             raise damaged(f"the delay {first.uid!r} has no initial state")
-        sequences = [value for value in self._outside() if value.sequence is not None]
+        sequences = [value for value in self._from_outside() if value.sequence is not None]
         if not sequences:
             raise refusal(first, "it is in a loop that runs along no input")
         if len({value.sequence.name for value in sequences if value.sequence}) > 1:
@@ -110,12 +110,11 @@ class _Scan:
         node = self._lowering.model.nodes.get(uid)
         return node is not None and node.uid in self._inside
 
-    def _outside(self) -> list[Value]:
-        names = [uid for node in self._loop.steps for uid in node.inputs if not self._inner(uid)]
+    def _from_outside(self) -> list[Value]:
         for node in self._loop.delays:
             if self._inner(node.inputs[1]):
                 raise refusal(node, "its initial state comes from its own loop")
-            names.append(node.inputs[1])
+        names = [uid for node in self._loop.steps for uid in node.inputs if not self._inner(uid)]
         return [self._lowering.value(uid) for uid in dict.fromkeys(names)]
 
     def _guess(self, node: Node) -> tuple[int, ...]:
@@ -168,18 +167,17 @@ class _Scan:
         results: dict[str, Value],
     ) -> None:
         outer = self._outer
-        hold = self._valid(body) if self._loop.backwards and self._sequence.lengths else None
+        hold = body.names.next("valid") if self._loop.backwards and self._sequence.lengths else None
         initial, new_states = [], []
         for node in self._loop.delays:
             start = self._initial(node, states[node.uid][0])
             values = states[node.uid]
             following = [self._whole(body, results[node.uid], values[0]), *[value.name for value in values[:-1]]]
             initial += [start] * len(values)
-            new_states += [
-                _held(body, hold, name, value) for name, value in zip(following, values, strict=True)
-            ]
+            new_states += [_held(body, hold, name, value) for name, value in zip(following, values, strict=True)]
         old_states = [value for node in self._loop.delays for value in states[node.uid]]
-        kept = [uid for uid in inner if self._inner(uid) and uid in self._wanted()]
+        used = wanted(self._lowering, self._inside)
+        kept = [uid for uid in inner if uid in used]
         outputs = [self._whole(body, inner[uid], inner[uid]) for uid in kept]
         items = [inner[uid] for uid in scanned]
         sources = [value.name for value in scanned.values()]
@@ -210,23 +208,18 @@ class _Scan:
         )  # fmt: skip
         return made if count > 1 else made[:1]
 
-    def _wanted(self) -> set[str]:
-        """Outputs of the loop that something outside it uses."""
-        nodes = {id(node): node for node in self._lowering.model.nodes.values()}
-        used = {uid for node in nodes.values() if node.uid not in self._inside for uid in node.inputs}
-        return used | {uid for _, uid in self._lowering.model.outputs}
-
-    def _valid(self, body: Emitter) -> str:
-        return body.names.next("valid")
-
     def _initial(self, node: Node, state: Value) -> str:
         """The initial state, for each row."""
         value = self._lowering.value(node.inputs[1])
-        if value.sequence is not None:
-            raise refusal(node, "its initial state is a sequence")
         outer = self._outer
+        if value.sequence is not None:
+            value = end_of(outer, node, value, offset_of(node), last=not self._loop.backwards)
         row = Value(
-            outer.node("Gather", self._like.name, outer.array(0, "int64"), axis=1), self._like.shape, True, None, "float32"
+            outer.node("Gather", self._like.name, outer.array(0, "int64"), axis=1),
+            self._like.shape,
+            True,
+            None,
+            "float32",
         )
         if len(value.shape) > len(state.shape):
             from packager.converters.cntk.emitter import reshaped
@@ -237,15 +230,8 @@ class _Scan:
     def _whole(self, body: Emitter, value: Value, like: Value) -> str:
         """A value of a step, of the rank and with the rows that a state has; a name that the step itself makes."""
         if value.lead == 0:
-            example = next(iter(self._rows_of(body)), None)
-            if example is None:
-                raise refusal(self._loop.delays[0], "a step of its loop depends on no row")
-            return expanded(body, value, example, like.shape).name
+            raise refusal(self._loop.delays[0], "a step of its loop depends on no row")
         return body.node("Identity", of_rank(body, value, len(like.shape)).name)
-
-    def _rows_of(self, body: Emitter) -> list[Value]:
-        del body
-        return []
 
 
 def _held(body: Emitter, valid: str | None, new: str, old: Value) -> str:

@@ -46,8 +46,8 @@ def components(model: Model) -> list[list[Node]]:
     stack: list[Node] = []
     waiting: set[str] = set()
     found: list[list[Node]] = []
-    for _, root in model.outputs:
-        first = model.nodes.get(root)
+    for output in model.outputs:
+        first = model.nodes.get(output.uid)
         path = [(first, 0)] if first is not None and first.uid not in index else []
         while path:
             node, step = path.pop()
@@ -56,7 +56,7 @@ def components(model: Model) -> list[list[Node]]:
                 stack.append(node)
                 waiting.add(node.uid)
             else:
-                below = model.nodes[node.inputs[step - 1]] if node.inputs[step - 1] in model.nodes else None
+                below = model.nodes.get(node.inputs[step - 1])
                 if below is not None and below.uid in waiting:
                     low[node.uid] = min(low[node.uid], low[below.uid])
             while step < len(node.inputs):
@@ -105,7 +105,7 @@ class Lowering:
                 self.store(part[0], apply(self.emitter, part[0], [self.value(uid) for uid in part[0].inputs]))
             else:
                 lower_loop(self, part)
-        return [self.value(uid) for _, uid in self.model.outputs]
+        return [self.value(output.uid) for output in self.model.outputs]
 
     def store(self, node: Node, made: list[Value]) -> None:
         """Keep a node's outputs."""

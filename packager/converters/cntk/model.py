@@ -1,6 +1,6 @@
 """A CNTK V2 model as a flat graph of primitives: blocks opened, placeholders replaced by what they stand for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,6 @@ class Node:
     op: int
     inputs: tuple[str, ...]
     attributes: Attributes
-    block: str = ""
 
     @property
     def title(self) -> str:
@@ -53,18 +52,31 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """An output of the model: a value by its uid.
+
+    Attributes:
+        name: Empty where nothing has one.
+        functions: What gives it, from the outside in: names of blocks, and of the primitive.
+    """
+
+    name: str
+    uid: str
+    functions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A whole model.
 
     Attributes:
         nodes: By the uid of each of their outputs.
-        outputs: (name, uid) in order; the name is empty where there is none.
         shapes: What the file says of the shape of values that it names before they are computed: those of loops.
     """
 
     nodes: Mapping[str, Node]
     variables: Mapping[str, Variable]
-    outputs: tuple[tuple[str, str], ...]
+    outputs: tuple[Output, ...]
     shapes: Mapping[str, tuple[int, ...]]
 
 
@@ -98,7 +110,6 @@ class _Flattener:
         self._functions: dict[str, dict[str, Any]] = {}
         self._variables: dict[str, Variable] = {}
         self._aliases: dict[str, str] = {}
-        self._blocks: dict[str, str] = {}
 
     def model(self) -> Model:
         self._collect(self._tree)
@@ -144,7 +155,6 @@ class _Flattener:
             raise damaged(f"the arguments of the block {block['uid']!r} do not match")
         for key, value in zip(keys, values, strict=True):
             self._alias(key, value)
-        self._blocks[root] = str(block.get("block_function_op_name", ""))
 
     def _results(self, root: str) -> list[str]:
         """Outputs of a function, by uid."""
@@ -186,31 +196,31 @@ class _Flattener:
             op=function["op"],
             inputs=tuple(self._resolved(name) for name in function["inputs"]),
             attributes=Attributes(function["attributes"]),
-            block=self._blocks.get(uid, ""),
         )
 
-    def _outputs(self) -> tuple[tuple[str, str], ...]:
-        root = _text(self._tree, "root")
-        results = self._results(root)
+    def _outputs(self) -> tuple[Output, ...]:
+        results = self._results(_text(self._tree, "root"))
         name = str(self._tree.get("name") or "")
-        named = []
+        found = []
         for uid in results:
-            given = self._name_of(uid)
-            named.append((given or (name if len(results) == 1 else ""), self._resolved(uid)))
-        return tuple(named)
+            given, functions = self._origin(uid)
+            found.append(Output(given or (name if len(results) == 1 else ""), self._resolved(uid), functions))
+        return tuple(found)
 
-    def _name_of(self, uid: str) -> str:
-        """The name of the outermost function that gives an output; empty where none has one."""
+    def _origin(self, uid: str) -> tuple[str, tuple[str, ...]]:
+        """The name of the outermost function or variable that gives a value, and what these functions are."""
+        name, functions = "", list[str]()
         for _ in range(len(self._aliases) + 1):
             if uid in self._variables and self._variables[uid].kind != PLACEHOLDER:
-                return self._variables[uid].name
+                return name or self._variables[uid].name, tuple(functions)
             function = self._functions.get(uid.rpartition("_Output_")[0])
-            if function is not None and function.get("name"):
-                return str(function["name"])
+            if function is not None:
+                name = name or str(function.get("name") or "")
+                functions.append(str(function.get("block_function_op_name", "")) or str(function["op"]))
             if uid not in self._aliases:
-                return ""
+                break
             uid = self._aliases[uid]
-        return ""
+        return name, tuple(functions)
 
 
 def _output_count(node: Node) -> int:
@@ -247,10 +257,12 @@ def _variable(entry: Any) -> Variable:
         raise damaged("a variable has no uid")
     uid, shape, kind, value = entry["uid"], entry.get("shape"), entry.get("kind"), entry.get("value")
     axes = entry.get("dynamic_axis", [])
-    if not isinstance(shape, Shape) or kind not in range(5) or not isinstance(axes, list):
+    if not isinstance(shape, Shape) or not isinstance(kind, int) or not isinstance(axes, list):
         raise damaged(f"the variable {uid!r} has no shape, kind or axes")
     if not all(isinstance(axis, Axis) for axis in axes) or not (value is None or isinstance(value, Tensor)):
         raise damaged(f"the variable {uid!r} has axes or a value of another kind")
+    if kind not in range(5):
+        raise damaged(f"the variable {uid!r} is of kind {kind}")
     data_type = entry.get("data_type", 0)
     if kind in (PARAMETER, CONSTANT) and (value is None or value.dims != shape.dims):
         raise damaged(f"the values of {uid!r} are not there, or of another shape")
@@ -302,9 +314,9 @@ def numpy_type(data_type: int, what: str) -> str:
     )
 
 
-def reachable(model: Model) -> Iterator[str]:
-    """Uids of all that the outputs depend on."""
-    waiting, seen = [uid for _, uid in model.outputs], set[str]()
+def reachable(model: Model, outputs: Iterable[Output]) -> Iterator[str]:
+    """Uids of all that some outputs depend on."""
+    waiting, seen = [output.uid for output in outputs], set[str]()
     while waiting:
         uid = waiting.pop()
         if uid not in seen:

@@ -54,12 +54,23 @@ _structural(44, "Combine", "several outputs, in order; also inside blocks")
 _structural(57, "Block", "opened: its inner primitives are converted; all layers of `cntk.layers` are blocks")
 _refused(18, "SumAll", "sums over the batch: a row's answer would depend on the rows beside it")
 _refused(30, "ScatterPacked", "puts items back into places that depend on data")
-_refused(34, "SquaredError", "a training loss summed over the batch; `squared_error` of CNTK 2 is a block that is converted")
-_refused(35, "CrossEntropyWithSoftmax", "as SquaredError; `cross_entropy_with_softmax` of CNTK 2 is a block that is converted")
-_refused(36, "ClassificationError", "a metric of training; `classification_error` without `topN` is a block that is converted")
+_refused(
+    34, "SquaredError", "a training loss summed over the batch; `squared_error` of CNTK 2 is a block that is converted"
+)
+_refused(
+    35,
+    "CrossEntropyWithSoftmax",
+    "as SquaredError; `cross_entropy_with_softmax` of CNTK 2 is a block that is converted",
+)
+_refused(
+    36,
+    "ClassificationError",
+    "a metric of training; `classification_error` without `topN` is a block that is converted",
+)
 _refused(45, "RandomSample", "its answers are random")
 _refused(46, "RandomSampleInclusionFrequency", "part of sampled training losses")
 _refused(47, "ROIPooling", "rounds regions as no ONNX operator does")
+_refused(48, "Logistic", "a training loss summed over the batch; `binary_cross_entropy` is a block that is converted")
 _refused(49, "OptimizedRNNStack", "runs on GPUs only, so that there is no answer to compare with here")
 _refused(59, "LambdaRank", "a training loss over groups of rows")
 _refused(60, "NDCG", "a metric over groups of rows")

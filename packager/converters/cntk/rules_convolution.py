@@ -4,6 +4,7 @@ Source of the geometry: microsoft/CNTK, Source/Math/ConvolveGeometry.h.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def _begun(emitter: Emitter, images: Value, windows: list[Window]) -> tuple[Valu
     return made, [replace(window, before=max(0, window.before)) for window in windows]
 
 
-def _attributes(windows: list[Window]) -> dict[str, list[int]]:
+def _attributes(windows: list[Window]) -> dict[str, Any]:
     return {
         "kernel_shape": [window.kernel for window in windows],
         "strides": [window.stride for window in windows],
@@ -132,16 +133,14 @@ def _convolution(emitter: Emitter, node: Node, values: list[Value]) -> Value:
         return _transposed(emitter, node, kernel, value, groups)
     outputs, channels = weights[0], weights[1]
     windows = _spans(node, [channels * groups, *weights[2:]], list(whole))
-    if windows[0].output != 1 or whole[0] != channels * groups or windows[0].before + windows[0].behind > 0:
-        if channels != 1 or whole[0] != 1:
-            raise refusal(node, "it slides over the channels as well")
+    over_channels = windows[0].output != 1 or whole[0] != channels * groups or windows[0].before + windows[0].behind > 0
+    if over_channels and (channels != 1 or whole[0] != 1):
+        raise refusal(node, "it slides over the channels as well")
     if given.shape("outputShape", (0,)) not in ((0,), (outputs, *[window.output for window in windows[1:]])):
         raise refusal(node, f"it asks for the output {list(given.shape('outputShape'))}")
     images, spatial = _begun(emitter, _images(emitter, value, whole), windows[1:])
     dilations = [window.dilation for window in spatial]
-    name = emitter.node(
-        "Conv", images.name, kernel.name, **_attributes(spatial), dilations=dilations, group=groups
-    )
+    name = emitter.node("Conv", images.name, kernel.name, **_attributes(spatial), dilations=dilations, group=groups)
     shape = (outputs, *[window.output for window in spatial])
     return _back(emitter, images.like(name, shape), value, shape)
 
@@ -186,13 +185,15 @@ def _pooling(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     kind, include, ceil = given.whole("poolingType"), given.flag("includePad", False), given.flag("ceilOutDim", False)
     if kind not in (_MAX, _AVERAGE):
         raise refusal(node, f"it pools by {kind}")
-    windows, channels, whole = _pool_windows(node, value, ceil)
+    windows, channels, inputs = _pool_windows(node, value, ceil)
     shape = (*channels, *[window.output for window in windows])
-    images, windows = _begun(emitter, _images(emitter, value, (int(np.prod(channels, dtype=np.int64)), *whole)), windows)
+    images, windows = _begun(
+        emitter, _images(emitter, value, (int(np.prod(channels, dtype=np.int64)), *inputs)), windows
+    )
     if kind == _MAX:
         name = emitter.node("MaxPool", images.name, **_attributes(windows))
     else:
-        name = _average(emitter, images, windows, whole, include=include)
+        name = emitter.node("AveragePool", images.name, **_attributes(windows), count_include_pad=int(include))
     made = images.like(name, (images.shape[0], *[window.output for window in windows]))
     return _back(emitter, made, value, shape)
 
@@ -210,11 +211,6 @@ def _pool_windows(node: Node, value: Value, ceil: bool) -> tuple[list[Window], t
     if len(windows) > 3:
         raise refusal(node, f"it pools over {len(windows)} axes")
     return windows, whole[: len(whole) - len(windows)], tuple(inputs)
-
-
-def _average(emitter: Emitter, images: Value, windows: list[Window], whole: tuple[int, ...], *, include: bool) -> str:
-    """Averages; with ``include`` padding counts as zeros in full windows."""
-    return emitter.node("AveragePool", images.name, **_attributes(windows), count_include_pad=int(include))
 
 
 @rule(58, "Unpooling", "by the largest, of windows that do not overlap and need no padding")

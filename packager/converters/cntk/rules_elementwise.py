@@ -4,11 +4,12 @@ Source: microsoft/CNTK, Source/Math/TensorOps.h.
 """
 
 from collections.abc import Sequence as Many
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from packager.converters.cntk.emitter import Emitter, Free, Size, Value, expanded, of_rank, reshaped, with_axes_of
+from packager.converters.cntk.emitter import Emitter, Size, Value, expanded, of_rank, reshaped, with_axes_of
 from packager.converters.cntk.model import Node, numpy_type
 from packager.converters.cntk.registry import Rule, refusal, rule
 
@@ -32,11 +33,10 @@ def aligned(emitter: Emitter, node: Node, values: Many[Value]) -> tuple[list[Val
 
 
 def _broadcast(node: Node, parts: list[Size]) -> Size:
-    free = {part for part in parts if isinstance(part, Free)}
-    whole = {part for part in parts if isinstance(part, int) and part != 1}
-    if len(free) + len(whole) > 1:
+    larger = {part for part in parts if part != 1}
+    if len(larger) > 1:
         raise refusal(node, f"its operands have axes of {', '.join(map(str, parts))}")
-    return next(iter(free or whole), 1)
+    return next(iter(larger), 1)
 
 
 def _probed(node: Node, function: Any, values: Many[Value]) -> Any:
@@ -162,17 +162,21 @@ def _comparison(op: str, negated: bool, function: Any) -> Rule:
     return apply
 
 
-for _number, _name, _op, _negated, _function in (
+for _number, _name, _op, _negated, _compare in (
     (22, "Equal", "Equal", False, np.equal), (23, "NotEqual", "Equal", True, np.not_equal),
     (24, "Less", "Less", False, np.less), (25, "LessEqual", "LessOrEqual", False, np.less_equal),
     (26, "Greater", "Greater", False, np.greater), (27, "GreaterEqual", "GreaterOrEqual", False, np.greater_equal),
 ):  # fmt: skip
-    rule(_number, _name, "gives 1 and 0; broadcast as `Plus`")(_comparison(_op, _negated, _function))
+    rule(_number, _name, "gives 1 and 0; broadcast as `Plus`")(_comparison(_op, _negated, _compare))
 
 
-@rule(69, "Pow", "broadcast as `Plus`")
+@rule(69, "Pow", "broadcast as `Plus`; 0 to a negative power is 0, as in CNTK")
 def _pow(emitter: Emitter, node: Node, values: list[Value]) -> Value:
-    return elementwise(emitter, node, values, "Pow")
+    (base, power), answer = aligned(emitter, node, values)
+    zero = _scalar(emitter, 0, base)
+    none = emitter.node("And", emitter.node("Equal", base.name, zero), emitter.node("Less", power.name, zero))
+    raised = emitter.node("Pow", emitter.node("Where", none, _scalar(emitter, 1, base), base.name), power.name)
+    return answer.like(emitter.node("Where", none, zero, raised))
 
 
 @rule(52, "LogPlus", "the logarithm of a sum of exponentials, without overflow; `softplus`")
@@ -188,9 +192,11 @@ def _log_plus(emitter: Emitter, node: Node, values: list[Value]) -> Value:
 @rule(41, "Clip", "bounds of any shape that broadcasts")
 def _clip(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, low, high = values
-    # The lower bound last: where the bounds are crossed, CNTK gives the lower one.
     bounded = elementwise(emitter, node, [value, high], "Min")
-    return elementwise(emitter, node, [bounded, low], "Max")
+    under = elementwise(emitter, node, [value, low], "Less")
+    made, answer = aligned(emitter, node, [replace(under, dtype=value.dtype), low, bounded])
+    # Not Max: where the bounds are crossed, CNTK asks for the lower one first.
+    return answer.like(emitter.node("Where", *[part.name for part in made]))
 
 
 @rule(42, "Select", "any condition that broadcasts; what is not 0 is true")

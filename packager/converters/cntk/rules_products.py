@@ -16,7 +16,7 @@ def _times(emitter: Emitter, node: Node, values: list[Value]) -> Value:
         raise refusal(node, "it sums over the items of a sequence")
     if not 0 < rank <= len(left.shape):
         raise refusal(node, f"it has the output rank {rank}, its left operand {len(left.shape)} axes")
-    # CNTK's left operand is [out…, in…] from the fastest axis, the right one [in…, more…]: here (in…, out…), (more…, in…).
+    # From the fastest axis, CNTK's left operand is [out…, in…] and its right one [in…, more…].
     inner, outer = left.shape[: len(left.shape) - rank], left.shape[len(left.shape) - rank :]
     return _product(emitter, node, left, right, inner, outer)
 

@@ -92,7 +92,7 @@ def _delayed(emitter: Emitter, node: Node, values: list[Value], *, past: bool) -
     offset = offset_of(node)
     _sequence_of(node, value)
     if initial.sequence is not None:
-        raise refusal(node, "its initial state is a sequence")
+        initial = end_of(emitter, node, initial, offset, last=past)
     shape = value.shape
     filler = expanded(emitter, initial, _first_items(emitter, value, offset), _joined(node, shape, initial.shape))
     if past:
@@ -103,6 +103,14 @@ def _delayed(emitter: Emitter, node: Node, values: list[Value], *, past: bool) -
         joined = emitter.node("Concat", clean.name, filler.name, axis=1)
         name = emitter.node("Slice", joined, emitter.ints(offset), emitter.ints(END), emitter.ints(1))
     return replace(value.like(name), probe=_delayed_probe(node, value, initial, offset, past=past))
+
+
+def end_of(emitter: Emitter, node: Node, initial: Value, offset: int, *, last: bool) -> Value:
+    """The item of a sequence that CNTK starts from: its last where values come from the past, else its first."""
+    if offset != 1:
+        raise refusal(node, "its initial state is a sequence, and it shifts by several items")
+    place = -1 if last else 0
+    return one_item(emitter, initial, _sequence_of(node, initial), Selection(place, last, place + 1, last, None))
 
 
 def _joined(node: Node, shape: Any, initial: Any) -> Any:
@@ -170,7 +178,7 @@ def _where(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     names = [axis.name for axis in given.axes("newDynamicAxes") if axis.name != _BATCH_AXIS]
     probe = values[0].probe
     if probe is None or len(names) > 1:
-        raise refusal(node, "which items it chooses depends on the data, so that sequences of one length differ after it")
+        raise refusal(node, "which items it chooses depends on the data")
     chosen = _selected(node, probe)
     if not names and (chosen.begin_last != chosen.end_last or chosen.end - chosen.begin != 1):
         raise refusal(node, "it chooses several items where one is expected")
@@ -213,11 +221,12 @@ def _gather_packed(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     if chosen is None:
         raise refusal(node, "its items are not chosen by their places in a sequence")
     if chosen.axis is None:
-        return _one_item(emitter, value, sequence, chosen)
+        return one_item(emitter, value, sequence, chosen)
     return _items(emitter, value, sequence, chosen, chosen.axis)
 
 
-def _one_item(emitter: Emitter, value: Value, sequence: Sequence, chosen: Selection) -> Value:
+def one_item(emitter: Emitter, value: Value, sequence: Sequence, chosen: Selection) -> Value:
+    """The one item that is chosen, without the sequence axis."""
     if chosen.begin_last and sequence.lengths:
         index = emitter.node("Add", sequence.lengths, emitter.ints(chosen.begin))
         name = emitter.node("GatherND", value.name, emitter.node("Unsqueeze", index, emitter.ints(1)), batch_dims=1)
@@ -227,23 +236,29 @@ def _one_item(emitter: Emitter, value: Value, sequence: Sequence, chosen: Select
 
 
 def _items(emitter: Emitter, value: Value, sequence: Sequence, chosen: Selection, axis: str) -> Value:
-    lengths = sequence.lengths
-    if lengths and chosen.begin_last:
-        count = (0 if chosen.end_last else chosen.end) + (chosen.end if chosen.end_last else 0) - chosen.begin
-        steps = emitter.array(np.arange(count)[None] + chosen.begin, "int64")
-        place = emitter.node("Add", emitter.node("Unsqueeze", lengths, emitter.ints(1)), steps)
-        index = emitter.node("Unsqueeze", place, emitter.ints(2))
-        name = emitter.node("GatherND", value.name, index, batch_dims=1)
-        left = emitter.node("Sub", emitter.node("Add", lengths, emitter.ints(count)), lengths)
-        return Value(name, value.shape, True, Sequence(axis, left), value.dtype)
-    end = chosen.end if not chosen.end_last or chosen.end else END
-    if lengths and chosen.end_last:
-        end = END
+    if sequence.lengths is None:
+        end = END if chosen.end_last and not chosen.end else chosen.end
+        name = emitter.node("Slice", value.name, emitter.ints(chosen.begin), emitter.ints(end), emitter.ints(1))
+        return Value(name, value.shape, True, Sequence(axis), value.dtype)
+    if chosen.begin_last:
+        return _last_items(emitter, value, sequence.lengths, chosen, axis)
+    # Padding stays behind the items: only the start is cut off, and the end where it is counted from the first.
+    end = END if chosen.end_last else chosen.end
     name = emitter.node("Slice", value.name, emitter.ints(chosen.begin), emitter.ints(end), emitter.ints(1))
-    if lengths:
-        limit = emitter.node("Add", lengths, emitter.ints(chosen.end)) if chosen.end_last else emitter.node("Min", lengths, emitter.ints(chosen.end))  # fmt: skip
-        lengths = emitter.node("Max", emitter.node("Sub", limit, emitter.ints(chosen.begin)), emitter.ints(0))
-    return Value(name, value.shape, True, Sequence(axis, lengths), value.dtype)
+    op = "Add" if chosen.end_last else "Min"
+    limit = emitter.node(op, sequence.lengths, emitter.ints(chosen.end))
+    left = emitter.node("Max", emitter.node("Sub", limit, emitter.ints(chosen.begin)), emitter.ints(0))
+    return Value(name, value.shape, True, Sequence(axis, left), value.dtype)
+
+
+def _last_items(emitter: Emitter, value: Value, lengths: str, chosen: Selection, axis: str) -> Value:
+    """Items counted from the end of each sequence: as many of each."""
+    steps = emitter.array(np.arange(chosen.begin, chosen.end)[None], "int64")
+    places = emitter.node("Add", emitter.node("Unsqueeze", lengths, emitter.ints(1)), steps)
+    name = emitter.node("GatherND", value.name, emitter.node("Unsqueeze", places, emitter.ints(2)), batch_dims=1)
+    count = emitter.array(np.array(chosen.end - chosen.begin), "int64")
+    each = emitter.node("Expand", count, emitter.node("Shape", lengths))
+    return Value(name, value.shape, True, Sequence(axis, each), value.dtype)
 
 
 @rule(72, "UnpackSequence", "to a static axis of free size: `sequence.reduce_*`, `softmax`, attention")

@@ -3,9 +3,29 @@
 import cntk as C
 import numpy as np
 from cntk.layers import (
-    Activation, AveragePooling, BatchNormalization, Convolution, Convolution1D, Convolution2D, Convolution3D,
-    ConvolutionTranspose2D, Dense, Dropout, Embedding, For, GlobalAveragePooling, GlobalMaxPooling, Label,
-    LayerNormalization, MaxPooling, ResNetBlock, SequentialClique, Sequential, Stabilizer, default_options, MaxUnpooling,
+    Activation,
+    AveragePooling,
+    BatchNormalization,
+    Convolution,
+    Convolution1D,
+    Convolution2D,
+    Convolution3D,
+    ConvolutionTranspose2D,
+    Dense,
+    Dropout,
+    Embedding,
+    For,
+    GlobalAveragePooling,
+    GlobalMaxPooling,
+    Label,
+    LayerNormalization,
+    MaxPooling,
+    MaxUnpooling,
+    ResNetBlock,
+    Sequential,
+    SequentialClique,
+    Stabilizer,
+    default_options,
 )  # fmt: skip
 
 CASES = {}
@@ -49,7 +69,10 @@ case("conv3d", lambda: moved(Convolution3D((3, 3, 3), 4, pad=True)(x((2, 4, 4, 4
 case("conv_nd_unequal", lambda: moved(Convolution((1, 3), 4, pad=(False, True), strides=(1, 2))(x())))
 case("conv_transpose", lambda: moved(ConvolutionTranspose2D((3, 3), 4, strides=2, pad=True)(x())))
 case("conv_transpose_valid", lambda: moved(ConvolutionTranspose2D((2, 2), 4, strides=2)(x())))
-case("conv_transpose_output", lambda: moved(ConvolutionTranspose2D((3, 3), 4, strides=2, pad=True, output_shape=(12, 12))(x())))
+case(
+    "conv_transpose_output",
+    lambda: moved(ConvolutionTranspose2D((3, 3), 4, strides=2, pad=True, output_shape=(12, 12))(x())),
+)
 case("max_pooling", lambda: MaxPooling((2, 2), strides=2)(x()))
 case("max_pooling_pad", lambda: MaxPooling((3, 3), strides=2, pad=True)(x()))
 case("average_pooling", lambda: AveragePooling((2, 2), strides=2)(x()))
@@ -71,13 +94,21 @@ case("embedding_sparse", lambda: moved(Embedding(3)(x((5,), is_sparse=True))), x
 case("embedding_weights", lambda: Embedding(weights=np.arange(15).reshape(5, 3).astype("f"))(x((5,))), x="onehot")
 case("activation", lambda: Activation(C.tanh)(x()))
 case("label", lambda: Sequential([Dense(3), Label("here"), Dense(2)])(x((4,))))
-case("sequential_for", lambda: moved(Sequential([For(range(3), lambda i: Dense(3 + i, activation=C.relu)), Dense(2, activation=C.softmax)])(x((4,)))))
+case(
+    "sequential_for",
+    lambda: moved(
+        Sequential([For(range(3), lambda i: Dense(3 + i, activation=C.relu)), Dense(2, activation=C.softmax)])(x((4,)))
+    ),
+)
 case("resnet_block", lambda: moved(ResNetBlock(Sequential([Convolution2D((3, 3), 2, pad=True), C.relu]))(x())))
 case("clique", lambda: moved(SequentialClique([Dense(4), Dense(4)])(x((4,)))))
 
 
 def conv_bn(features, size=(3, 3), strides=(1, 1), relu=True):
-    layers = [Convolution2D(size, features, pad=True, strides=strides, bias=False), BatchNormalization(map_rank=1, normalization_time_constant=4096, use_cntk_engine=False)]
+    layers = [
+        Convolution2D(size, features, pad=True, strides=strides, bias=False),
+        BatchNormalization(map_rank=1, normalization_time_constant=4096, use_cntk_engine=False),
+    ]
     return Sequential(layers + ([C.relu] if relu else []))
 
 
@@ -118,14 +149,26 @@ def alexnet_like():
     @C.Function
     def lrn(value):
         square = C.reshape(C.square(value), (1, 4, 6, 6))
-        summed = C.reshape(C.convolution(C.constant(np.ones((1, 1, 3, 1, 1), "f")), square, auto_padding=[False, True, False, False]), (4, 6, 6))
+        summed = C.reshape(
+            C.convolution(C.constant(np.ones((1, 1, 3, 1, 1), "f")), square, auto_padding=[False, True, False, False]),
+            (4, 6, 6),
+        )
         return value / C.exp(0.75 * C.log(1.0 + 1e-4 * summed))
 
-    return moved(Sequential([Convolution2D((3, 3), 4, pad=True, activation=C.relu), lrn, MaxPooling((3, 3), (2, 2)), Dense(3)])(x()))
+    return moved(
+        Sequential([Convolution2D((3, 3), 4, pad=True, activation=C.relu), lrn, MaxPooling((3, 3), (2, 2)), Dense(3)])(
+            x()
+        )
+    )
 
 
 def autoencoder():
-    value = Sequential([Convolution2D((3, 3), 3, pad=True, strides=2, activation=C.relu), ConvolutionTranspose2D((4, 4), 2, strides=2, pad=True, activation=C.sigmoid)])
+    value = Sequential(
+        [
+            Convolution2D((3, 3), 3, pad=True, strides=2, activation=C.relu),
+            ConvolutionTranspose2D((4, 4), 2, strides=2, pad=True, activation=C.sigmoid),
+        ]
+    )
     return moved(value(x((1, 8, 8))))
 
 

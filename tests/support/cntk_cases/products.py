@@ -30,7 +30,18 @@ case("times_infer_all", lambda: C.times(x((2, 4)), w(2, 4, 3), infer_input_rank_
 case("times_data", lambda: C.times(x((2, 4)), x((4, 3), name="y")))
 case("times_data_vectors", lambda: C.times(x((4,)), x((4, 3), name="y")))
 case("times_data_rank", lambda: C.times(x((2, 4)), x((4, 3, 2), name="y"), output_rank=2))
-case("times_constant_both", lambda: x((3,)) + C.times(w(4,), w(4, 3)))
+case(
+    "times_constant_both",
+    lambda: (
+        x((3,))
+        + C.times(
+            w(
+                4,
+            ),
+            w(4, 3),
+        )
+    ),
+)
 case("times_transpose", lambda: C.times_transpose(x(), w(3, 4)))
 case("times_transpose_matrix", lambda: C.times_transpose(x((2, 4)), w(3, 4)))
 case("times_transpose_data", lambda: C.times_transpose(x((2, 4)), x((3, 4), name="y")))

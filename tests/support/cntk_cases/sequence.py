@@ -36,6 +36,7 @@ case("past2", lambda: S.past_value(x(), time_step=2))
 case("past_initial", lambda: S.past_value(x(), initial_state=C.constant(np.array([1, 2, 3], "f"))))
 case("past_data", lambda: S.past_value(x(), initial_state=v()))
 case("past_sequence", lambda: S.past_value(x(), initial_state=C.tanh(x(name="y"))))
+case("future_sequence", lambda: S.future_value(x(), initial_state=C.tanh(x(name="y"))))
 case("future", lambda: S.future_value(x()))
 case("future2", lambda: S.future_value(x(), initial_state=0.5, time_step=2))
 case("future_data", lambda: S.future_value(x(), initial_state=v()))
@@ -59,12 +60,22 @@ case("is_first_times", lambda: (lambda q: q * S.is_first(q))(x()))
 case("static_softmax", lambda: C.softmax(x((4,))))
 case("gather_last", lambda: (lambda q: S.gather(q, S.is_last(q)))(x()))
 case("gather_not_first", lambda: (lambda q: S.gather(q, 1 - S.is_first(q)))(x()), lengths=(4, 2, 5, 3))
-case("gather_data", lambda: (lambda q: S.gather(q, C.greater(C.reduce_sum(q, axis=0) + 100 * C.reshape(S.is_first(q), (1,)), 0)))(x()))
-case("scatter", lambda: (lambda q: S.scatter(S.gather(q, 1 - S.is_first(q)), 1 - S.is_first(q)))(x()), lengths=(4, 2, 5, 3))
+case(
+    "gather_data",
+    lambda: (lambda q: S.gather(q, C.greater(C.reduce_sum(q, axis=0) + 100 * C.reshape(S.is_first(q), (1,)), 0)))(x()),
+)
+case(
+    "scatter",
+    lambda: (lambda q: S.scatter(S.gather(q, 1 - S.is_first(q)), 1 - S.is_first(q)))(x()),
+    lengths=(4, 2, 5, 3),
+)
 case("where", lambda: (lambda q: S.where(1 - S.is_last(q)))(x()), lengths=(4, 2, 5, 3))
 case("unpack", lambda: (lambda q: C.combine(S.unpack(q, 0, True)))(x()))
 case("unpack_mask", lambda: (lambda q: C.combine(S.unpack(q, 0).outputs))(x()))
-case("unpack_attention", lambda: (lambda q: C.times(C.transpose(S.unpack(q, 0, True), (1, 0)), S.unpack(q, 0, True)))(x()))
+case(
+    "unpack_attention",
+    lambda: (lambda q: C.times(C.transpose(S.unpack(q, 0, True), (1, 0)), S.unpack(q, 0, True)))(x()),
+)
 case("to_sequence_like", lambda: (lambda q: C.to_sequence_like(S.unpack(q * 2, 0, True), q))(x()))
 case("splice", lambda: C.splice(x(), x(name="y")))
 case("window", lambda: C.combine(C.layers.PastValueWindow(3, axis=-2)(x()).outputs))

@@ -59,9 +59,19 @@ def index(shape, rng):
 case("one_hot", lambda: C.one_hot(x((3,)), 4), x=index)
 case("one_hot_matrix", lambda: C.one_hot(x((2, 3)), 4), x=index)
 case("one_hot_axis0", lambda: C.one_hot(x((2, 3)), 4, axis=0), x=index)
-case("one_hot_sparse", lambda: C.times(C.one_hot(x((1,)), 4, sparse_output=True), C.parameter((4, 2), init=np.arange(8).reshape(4, 2).astype("f"))), x=index)
+case(
+    "one_hot_sparse",
+    lambda: C.times(
+        C.one_hot(x((1,)), 4, sparse_output=True), C.parameter((4, 2), init=np.arange(8).reshape(4, 2).astype("f"))
+    ),
+    x=index,
+)
 case("gather", lambda: C.gather(C.constant(np.arange(8).reshape(4, 2).astype("f")), x((3,))), x=index)
-case("gather_parameter", lambda: C.gather(C.parameter((4, 2, 3), init=np.arange(24).reshape(4, 2, 3).astype("f")), x((2, 2))), x=index)
+case(
+    "gather_parameter",
+    lambda: C.gather(C.parameter((4, 2, 3), init=np.arange(24).reshape(4, 2, 3).astype("f")), x((2, 2))),
+    x=index,
+)
 case("gather_axis", lambda: C.gather(C.constant(np.arange(24).reshape(2, 4, 3).astype("f")), x((3,)), axis=1), x=index)
 case("crop_manual", lambda: C.crop_manual(x((2, 5, 6)), x((2, 3, 3), name="y"), 1, 2))
 case("depth_to_space", lambda: C.depth_to_space(x((8, 2, 3)), 2))
@@ -75,7 +85,11 @@ case("combine_same_name", lambda: C.combine([C.relu(x((3,)), name="a"), C.tanh(x
 case("combine_input", lambda: C.combine([x((3,)), C.tanh(x((2,), name="y"), name="a")]))
 case("odd_names", lambda: C.plus(x((3,), name="in put/1"), x((3,), name="in put_1"), name="out put"))
 case("unnamed_inputs", lambda: C.plus(C.input_variable(3), C.input_variable(3)))
-case("roi_max", lambda: C.roipooling(x((2, 6, 6)), x((3, 4), name="r"), C.MAX_POOLING, (2, 2), 1.0), r=lambda s, g: np.tile(np.array([[0, 0, 3, 3], [1, 2, 5, 5], [2, 0, 4, 5]], "f"), (s[0], 1, 1)))
+case(
+    "roi_max",
+    lambda: C.roipooling(x((2, 6, 6)), x((3, 4), name="r"), C.MAX_POOLING, (2, 2), 1.0),
+    r=lambda s, g: np.tile(np.array([[0, 0, 3, 3], [1, 2, 5, 5], [2, 0, 4, 5]], "f"), (s[0], 1, 1)),
+)
 case("unpack_batch", lambda: C.unpack_batch(x((3,))))
 case("to_batch", lambda: C.to_batch(C.input_variable((2, 3), dynamic_axes=[], name="k")) + x((3,)))
 case("free_static", lambda: C.reduce_sum(C.input_variable((C.FreeDimension, 3), name="x"), axis=1))
