@@ -29,8 +29,8 @@ from packager.core.errors import ModelInvalid
 LARGE_MAGIC = (0x636E746B).to_bytes(4, "little")
 # Five containers a block in a block; CNTK's own layers nest about six blocks.
 MAX_DEPTH = 120
-# Bounds the memory of what a file of tiny values becomes: a large network has some ten thousand.
-MAX_VALUES = 4_000_000
+# Bounds what a file of tiny values becomes: a network of a thousand layers has some hundred thousand.
+MAX_VALUES = 1_000_000
 _FLOAT, _DOUBLE, _FLOAT16, _INT8, _INT16 = 1, 2, 4, 5, 6
 _DENSE = 0
 _DTYPES = {_FLOAT: "<f4", _DOUBLE: "<f8", _FLOAT16: "<f2", _INT8: "<i1", _INT16: "<i2"}

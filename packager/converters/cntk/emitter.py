@@ -77,7 +77,7 @@ class Value:
 
 
 class Names:
-    """Unique names of one model's tensors."""
+    """Unique names of one model's tensors; those of inputs and outputs have no slash."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -85,7 +85,7 @@ class Names:
     def next(self, stem: str) -> str:
         """A name that is new."""
         self._count += 1
-        return f"{stem}_{self._count}"
+        return f"{stem}/{self._count}"
 
 
 class Emitter:
@@ -107,7 +107,7 @@ class Emitter:
     def nodes_outputs(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> list[str]:
         """Add a node; the names of all its outputs."""
         name = self.names.next(op.lower())
-        made = [name] if outputs == 1 else [f"{name}_{index}" for index in range(outputs)]
+        made = [name] if outputs == 1 else [f"{name}/{index}" for index in range(outputs)]
         self.nodes.append(helper.make_node(op, list(inputs), made, name=name, **attributes))
         return made
 

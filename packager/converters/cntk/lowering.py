@@ -1,5 +1,6 @@
 """From the flat graph of primitives to ONNX nodes: in order, loops as one."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from packager.converters.cntk.registry import primitive, refusal
 from packager.converters.cntk.wire import damaged
 from packager.core.errors import ConverterMissing
 
+# Of one row of an input.
+_MAX_VALUES = 1 << 28
 BATCH_AXIS = "defaultBatchAxis"
 SEQUENCE = "sequence"
 
@@ -201,6 +204,8 @@ def unique(wanted: str, taken: set[str]) -> str:
 
 
 def _shape(variable: Variable, axes: dict[str, str]) -> tuple[int | str, ...]:
+    if 0 in variable.shape or math.prod(variable.shape) > _MAX_VALUES:
+        raise damaged(f"the input {variable.name or variable.uid!r} has the shape {list(variable.shape)}")
     if any(size < 0 for size in variable.shape):
         raise ConverterMissing(
             f"the input {variable.name or variable.uid!r} has a static axis of free size",

@@ -60,7 +60,7 @@ _refused(
 _refused(
     35,
     "CrossEntropyWithSoftmax",
-    "as SquaredError; `cross_entropy_with_softmax` of CNTK 2 is a block that is converted",
+    "a training loss summed over the batch; `cross_entropy_with_softmax` of CNTK 2 is a block that is converted",
 )
 _refused(
     36,
@@ -78,7 +78,6 @@ _refused(61, "EditDistanceError", "a metric of training")
 _refused(63, "LabelsToGraph", "part of a training loss (CTC)")
 _refused(66, "ForwardBackward", "a training loss (CTC)")
 _refused(67, "CosDistanceWithNegativeSamples", "compares a row with the rows beside it")
-_refused(70, "ToSequence", "makes sequences from data whose lengths come from elsewhere")
 _refused(73, "Assign", "changes a parameter while it runs")
 _refused(76, "RandomDistribution", "its answers are random")
 _refused(79, "UnpackBatch", "mixes the rows of a batch")

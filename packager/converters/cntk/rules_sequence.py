@@ -283,6 +283,18 @@ def _unpack(emitter: Emitter, node: Node, values: list[Value]) -> list[Value]:
     return [unpacked, Value(valid, (free,), whole.batch, None, value.dtype)]
 
 
+@rule(70, "ToSequence", "a static axis as a sequence of its length; lengths of its own are refused")
+def _to_sequence(emitter: Emitter, node: Node, values: list[Value]) -> Value:
+    if len(values) != 1:
+        raise refusal(node, "the lengths of its sequences come from another value")
+    value, given = values[0], node.attributes
+    given.skip("sequenceAxis")
+    names = [axis.name for axis in given.axes("newDynamicAxes") if axis.name != _BATCH_AXIS]
+    if value.sequence is not None or not value.shape or not value.batch or len(names) != 1:
+        raise refusal(node, "its input has no axis that could become a sequence")
+    return Value(value.name, value.shape[1:], True, Sequence(names[0]), value.dtype)
+
+
 @rule(71, "ToSequenceLike", "back from an unpacked sequence of the same lengths")
 def _to_sequence_like(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, like = values

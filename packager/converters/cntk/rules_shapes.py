@@ -10,6 +10,8 @@ from packager.converters.cntk.emitter import END, Emitter, Size, Value, expanded
 from packager.converters.cntk.model import Node
 from packager.converters.cntk.registry import refusal, rule
 
+# How many places may be written out one by one.
+_MAX_LIST = 1 << 24
 # CNTK's numbers for axes that are none. Source: API/CNTKLibrary.h, Axis::Sentinel*.
 DYNAMIC, ALL_STATIC, ALL_AXES, END_STATIC = 2**31 - 1, 2**31 - 2, 2**31 - 5, 2**31 - 4
 
@@ -182,8 +184,8 @@ def _pad(emitter: Emitter, node: Node, values: list[Value]) -> Value:
         none = [0] * value.lead
         pads = emitter.ints(*none, *heads, *none, *feet)
         return value.like(emitter.node("Pad", value.name, pads, emitter.array(np.array(filler), value.dtype)), shape)
-    if mode not in (1, 2):
-        raise refusal(node, f"it has the padding mode {mode}")
+    if mode not in (1, 2) or max(shape, default=0) > _MAX_LIST or 0 in whole:
+        raise refusal(node, f"it has the padding mode {mode}, to {list(shape)}")
     numpy_mode: Any = "reflect" if mode == 1 else "symmetric"
     name = value.name
     for at, (size, head, foot) in enumerate(zip(whole, heads, feet, strict=True)):
@@ -213,6 +215,8 @@ def _crop(emitter: Emitter, node: Node, values: list[Value]) -> Value:
 def _one_hot(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, given = values[0], node.attributes
     count = given.whole("numClass")
+    if not 0 < count <= _MAX_LIST:
+        raise refusal(node, f"it has {count} classes")
     given.skip("oneHotOutputSparse")
     rank = len(value.shape) + 1
     at = place(node, given.axis("onehotAxis"), rank)

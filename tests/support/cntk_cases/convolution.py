@@ -49,28 +49,28 @@ for _k, _s in ((1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (3, 3), (5, 3), (4, 4)):
     case(
         "conv_transpose_valid_k%d_s%d" % (_k, _s),
         lambda k=_k, s=_s: C.convolution_transpose(
-            w(2, 3, k, k), x(), strides=(s, s), auto_padding=[False, False, False]
+            w(1, 2, k, k), x((1, 3, 4)), strides=(s, s), auto_padding=[False, False, False]
         ),
     )
     case(
         "conv_transpose_same_k%d_s%d" % (_k, _s),
         lambda k=_k, s=_s: C.convolution_transpose(
-            w(2, 3, k, k), x(), strides=(s, s), auto_padding=[False, True, True]
+            w(1, 2, k, k), x((1, 3, 4)), strides=(s, s), auto_padding=[False, True, True]
         ),
     )
     case(
         "conv_transpose_given_k%d_s%d" % (_k, _s),
         lambda k=_k, s=_s: C.convolution_transpose(
-            w(2, 3, k, k), x(), strides=(s, s), output_shape=(3, 6 * s, 7 * s), auto_padding=[False, True, True]
+            w(1, 2, k, k),
+            x((1, 3, 4)),
+            strides=(s, s),
+            output_shape=(2, 3 * s, 4 * s),
+            auto_padding=[False, True, True],
         ),
     )
 case(
     "conv_pads",
-    lambda: (
-        C.cntk_py.convolution(w(3, 2, 3, 3), x(), (1, 1), [True], [False], (1,), False, 1, 0, "")
-        if False
-        else C.convolution(w(3, 2, 3, 3), x(), strides=(1, 2), auto_padding=[False, False, True])
-    ),
+    lambda: C.convolution(w(3, 2, 3, 3), x(), strides=(1, 2), auto_padding=[False, False, True]),
 )
 case("conv_computed_weights", lambda: C.convolution(C.tanh(w(3, 2, 3, 3)) * 2, x(), auto_padding=[False, True, True]))
 case("conv_groups", lambda: C.convolution(w(4, 1, 3, 3), x(), groups=2, auto_padding=[False, True, True]))

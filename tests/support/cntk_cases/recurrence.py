@@ -107,11 +107,7 @@ case("cumulative_sum", lambda: Recurrence(C.plus, initial_state=C.constant(np.ar
 case("cumulative_max", lambda: Fold(C.element_max)(x()))
 case(
     "step_own",
-    lambda: moved(
-        Recurrence(
-            lambda h, q: C.tanh(C.times(h, C.parameter((3, 3), init=0.2)) * q + h) if False else C.tanh(h * q + h)
-        )(x())
-    ),
+    lambda: moved(Recurrence(lambda h, q: C.tanh(h * q + h))(x())),
 )
 case("step_dense", lambda: moved(Recurrence(GRU(4) >> Dense(4))(x())))
 case("step_norm", lambda: moved(Recurrence(RNNStep(4) >> LayerNormalization())(x())))
@@ -186,9 +182,7 @@ case(
 case("double_lstm", lambda: (lambda q: Recurrence(C.plus)(q * 2.0))(S.input_variable((3,), dtype=np.float32, name="x")))
 case(
     "lstm_matrix_input",
-    lambda: (
-        moved(Recurrence(RNNStep(4))(x((2, 3)))) if False else moved(Recurrence(RNNStep(4))(C.reshape(x((2, 3)), (6,))))
-    ),
+    lambda: moved(Recurrence(RNNStep(4))(C.reshape(x((2, 3)), (6,)))),
 )
 case(
     "dropout_between",
@@ -208,7 +202,7 @@ def stabilized():
 
 case(
     "unfold_from",
-    lambda: moved(UnfoldFrom(RNNStep(3) if False else (lambda h: C.tanh(h * 0.5)), until_predicate=None)(v((3,)), x())),
+    lambda: moved(UnfoldFrom(lambda h: C.tanh(h * 0.5), until_predicate=None)(v((3,)), x())),
 )
 case("attention", lambda: attention())
 

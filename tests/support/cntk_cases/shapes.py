@@ -94,3 +94,8 @@ case("unpack_batch", lambda: C.unpack_batch(x((3,))))
 case("to_batch", lambda: C.to_batch(C.input_variable((2, 3), dynamic_axes=[], name="k")) + x((3,)))
 case("free_static", lambda: C.reduce_sum(C.input_variable((C.FreeDimension, 3), name="x"), axis=1))
 case("to_sequence", lambda: C.to_sequence(x((3, 2))))
+case(
+    "to_sequence_recurrent",
+    lambda: C.layers.Fold(C.layers.GRU(3, init=C.normal(0.5, seed=3)))(C.to_sequence(x((4, 2)))),
+)
+case("to_sequence_lengths", lambda: C.to_sequence(x((3, 2)), x((1,), name="n")), n=lambda s, g: g.randint(1, 4, s))
