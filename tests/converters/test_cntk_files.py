@@ -164,7 +164,20 @@ def test_a_long_chain_is_no_cycle(tmp_path: Path) -> None:
 
 
 def test_an_unknown_operator_is_refused_with_its_node(tmp_path: Path) -> None:
-    error = refused(tmp_path, composite([variable("Input1")], [function("New7", 4711, ["Input1"], )], "New7"))
+    error = refused(
+        tmp_path,
+        composite(
+            [variable("Input1")],
+            [
+                function(
+                    "New7",
+                    4711,
+                    ["Input1"],
+                )
+            ],
+            "New7",
+        ),
+    )
     assert isinstance(error, ConverterMissing)
     assert "4711" in error.message
     assert "'New7'" in error.message

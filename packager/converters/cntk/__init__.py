@@ -15,6 +15,7 @@ _LARGE = b"ktnc"
 _SUFFIXES = (".model", ".dnn", ".cntk", ".mod")
 # The first key of a dictionary may be any; these are those of a model, and of the state of a trainer beside it.
 _KEYS = {b"version", b"type", b"name", b"uid", b"root", b"inputs", b"primitive_functions"}
+_WORDS = (b"CompositeFunction", b"PrimitiveFunction", b"Variable")
 _TRAINER_KEYS = {b"Version", b"DistributedState", b"Learners", b"ExternalState", b"MinibatchSourceState", b"Model"}
 
 
@@ -31,7 +32,8 @@ class CntkConverter:
         if head.startswith((_V1, _LARGE)):
             return True
         key = _first_key(head)
-        return key in _KEYS | _TRAINER_KEYS and (b"Function" in head or source.path.suffix.lower() in _SUFFIXES)
+        named = source.path.suffix.lower() in _SUFFIXES
+        return key in _TRAINER_KEYS or (key in _KEYS and (named or any(word in head for word in _WORDS)))
 
     def convert(self, request: ConversionRequest, progress: Progress) -> RawConversion:
         """ONNX and samples; the answers are CNTK's own where the user gives them with ``--expected``.

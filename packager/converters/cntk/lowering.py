@@ -160,6 +160,8 @@ def apply(emitter: Emitter, node: Node, values: list[Value]) -> list[Value]:
     known = primitive(node)
     if known.rule is None:
         raise refusal(node, "it stands where no such function can")
+    if known.inputs not in (None, len(values)):
+        raise refusal(node, f"it has {len(values)} inputs instead of {known.inputs}")
     try:
         made = known.rule(emitter, node, values)
     except (IndexError, ValueError) as error:

@@ -19,6 +19,7 @@ class Primitive:
 
     Attributes:
         rule: None where it is refused, or converted with what is around it (``how``).
+        inputs: How many it takes; None where that varies.
         how: What is converted, in the words of the documentation; for a refused one, why not.
     """
 
@@ -26,17 +27,18 @@ class Primitive:
     name: str
     how: str
     rule: Rule | None = None
+    inputs: int | None = None
     refused: bool = False
 
 
 PRIMITIVES: dict[int, Primitive] = {}
 
 
-def rule(number: int, name: str, how: str) -> Callable[[Rule], Rule]:
-    """Register the rule of a primitive."""
+def rule(number: int, name: str, how: str, *, inputs: int | None = 1) -> Callable[[Rule], Rule]:
+    """Register the rule of a primitive with so many inputs; None where that varies."""
 
     def registered(function: Rule) -> Rule:
-        PRIMITIVES[number] = Primitive(number, name, how, function)
+        PRIMITIVES[number] = Primitive(number, name, how, function, inputs)
         return function
 
     return registered

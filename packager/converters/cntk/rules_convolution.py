@@ -109,7 +109,7 @@ def _back(emitter: Emitter, images: Value, like: Value, shape: tuple[int, ...]) 
     return like.like(emitter.node("Reshape", images.name, target), shape)
 
 
-@rule(33, "Convolution", "1 to 3 spatial axes, strides, padding, groups; transposed without groups")
+@rule(33, "Convolution", "1 to 3 spatial axes, strides, padding, groups; transposed without groups", inputs=2)
 def _convolution(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     kernel, value = values
     given = node.attributes
@@ -213,7 +213,7 @@ def _pool_windows(node: Node, value: Value, ceil: bool) -> tuple[list[Window], t
     return windows, whole[: len(whole) - len(windows)], tuple(inputs)
 
 
-@rule(58, "Unpooling", "by the largest, of windows that do not overlap and need no padding")
+@rule(58, "Unpooling", "by the largest, of windows that do not overlap and need no padding", inputs=2)
 def _unpooling(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, pooled = values
     given = node.attributes
@@ -241,7 +241,7 @@ def _unpooling(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return _back(emitter, small.like(name, (count, *inputs)), value, whole)
 
 
-@rule(40, "BatchNormalization", "with the statistics of training, spatial or of each value")
+@rule(40, "BatchNormalization", "with the statistics of training, spatial or of each value", inputs=None)
 def _batch_normalization(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     given = node.attributes
     given.skip("normalizationTimeConstant", "blendTimeConstant", "disableRegularization", "useCuDNNEngine",

@@ -149,7 +149,7 @@ def _binary(op: str, function: Any) -> Rule:
 for _number, _name, _op, _function in (
     (19, "Plus", "Add", np.add), (20, "Minus", "Sub", np.subtract), (21, "ElementTimes", "Mul", np.multiply),
 ):  # fmt: skip
-    rule(_number, _name, "broadcast over static axes, and of rows over sequences")(_binary(_op, _function))
+    rule(_number, _name, "broadcast over static axes, and of rows over sequences", inputs=2)(_binary(_op, _function))
 
 
 def _comparison(op: str, negated: bool, function: Any) -> Rule:
@@ -167,10 +167,10 @@ for _number, _name, _op, _negated, _compare in (
     (24, "Less", "Less", False, np.less), (25, "LessEqual", "LessOrEqual", False, np.less_equal),
     (26, "Greater", "Greater", False, np.greater), (27, "GreaterEqual", "GreaterOrEqual", False, np.greater_equal),
 ):  # fmt: skip
-    rule(_number, _name, "gives 1 and 0; broadcast as `Plus`")(_comparison(_op, _negated, _compare))
+    rule(_number, _name, "gives 1 and 0; broadcast as `Plus`", inputs=2)(_comparison(_op, _negated, _compare))
 
 
-@rule(69, "Pow", "broadcast as `Plus`; 0 to a negative power is 0, as in CNTK")
+@rule(69, "Pow", "broadcast as `Plus`; 0 to a negative power is 0, as in CNTK", inputs=2)
 def _pow(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     (base, power), answer = aligned(emitter, node, values)
     zero = _scalar(emitter, 0, base)
@@ -179,7 +179,7 @@ def _pow(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return answer.like(emitter.node("Where", none, zero, raised))
 
 
-@rule(52, "LogPlus", "the logarithm of a sum of exponentials, without overflow; `softplus`")
+@rule(52, "LogPlus", "the logarithm of a sum of exponentials, without overflow; `softplus`", inputs=2)
 def _log_plus(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     larger = elementwise(emitter, node, values, "Max")
     smaller = elementwise(emitter, node, values, "Min")
@@ -189,7 +189,7 @@ def _log_plus(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return larger.like(emitter.node("Add", larger.name, grown))
 
 
-@rule(41, "Clip", "bounds of any shape that broadcasts")
+@rule(41, "Clip", "bounds of any shape that broadcasts", inputs=3)
 def _clip(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, low, high = values
     bounded = elementwise(emitter, node, [value, high], "Min")
@@ -199,7 +199,7 @@ def _clip(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return answer.like(emitter.node("Where", *[part.name for part in made]))
 
 
-@rule(42, "Select", "any condition that broadcasts; what is not 0 is true")
+@rule(42, "Select", "any condition that broadcasts; what is not 0 is true", inputs=3)
 def _select(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     made, answer = aligned(emitter, node, values)
     chosen = emitter.node("Not", emitter.node("Equal", made[0].name, _scalar(emitter, 0, made[0])))

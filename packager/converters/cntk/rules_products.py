@@ -8,7 +8,7 @@ from packager.converters.cntk.registry import refusal, rule
 from packager.converters.cntk.rules_elementwise import aligned
 
 
-@rule(31, "Times", "any output rank; parameters or data on either side; sparse inputs as dense ones")
+@rule(31, "Times", "any output rank; parameters or data on either side; sparse inputs as dense ones", inputs=2)
 def _times(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     left, right = values
     rank = node.attributes.whole("outputRank", 1)
@@ -21,7 +21,7 @@ def _times(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return _product(emitter, node, left, right, inner, outer)
 
 
-@rule(32, "TransposeTimes", "a matrix or vector on the left")
+@rule(32, "TransposeTimes", "a matrix or vector on the left", inputs=2)
 def _transpose_times(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     left, right = values
     if node.attributes.whole("outputRank", 1) != 1 or len(left.shape) > 2:
@@ -86,7 +86,7 @@ def _words(shape: tuple[Size, ...]) -> str:
     return str([size if isinstance(size, int) else size.name for size in shape])
 
 
-@rule(53, "CosDistance", "the cosine of the angle between two items")
+@rule(53, "CosDistance", "the cosine of the angle between two items", inputs=2)
 def _cosine(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     (left, right), answer = aligned(emitter, node, values)
     axes = emitter.ints(*range(answer.lead, answer.lead + len(answer.shape)))

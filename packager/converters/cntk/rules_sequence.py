@@ -69,12 +69,12 @@ def _sequence_of(node: Node, value: Value) -> Sequence:
     return value.sequence
 
 
-@rule(PAST, "PastValue", "any delay; initial state constant, of each row, or inside recurrences")
+@rule(PAST, "PastValue", "any delay; initial state constant, of each row, or inside recurrences", inputs=2)
 def _past(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return _delayed(emitter, node, values, past=True)
 
 
-@rule(FUTURE, "FutureValue", "any delay; initial state constant, of each row, or inside recurrences")
+@rule(FUTURE, "FutureValue", "any delay; initial state constant, of each row, or inside recurrences", inputs=2)
 def _future(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return _delayed(emitter, node, values, past=False)
 
@@ -157,7 +157,7 @@ def _delayed_probe(node: Node, value: Value, initial: Value, offset: int, *, pas
     return probe
 
 
-@rule(50, "ReconcileDynamicAxis", "`broadcast_as` over a sequence; the same axis under another name")
+@rule(50, "ReconcileDynamicAxis", "`broadcast_as` over a sequence; the same axis under another name", inputs=2)
 def _reconcile(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, like = values
     if value.lead > like.lead:
@@ -206,14 +206,14 @@ def _selected(node: Node, probe: Any) -> Selection:
     return Selection(begin, begin_last, end, end_last, None)
 
 
-@rule(28, "PackedIndex", "together with `Where`")
+@rule(28, "PackedIndex", "together with `Where`", inputs=2)
 def _packed_index(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     if values[1].name not in emitter.selections:
         raise refusal(node, "its items are not chosen by their places in a sequence")
     return values[1]
 
 
-@rule(29, "GatherPacked", "items chosen by their places: `sequence.first`, `last`, `slice`, `gather`")
+@rule(29, "GatherPacked", "items chosen by their places: `sequence.first`, `last`, `slice`, `gather`", inputs=2)
 def _gather_packed(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value = values[0]
     chosen = emitter.selections.get(values[1].name)
@@ -283,7 +283,7 @@ def _unpack(emitter: Emitter, node: Node, values: list[Value]) -> list[Value]:
     return [unpacked, Value(valid, (free,), whole.batch, None, value.dtype)]
 
 
-@rule(70, "ToSequence", "a static axis as a sequence of its length; lengths of its own are refused")
+@rule(70, "ToSequence", "a static axis as a sequence of its length; lengths of its own are refused", inputs=None)
 def _to_sequence(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     if len(values) != 1:
         raise refusal(node, "the lengths of its sequences come from another value")
@@ -295,7 +295,7 @@ def _to_sequence(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return Value(value.name, value.shape[1:], True, Sequence(names[0]), value.dtype)
 
 
-@rule(71, "ToSequenceLike", "back from an unpacked sequence of the same lengths")
+@rule(71, "ToSequenceLike", "back from an unpacked sequence of the same lengths", inputs=2)
 def _to_sequence_like(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, like = values
     sequence = _sequence_of(node, like)

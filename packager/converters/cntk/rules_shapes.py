@@ -142,7 +142,7 @@ def _squeeze(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return reshaped(emitter, value, [size for index, size in enumerate(value.shape) if index not in gone])
 
 
-@rule(43, "Splice", "a static axis, also a new one; other axes are broadcast")
+@rule(43, "Splice", "a static axis, also a new one; other axes are broadcast", inputs=None)
 def _splice(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     from packager.converters.cntk.rules_elementwise import aligned
 
@@ -195,7 +195,7 @@ def _pad(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return value.like(name, shape)
 
 
-@rule(84, "Crop", "with given offsets (`crop_manual`)")
+@rule(84, "Crop", "with given offsets (`crop_manual`)", inputs=None)
 def _crop(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     value, referent = values[0], sizes(values[1])
     if len(values) != 2 or not node.attributes.has("offset"):
@@ -227,7 +227,7 @@ def _one_hot(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     return value.like(emitter.cast(hot, value.dtype), shape)
 
 
-@rule(74, "Gather", "rows of a parameter or constant by whole numbers; along another axis it is a block")
+@rule(74, "Gather", "rows of a parameter or constant by whole numbers; along another axis it is a block", inputs=2)
 def _gather(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     index, reference = values
     if reference.lead:

@@ -46,6 +46,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, int, Any]]:
 
 def varint(message: memoryview, at: int) -> tuple[int, int]:
     """A whole number of variable length, and where it ends."""
+    if at < len(message) and message[at] < 0x80:
+        return message[at], at + 1
     value = shift = 0
     for index in range(at, min(at + _MAX_VARINT_BYTES, len(message))):
         byte = message[index]
