@@ -36,6 +36,7 @@ REFUSED = {
     "shapes/roi_max": "rounds regions",
     "shapes/unpack_batch": "rows of a batch",
 }
+TWO_SEQUENCES = {"recurrence/attention", "models/s2s", "models/s2s_attention_raw", "models/s2s_seqinit"}
 CONVERTED = [name for name in case_names() if name not in REFUSED]
 _TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -70,7 +71,7 @@ def test_answers_are_those_of_cntk(name: str, tmp_path: Path) -> None:
 def test_answers_of_padded_batches_are_those_of_cntk(name: str, tmp_path: Path) -> None:
     case = recorded(name)
     path = write_case(name, tmp_path)
-    if name == "recurrence/attention":
+    if name in TWO_SEQUENCES:
         with pytest.raises(ConverterMissing, match="2 sequence axes"):
             convert_model(path, opset=18, lengths=True)
         return
@@ -80,12 +81,12 @@ def test_answers_of_padded_batches_are_those_of_cntk(name: str, tmp_path: Path) 
     for given in converted.inputs:
         uid = given.variable.uid
         feeds[given.name] = _with_garbage(case, uid) if named[uid] else case.inputs[uid]
-    for given, expected in zip(session(converted).run(None, feeds), case.outputs, strict=True):
-        assert given.shape[0] == expected.shape[0]
-        if given.shape != expected.shape:  # a sequence that became shorter keeps its padding
-            assert not given[:, expected.shape[1] :].any()
-            given = given[:, : expected.shape[1]]
-        np.testing.assert_allclose(given, expected, **_TOLERANCE)
+    for answer, expected in zip(session(converted).run(None, feeds), case.outputs, strict=True):
+        if answer.shape == expected.shape:
+            np.testing.assert_allclose(answer, expected, **_TOLERANCE)
+        else:  # a sequence that became shorter keeps its padding
+            assert not answer[:, expected.shape[1] :].any()
+            np.testing.assert_allclose(answer[:, : expected.shape[1]], expected, **_TOLERANCE)
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))

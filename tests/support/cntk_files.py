@@ -156,8 +156,9 @@ BATCH = Axis(2**31 - 1, "defaultBatchAxis")
 def variable(uid: str, shape: tuple[int, ...] = (3,), *, kind: int = 0, **more: Any) -> dict[str, Any]:
     """A variable; an input with a batch axis unless ``kind`` says otherwise."""
     return {
-        "version": Size(1), "type": "Variable", "uid": uid, "name": uid.lower(), "kind": Size(kind), "data_type": Size(1),
-        "is_sparse": False, "dynamic_axis": [BATCH] if kind == 0 else [], "shape": Shape(shape[::-1]), **more,
+        "version": Size(1), "type": "Variable", "uid": uid, "name": uid.lower(), "kind": Size(kind),
+        "data_type": Size(1), "is_sparse": False, "dynamic_axis": [BATCH] if kind == 0 else [],
+        "shape": Shape(shape[::-1]), **more,
     }  # fmt: skip
 
 

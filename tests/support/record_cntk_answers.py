@@ -30,9 +30,12 @@ FAMILIES = (
     "recurrence",
     "layers",
     "losses",
+    "models",
 )
 LENGTHS = (4, 2, 5, 1, 3)
 ROWS = 3
+# An entry `op` of a function: a SizeT value.
+_OPERATOR = b"\n\x02op\x12\x06\x08\x02\x10\x03(%c"
 
 
 def drawn(variable, kind, rng, lengths):
@@ -82,7 +85,11 @@ def record(function, kinds, archive, name):
         path = os.path.join(folder, "case.model")
         function.save(path)
         if "operator" in kinds:
-            rewrite(path, *kinds["operator"])
+            rewrite(path, _OPERATOR % kinds["operator"][0], _OPERATOR % kinds["operator"][1])
+        if "pads" in kinds:
+            for key, pads in kinds["pads"].items():
+                rewrite(path, shape_entry(key, [0] * len(pads)), shape_entry(key, pads))
+        if "operator" in kinds or "pads" in kinds:
             function = C.Function.load(path)
         with open(path, "rb") as stream:
             model = stream.read()
@@ -111,14 +118,20 @@ def record(function, kinds, archive, name):
 
 
 def rewrite(path, old, new):
-    """Name another operator in a saved file: an entry `op` of a function is a SizeT value."""
-    entry = b"\n\x02op\x12\x06\x08\x02\x10\x03(%c"
+    """Put other bytes in place of some in a saved file; as many, so that no size changes."""
     with open(path, "rb") as stream:
         content = stream.read()
-    if entry % old not in content:
-        raise ValueError("the file has no operator %d" % old)
+    if old not in content or len(old) != len(new):
+        raise ValueError("the file has no %r" % old)
     with open(path, "wb") as stream:
-        stream.write(content.replace(entry % old, entry % new))
+        stream.write(content.replace(old, new))
+
+
+def shape_entry(key, sizes):
+    """An attribute that is a shape, as it is saved: the fastest axis first."""
+    value = b"\x08\x02\x10\x07J" + bytes([len(sizes) + 2, 10, len(sizes)] + sizes)
+    name = key.encode()
+    return bytes([10, len(name)]) + name + bytes([18, len(value)]) + value
 
 
 def fed(variable, given):

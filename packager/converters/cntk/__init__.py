@@ -48,6 +48,18 @@ class CntkConverter:
         _refuse_old(request.source)
         return convert_cntk(request, progress)
 
+    def with_original_answers(
+        self, request: ConversionRequest, raw: RawConversion, progress: Progress, *, timeout_s: float
+    ) -> RawConversion:
+        """The conversion with CNTK's own answers, where this machine has CNTK in an environment of its own.
+
+        Raises:
+            EnvironmentMissing, EnvironmentFailed: It has not; the hint makes one.
+        """
+        from packager.converters.cntk.legacy import with_answers_of_cntk
+
+        return with_answers_of_cntk(request, raw, progress, timeout_s=timeout_s)
+
 
 def _refuse_old(path: Path) -> None:
     if first_bytes(path).startswith(_V1):

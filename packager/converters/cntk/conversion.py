@@ -1,5 +1,6 @@
 """A CNTK file to ONNX, samples, and what is known of the source's answers."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from onnx import save as save_onnx
 
 from packager.converters.cntk.emitter import BATCH, Emitter, Value, expanded
+from packager.converters.cntk.legacy import REQUEST_NAME
 from packager.converters.cntk.losses import without_losses
 from packager.converters.cntk.lowering import Input, Lowering, inputs_of, unique
 from packager.converters.cntk.model import Model, reachable, read_model
@@ -45,6 +47,14 @@ def convert_cntk(request: ConversionRequest, progress: Progress) -> RawConversio
         samples = drawn(converted.source, converted.inputs, seed=request.seed, lengths=lengths)
     else:
         samples = given_samples(request.samples, converted.inputs, lengths=lengths)
+    asked = {
+        "inputs": [(given.variable.uid, given.name) for given in converted.inputs],
+        "outputs": [
+            (output.place, name) for output, name in zip(converted.source.outputs, converted.outputs, strict=True)
+        ],
+        "lengths": LENGTHS if lengths else None,
+    }
+    (request.workdir / REQUEST_NAME).write_text(json.dumps(asked), encoding="utf-8")
     path = request.workdir / "samples.npz"
     np.savez(path, **samples)  # type: ignore[arg-type]
     return RawConversion(

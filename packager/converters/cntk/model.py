@@ -57,11 +57,13 @@ class Output:
 
     Attributes:
         name: Empty where nothing has one.
+        place: Among all outputs of the file.
         functions: What gives it, from the outside in: names of blocks, and of the primitive.
     """
 
     name: str
     uid: str
+    place: int = 0
     functions: tuple[str, ...] = ()
 
 
@@ -202,9 +204,9 @@ class _Flattener:
         results = self._results(_text(self._tree, "root"))
         name = str(self._tree.get("name") or "")
         found = []
-        for uid in results:
+        for place, uid in enumerate(results):
             given, functions = self._origin(uid)
-            found.append(Output(given or (name if len(results) == 1 else ""), self._resolved(uid), functions))
+            found.append(Output(given or (name if len(results) == 1 else ""), self._resolved(uid), place, functions))
         return tuple(found)
 
     def _origin(self, uid: str) -> tuple[str, tuple[str, ...]]:

@@ -25,7 +25,6 @@ class Window:
     before: int
     behind: int
     output: int
-    dilation: int = 1
 
 
 def _listed(node: Node, values: tuple[int, ...] | list[bool], rank: int, default: int) -> list[int]:
@@ -47,27 +46,26 @@ def _spans(node: Node, kernel: list[int], inputs: list[int], *, ceil: bool = Fal
     auto = _listed(node, given.flags("autoPadding")[::-1], rank, 0)
     lower = _listed(node, given.shape("lowerPad", (0,)), rank, 0)
     upper = _listed(node, given.shape("upperPad", (0,)), rank, 0)
-    dilations = _listed(node, given.shape("dilation", (1,)), rank, 1)
-    made = []
-    for size, span, stride, pads, low, high, dilation in zip(
-        inputs, kernel, strides, auto, lower, upper, dilations, strict=True
-    ):
-        reach = (span - 1) * dilation + 1
-        if min(stride, dilation, span) < 1 or min(low, high) < 0:
-            raise refusal(node, f"it has a window of {span}, a stride of {stride} and pads of {low} and {high}")
-        if pads:
-            output = -(-size // stride)
-            # The windows' centres are spread over the input: what the strides leave over is halved.
-            before = (reach - 1) // 2 - (size - 1 - (output - 1) * stride) // 2
-        else:
-            free = size + low + high - reach
-            if free < 0:
-                raise refusal(node, f"its window of {reach} is larger than its input of {size}")
-            output = (-(-free // stride) if ceil else free // stride) + 1
-            before = low
-        behind = max(0, (output - 1) * stride + reach - size - before)
-        made.append(Window(span, stride, before, behind, output, dilation))
-    return made
+    return [
+        _window(node, *sizes_of_axis, ceil=ceil)
+        for sizes_of_axis in zip(inputs, kernel, strides, auto, lower, upper, strict=True)
+    ]
+
+
+def _window(node: Node, size: int, span: int, stride: int, auto: int, low: int, high: int, *, ceil: bool) -> Window:
+    if min(stride, span) < 1 or min(low, high) < 0 or (auto and (low or high)):
+        raise refusal(node, f"it has a window of {span}, a stride of {stride} and pads of {low} and {high}")
+    if auto:
+        output = -(-size // stride)
+        # The windows' centres are spread over the input: what the strides leave over is halved.
+        before = (span - 1) // 2 - (size - 1 - (output - 1) * stride) // 2
+    else:
+        free = size + low + high - span
+        if free < 0:
+            raise refusal(node, f"its window of {span} is larger than its input of {size}")
+        output = (-(-free // stride) if ceil else free // stride) + 1
+        before = low
+    return Window(span, stride, before, max(0, (output - 1) * stride + span - size - before), output)
 
 
 def _begun(emitter: Emitter, images: Value, windows: list[Window]) -> tuple[Value, list[Window]]:
@@ -109,26 +107,16 @@ def _back(emitter: Emitter, images: Value, like: Value, shape: tuple[int, ...]) 
     return like.like(emitter.node("Reshape", images.name, target), shape)
 
 
-@rule(33, "Convolution", "1 to 3 spatial axes, strides, padding, groups; transposed without groups", inputs=2)
+@rule(
+    33,
+    "Convolution",
+    "1 to 3 spatial axes, strides, padding, groups, transposed without groups; not dilated: CNTK does that on GPUs only",
+    inputs=2,
+)
 def _convolution(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     kernel, value = values
-    given = node.attributes
-    given.skip("maxTempMemSizeInSamples")
-    if not all(given.flags("sharing")) or given.flag("sequential", False):
-        raise refusal(node, "its weights are not shared, or it runs along a sequence by itself")
-    if kernel.lead:
-        raise refusal(node, "its weights come from the data of each row")
-    transposed, groups = given.flag("transpose", False), given.whole("groups", 1)
+    transposed, groups = _checked(node, kernel, value)
     weights, whole = sizes(kernel), sizes(value)
-    if len(weights) == len(whole):
-        # No axis of maps: one map goes out.
-        weights = (1, *weights) if not transposed else (weights[0], 1, *weights[1:])
-    if len(weights) != len(whole) + 1 or len(whole) < 2:
-        raise refusal(node, f"its weights have {len(weights)} axes, its input {len(whole)}")
-    if given.shape("kernelShape", ()) not in ((), weights[1:]) and not transposed:
-        raise refusal(node, f"its kernel is {list(given.shape('kernelShape'))}, its weights {list(weights)}")
-    given.skip("kernelShape")
-    kernel = reshaped(emitter, kernel, weights)
     if transposed:
         return _transposed(emitter, node, kernel, value, groups)
     outputs, channels = weights[0], weights[1]
@@ -136,20 +124,34 @@ def _convolution(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     over_channels = windows[0].output != 1 or whole[0] != channels * groups or windows[0].before + windows[0].behind > 0
     if over_channels and (channels != 1 or whole[0] != 1):
         raise refusal(node, "it slides over the channels as well")
-    if given.shape("outputShape", (0,)) not in ((0,), (outputs, *[window.output for window in windows[1:]])):
-        raise refusal(node, f"it asks for the output {list(given.shape('outputShape'))}")
+    if node.attributes.shape("outputShape", (0,)) != (0,):
+        raise refusal(node, "it asks for an output of a given shape")
     images, spatial = _begun(emitter, _images(emitter, value, whole), windows[1:])
-    dilations = [window.dilation for window in spatial]
-    name = emitter.node("Conv", images.name, kernel.name, **_attributes(spatial), dilations=dilations, group=groups)
+    name = emitter.node("Conv", images.name, kernel.name, **_attributes(spatial), group=groups)
     shape = (outputs, *[window.output for window in spatial])
     return _back(emitter, images.like(name, shape), value, shape)
+
+
+def _checked(node: Node, kernel: Value, value: Value) -> tuple[bool, int]:
+    """Whether it is transposed, and its groups; refuses what there is no answer of CNTK's for."""
+    given = node.attributes
+    given.skip("maxTempMemSizeInSamples", "kernelShape")
+    if not all(given.flags("sharing")) or given.flag("sequential", False):
+        raise refusal(node, "its weights are not shared, or it runs along a sequence by itself")
+    if kernel.lead:
+        raise refusal(node, "its weights come from the data of each row")
+    if any(step != 1 for step in given.shape("dilation", (1,))):
+        raise refusal(node, "it is dilated, which CNTK computes on GPUs only: there is no answer to compare with here")
+    if len(sizes(kernel)) != len(sizes(value)) + 1 or not 2 <= len(sizes(value)) <= 4:
+        raise refusal(node, f"its weights have {len(kernel.shape)} axes, its input {len(value.shape)}")
+    return given.flag("transpose", False), given.whole("groups", 1)
 
 
 def _transposed(emitter: Emitter, node: Node, kernel: Value, value: Value, groups: int) -> Value:
     given, weights, whole = node.attributes, sizes(kernel), sizes(value)
     rank = len(whole) - 1
-    if groups != 1 or weights[0] != whole[0] or any(size != 1 for size in given.shape("dilation", (1,))):
-        raise refusal(node, "transposed with groups, dilation or other channels than its input")
+    if groups != 1 or weights[0] != whole[0]:
+        raise refusal(node, "it is transposed with groups, or has other channels than its input")
     strides = _listed(node, given.shape("strides"), rank + 1, 1)[1:]
     auto = _listed(node, given.flags("autoPadding")[::-1], rank + 1, 0)[1:]
     lower = _listed(node, given.shape("lowerPad", (0,)), rank + 1, 0)[1:]
