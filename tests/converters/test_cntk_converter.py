@@ -10,10 +10,11 @@ from packager.convert.judgement import Checks
 from packager.convert.verification import verify
 from packager.converters.cntk import CntkConverter
 from packager.converters.cntk.conversion import convert_model
+from packager.converters.onnx_files import ORT_ERRORS
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
 from packager.core.errors import ConversionError, ConverterMissing, ModelInvalid, SampleError
 from packager.core.progress import SilentProgress
-from tests.support.cntk_files import FIXTURES, case_names, composite, function, recorded, variable, write_case
+from tests.support.cntk_files import FIXTURES, Size, case_names, composite, function, recorded, variable, write_case
 
 LSTM = FIXTURES / "lstm_varlen" / "model.model"
 
@@ -183,6 +184,32 @@ def test_names_cannot_meet_those_of_the_graph_itself(tmp_path: Path) -> None:
     ones = np.ones((2, 3), np.float32)
     answer = ort.InferenceSession(converted.onnx.SerializeToString()).run(None, {"relu_1": ones, "identity_2": ones})
     assert np.array_equal(answer[0], 2 * ones)
+
+
+def test_a_sequence_without_the_item_that_is_asked_for_has_no_answer(tmp_path: Path) -> None:
+    converted = convert_model(write_case("sequence/slice_last_but_one", tmp_path), opset=18, lengths=True)
+    session = ort.InferenceSession(converted.onnx.SerializeToString())
+    rows = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    answer = session.run(None, {"x": rows, "lengths": np.array([4, 2])})[0]
+    assert np.array_equal(answer, rows[[0, 1], [2, 0]])
+    with pytest.raises(ORT_ERRORS):
+        session.run(None, {"x": rows, "lengths": np.array([4, 1])})
+
+
+def test_a_block_may_hold_its_functions_itself(tmp_path: Path) -> None:
+    inner = {
+        "version": Size(1), "type": "CompositeFunction", "uid": "C9", "root": "Tanh3",
+        "inputs": [variable("P2", kind=4)], "primitive_functions": [function("Tanh3", 2, ["P2"])],
+    }  # fmt: skip
+    block = {
+        **function("Block4", 57, ["Input1"]), "block_function_composite": inner, "block_function_op_name": "Mine",
+        "block_function_composite_arguments_map_keys": ["P2"],
+        "block_function_composite_arguments_map_values": ["Input1"],
+    }  # fmt: skip
+    path = tmp_path / "m.model"
+    path.write_bytes(composite([variable("Input1")], [block, function("ReLU5", 3, ["Block4_Output_0"])], "ReLU5"))
+    converted = convert_model(path, opset=18)
+    assert [node.op_type for node in converted.onnx.graph.node] == ["Tanh", "Relu", "Identity"]
 
 
 @pytest.mark.parametrize("name", ["recurrence/lstm_fold", "convolution/bn_spatial", "elementwise/input_no_batch"])

@@ -110,7 +110,7 @@ def _back(emitter: Emitter, images: Value, like: Value, shape: tuple[int, ...]) 
 @rule(
     33,
     "Convolution",
-    "1 to 3 spatial axes, strides, padding, groups, transposed without groups; not dilated: CNTK does that on GPUs only",
+    "1 to 3 spatial axes, strides, padding, groups, transposed without groups; not dilated (on GPUs only)",
     inputs=2,
 )
 def _convolution(emitter: Emitter, node: Node, values: list[Value]) -> Value:
@@ -121,7 +121,8 @@ def _convolution(emitter: Emitter, node: Node, values: list[Value]) -> Value:
         return _transposed(emitter, node, kernel, value, groups)
     outputs, channels = weights[0], weights[1]
     windows = _spans(node, [channels * groups, *weights[2:]], list(whole))
-    over_channels = windows[0].output != 1 or whole[0] != channels * groups or windows[0].before + windows[0].behind > 0
+    first = windows[0]
+    over_channels = first.output != 1 or whole[0] != channels * groups or first.before + first.behind > 0
     if over_channels and (channels != 1 or whole[0] != 1):
         raise refusal(node, "it slides over the channels as well")
     if node.attributes.shape("outputShape", (0,)) != (0,):

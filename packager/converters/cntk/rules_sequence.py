@@ -21,8 +21,8 @@ from packager.converters.cntk.registry import refusal, rule
 PAST, FUTURE = 37, 38
 _BATCH_AXIS = "defaultBatchAxis"
 # Conditions are tried on sequences of these lengths; where a delay reaches further, it is refused.
-_TRIED = (40, 41, 57)
-_MAX_OFFSET = 16
+_TRIED = (5000, 5001, 5017)
+_MAX_OFFSET = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +226,26 @@ def _gather_packed(emitter: Emitter, node: Node, values: list[Value]) -> Value:
 
 
 def one_item(emitter: Emitter, value: Value, sequence: Sequence, chosen: Selection) -> Value:
-    """The one item that is chosen, without the sequence axis."""
-    if chosen.begin_last and sequence.lengths:
-        index = emitter.node("Add", sequence.lengths, emitter.ints(chosen.begin))
-        name = emitter.node("GatherND", value.name, emitter.node("Unsqueeze", index, emitter.ints(1)), batch_dims=1)
-    else:
+    """The one item that is chosen, without the sequence axis; ONNX Runtime stops where a sequence has none such."""
+    if sequence.lengths is None:
         name = emitter.node("Gather", value.name, emitter.array(chosen.begin, "int64"), axis=1)
-    return Value(name, value.shape, True, None, value.dtype)
+        return Value(name, value.shape, True, None, value.dtype)
+    place = _place(emitter, sequence.lengths, chosen.begin, chosen.begin_last)
+    inside = emitter.node(
+        "And",
+        emitter.node("GreaterOrEqual", place, emitter.ints(0)),
+        emitter.node("Less", place, sequence.lengths),
+    )
+    beyond = emitter.ints(END)
+    index = emitter.node("Unsqueeze", emitter.node("Where", inside, place, beyond), emitter.ints(1))
+    return Value(emitter.node("GatherND", value.name, index, batch_dims=1), value.shape, True, None, value.dtype)
+
+
+def _place(emitter: Emitter, lengths: str, number: int, from_last: bool) -> str:
+    """INT64 (batch,): a place in each sequence."""
+    if from_last:
+        return emitter.node("Add", lengths, emitter.ints(number))
+    return emitter.node("Expand", emitter.ints(number), emitter.node("Shape", lengths))
 
 
 def _items(emitter: Emitter, value: Value, sequence: Sequence, chosen: Selection, axis: str) -> Value:
@@ -240,25 +253,21 @@ def _items(emitter: Emitter, value: Value, sequence: Sequence, chosen: Selection
         end = END if chosen.end_last and not chosen.end else chosen.end
         name = emitter.node("Slice", value.name, emitter.ints(chosen.begin), emitter.ints(end), emitter.ints(1))
         return Value(name, value.shape, True, Sequence(axis), value.dtype)
-    if chosen.begin_last:
-        return _last_items(emitter, value, sequence.lengths, chosen, axis)
-    # Padding stays behind the items: only the start is cut off, and the end where it is counted from the first.
-    end = END if chosen.end_last else chosen.end
-    name = emitter.node("Slice", value.name, emitter.ints(chosen.begin), emitter.ints(end), emitter.ints(1))
-    op = "Add" if chosen.end_last else "Min"
-    limit = emitter.node(op, sequence.lengths, emitter.ints(chosen.end))
-    left = emitter.node("Max", emitter.node("Sub", limit, emitter.ints(chosen.begin)), emitter.ints(0))
-    return Value(name, value.shape, True, Sequence(axis, left), value.dtype)
-
-
-def _last_items(emitter: Emitter, value: Value, lengths: str, chosen: Selection, axis: str) -> Value:
-    """Items counted from the end of each sequence: as many of each."""
-    steps = emitter.array(np.arange(chosen.begin, chosen.end)[None], "int64")
-    places = emitter.node("Add", emitter.node("Unsqueeze", lengths, emitter.ints(1)), steps)
+    none = emitter.ints(0)
+    start = emitter.node("Max", _place(emitter, sequence.lengths, chosen.begin, chosen.begin_last), none)
+    stop = emitter.node("Min", _place(emitter, sequence.lengths, chosen.end, chosen.end_last), sequence.lengths)
+    left = emitter.node("Max", emitter.node("Sub", stop, start), none)
+    if not chosen.begin_last:
+        # Padding stays behind the items: only the start is cut off, and the end where it is counted from the first.
+        end = END if chosen.end_last else chosen.end
+        name = emitter.node("Slice", value.name, emitter.ints(chosen.begin), emitter.ints(end), emitter.ints(1))
+        return Value(name, value.shape, True, Sequence(axis, left), value.dtype)
+    steps = emitter.array(np.arange(chosen.end - chosen.begin)[None], "int64")
+    places = emitter.node("Add", emitter.node("Unsqueeze", start, emitter.ints(1)), steps)
+    last = emitter.node("Sub", sequence.lengths, emitter.ints(1))
+    places = emitter.node("Min", places, emitter.node("Unsqueeze", last, emitter.ints(1)))
     name = emitter.node("GatherND", value.name, emitter.node("Unsqueeze", places, emitter.ints(2)), batch_dims=1)
-    count = emitter.array(np.array(chosen.end - chosen.begin), "int64")
-    each = emitter.node("Expand", count, emitter.node("Shape", lengths))
-    return Value(name, value.shape, True, Sequence(axis, each), value.dtype)
+    return Value(name, value.shape, True, Sequence(axis, left), value.dtype)
 
 
 @rule(72, "UnpackSequence", "to a static axis of free size: `sequence.reduce_*`, `softmax`, attention")

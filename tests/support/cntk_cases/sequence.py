@@ -82,3 +82,7 @@ case("window", lambda: C.combine(C.layers.PastValueWindow(3, axis=-2)(x()).outpu
 case("conv_over_features", lambda: C.layers.Convolution2D((3, 3), 2, pad=True)(x((1, 4, 4))))
 case("conv_sequential", lambda: C.layers.Convolution((3,), 2, pad=True, sequential=True, reduction_rank=1)(x((4,))))
 case("max_pool_sequence", lambda: S.last(C.layers.Recurrence(C.element_max)(x())))
+case("slice_first_many", lambda: S.slice(x(), 0, 30), lengths=(40, 31, 35))
+case("slice_last_many", lambda: S.reduce_sum(S.slice(x(), -30, 0)), lengths=(40, 31, 35))
+case("slice_last_of_short", lambda: S.slice(x(), -3, 0), lengths=(4, 2, 5, 1))
+case("slice_first_of_short", lambda: S.slice(x(), 0, 3), lengths=(4, 2, 5, 1))
