@@ -117,6 +117,9 @@ def _convolution(emitter: Emitter, node: Node, values: list[Value]) -> Value:
     kernel, value = values
     transposed, groups = _checked(node, kernel, value)
     weights, whole = sizes(kernel), sizes(value)
+    if len(weights) == len(whole):
+        weights = (1, *weights)
+        kernel = reshaped(emitter, kernel, weights)
     if transposed:
         return _transposed(emitter, node, kernel, value, groups)
     outputs, channels = weights[0], weights[1]
@@ -143,7 +146,9 @@ def _checked(node: Node, kernel: Value, value: Value) -> tuple[bool, int]:
         raise refusal(node, "its weights come from the data of each row")
     if any(step != 1 for step in given.shape("dilation", (1,))):
         raise refusal(node, "it is dilated, which CNTK computes on GPUs only: there is no answer to compare with here")
-    if len(sizes(kernel)) != len(sizes(value)) + 1 or not 2 <= len(sizes(value)) <= 4:
+    # Without an axis of maps, one map goes out: local response normalisation is made so.
+    extra = (1,) if given.flag("transpose", False) else (0, 1)
+    if len(sizes(kernel)) - len(sizes(value)) not in extra or not 2 <= len(sizes(value)) <= 4:
         raise refusal(node, f"its weights have {len(kernel.shape)} axes, its input {len(value.shape)}")
     return given.flag("transpose", False), given.whole("groups", 1)
 
