@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packager.core.conversion import ModelSource
-from packager.core.environment import EnvironmentAware, EnvironmentSpec
+from packager.core.environment import LEGACY, EnvironmentAware, EnvironmentSpec
 from packager.core.errors import EnvironmentFailed, EnvironmentMissing
 from packager.core.progress import Progress
 from packager.core.protocols import Converter
@@ -37,6 +37,7 @@ class EnvironmentChoice:
 
     Attributes:
         env: ``auto``, ``current``, the name of an environment made before, or a path; None is ``auto`` with a question.
+            ``legacy`` converts here, and asks a retired framework in its own environment for the answers.
         agree: Asked before something is installed, unless ``env`` is ``auto``.
     """
 
@@ -60,7 +61,7 @@ def choose(
         EnvironmentFailed: It could not be made, or is broken.
         ModelInvalid: The file names a version that is none.
     """
-    if choice.env == CURRENT or not converter.isolated:
+    if choice.env in (CURRENT, LEGACY) or not converter.isolated:
         return None
     if choice.env not in (None, AUTO):
         return _named(choice.env, converter)

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from packager.core.conversion import ModelSource
+from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
+from packager.core.progress import Progress
+from packager.core.state import state_home
+
+LEGACY = "legacy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +57,24 @@ class EnvironmentAware(Protocol):
         Raises:
             ModelInvalid: The file names a version that is none.
         """
+
+
+@runtime_checkable
+class LegacyAware(Protocol):
+    """A converter whose framework runs on no current Python, and can be asked where a person keeps an old one."""
+
+    @abstractmethod
+    def with_original_answers(
+        self, request: ConversionRequest, raw: RawConversion, progress: Progress, *, timeout_s: float
+    ) -> RawConversion:
+        """The conversion with the framework's own answers to its samples as the reference.
+
+        Raises:
+            EnvironmentMissing: There is no such environment; the hint makes one.
+            EnvironmentFailed: The framework does not run there, or does not answer.
+        """
+
+
+def legacy_home(framework: str) -> Path:
+    """Where a person keeps the environment of a retired framework; not necessarily there."""
+    return state_home() / LEGACY / framework
