@@ -153,10 +153,16 @@ def _write_request(converter: Converter, request: ConversionRequest, *, memory_m
         "converter": f"{type(converter).__module__}:{type(converter).__qualname__}",
         "memory_mib": memory_mib,
         "unpickles": limits.frameworks,
-        "reads": [str(path) for path in limits.imports],
+        "reads": [str(path) for path in (*limits.imports, *_companions(converter, request.source))],
         "request": TypeAdapter(ConversionRequest).dump_python(inner, mode="json"),
     }
     (request.workdir / REQUEST_NAME).write_text(json.dumps(document), encoding="utf-8")
+
+
+def _companions(converter: Converter, source: Path) -> tuple[Path, ...]:
+    """Files beside the source that belong to it, which the child may read as well."""
+    find = getattr(converter, "companions", None)
+    return () if find is None else tuple(find(source))
 
 
 def _environment(workdir: Path, interpreter: Interpreter, limits: LoadLimits) -> dict[str, str]:

@@ -1,3 +1,5 @@
+# ruff: noqa
+# mypy: ignore-errors
 """Answers of the real MXNet, recorded for the tests; runs in an environment of its own, with Python 3.8 to 3.11.
 
     uv venv --python 3.8 mx && uv pip install --python mx/bin/python mxnet==1.9.1 "numpy<1.24"
@@ -16,9 +18,8 @@ import sys
 import tarfile
 import tempfile
 
-import numpy as np
-
 import mxnet as mx
+import numpy as np
 from mxnet.base import _LIB, OpHandle, check_call, mx_uint
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -95,7 +96,7 @@ def record(cases):
             try:
                 files = files_of(case, number)
             except Exception as error:
-                print("NOT RECORDED", case[0], str(error).strip().splitlines()[0][:150])
+                print("NOT RECORDED", case[0], str(error).strip().splitlines()[-1][:250])
                 continue
             for node in json.loads(files["model-symbol.json"].decode())["nodes"]:
                 used.add(node["op"])
@@ -116,11 +117,21 @@ def declared(name):
     names, types, texts = (ctypes.POINTER(ctypes.c_char_p)() for _ in range(3))
     check_call(
         _LIB.MXSymbolGetAtomicSymbolInfo(
-            handle, ctypes.byref(real), ctypes.byref(text), ctypes.byref(count), ctypes.byref(names),
-            ctypes.byref(types), ctypes.byref(texts), ctypes.byref(key), ctypes.byref(kind),
+            handle,
+            ctypes.byref(real),
+            ctypes.byref(text),
+            ctypes.byref(count),
+            ctypes.byref(names),
+            ctypes.byref(types),
+            ctypes.byref(texts),
+            ctypes.byref(key),
+            ctypes.byref(kind),
         )
     )
-    return real.value.decode(), handle.value, [(names[i].decode(), types[i].decode()) for i in range(count.value)]
+    arguments = [(names[i].decode(), types[i].decode()) for i in range(count.value)]
+    if key.value and key.value.decode() not in dict(arguments):
+        arguments.append((key.value.decode(), "int, optional, default='0'"))
+    return real.value.decode(), handle.value, arguments
 
 
 def attribute(kind):

@@ -1,5 +1,6 @@
 """The conversion of one MXNet model, from its files to ONNX and samples."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from runtime.contract.dtypes import DTYPES
 Array = NDArray[Any]
 # Source: mshadow/base.h, TypeFlag, as __dtype__ says it.
 _TYPE_FLAGS = {"0": "f4", "1": "f8", "3": "u1", "4": "i4", "5": "i1", "6": "i8"}
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 _MOST_BYTES = (2 << 30) - (1 << 24)  # of a protobuf message
 
 
@@ -95,8 +97,7 @@ def _told_of(symbol: Symbol, name: str, hints: tuple[InputHint, ...], samples: M
 def _shape(text: str) -> tuple[int | None, ...] | None:
     """A ``__shape__`` as the file has it; sizes of 0 and below are not known."""
     items = [item.strip().removesuffix("L") for item in text.strip("()[] ").split(",") if item.strip()]
-    if not items or len(items) > 8 or not all(item.lstrip("-").isascii() and item.lstrip("-").isdigit() and len(item) < 10
-                                              for item in items):  # fmt: skip
+    if not items or len(items) > 8 or not all(_WHOLE.fullmatch(item) for item in items):
         return None
     return tuple(int(item) if int(item) > 0 else None for item in items)
 
@@ -108,7 +109,9 @@ def _model(fitted: Fitted, opset: int) -> bytes:
         inputs.append(helper.make_tensor_value_info(LENGTHS, onnx.TensorProto.INT64, ["batch"]))
     outputs = [_info(name, value.dtype, value.dims) for name, value in translation.outputs]
     if sum(array.nbytes for array in graph.initializers.values()) > _MOST_BYTES:
-        raise ConverterMissing("the parameters take more than the 2 GiB of one ONNX file", hint="no smaller form is known")
+        raise ConverterMissing(
+            "the parameters take more than the 2 GiB of one ONNX file", hint="no smaller form is known"
+        )
     tensors = [numpy_helper.from_array(_little(array), name) for name, array in graph.initializers.items()]
     made = helper.make_graph(graph.nodes, "model", inputs, outputs, tensors)
     versions = [helper.make_opsetid("", opset)]
@@ -131,4 +134,3 @@ def _info(name: str, dtype: "np.dtype[Any]", dims: tuple[Size, ...]) -> onnx.Val
 def _save(path: Path, arrays: Mapping[str, Array]) -> Path:
     np.savez(path, allow_pickle=False, **arrays)
     return path
-

@@ -21,8 +21,9 @@ SEQUENCE = "sequence"
 LENGTHS = "lengths"
 _MOST_PASSES = 300
 _PARAMETER_ENDS = (
-    "_weight", "_bias", "_gamma", "_beta", "_moving_mean", "_moving_var", "_running_mean", "_running_var", "_parameters",
-)  # fmt: skip
+    *("_weight", "_bias", "_gamma", "_beta", "_parameters"),
+    *("_moving_mean", "_moving_var", "_running_mean", "_running_var"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def kept_heads(symbol: Symbol) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     Raises:
         ConverterMissing: No head is left.
     """
-    kept, dropped = [], []
+    kept: list[tuple[Entry, list[str]]] = []
+    dropped: list[tuple[Entry, list[str]]] = []
     for head in symbol.heads:
         labels = [
             symbol.nodes[index].name
@@ -174,6 +176,9 @@ class Fitting:
             if place is not None and (seen := self._seen(*place)) is not None:
                 self._bind(symbol, size(seen))
                 return
+        if isinstance(needed.otherwise, SizeBound):
+            self._bind(needed.otherwise.symbol, needed.otherwise.value)
+            return
         symbol = min(needed.symbols, default="")
         if symbol.startswith(UNKNOWN) or not symbol:
             raise ConverterMissing(
@@ -231,9 +236,9 @@ class Fitting:
         for name, entrance in self._entrances().items():
             for axis, dim in enumerate(entrance.dims):
                 symbol = dim.symbol
-                if symbol is not None and symbol not in free and symbol not in self._bound:
-                    if (seen := self._seen(name, axis)) is not None:
-                        self._bind(symbol, size(seen))
+                seen = self._seen(name, axis)
+                if seen is not None and symbol is not None and symbol not in free and symbol not in self._bound:
+                    self._bind(symbol, size(seen))
 
     def _name_sequences(self, graph: GraphWriter) -> None:
         symbols = sorted(graph.roots(frozenset(graph.sequence)) - {BATCH})

@@ -12,10 +12,52 @@ from packager.converters.mxnet.symbol import NULL, Symbol, SymbolNode
 
 # As many axes out as in.
 _SAME = frozenset(
-    """Activation BatchNorm BlockGrad Cast Dropout InstanceNorm LayerNorm LeakyReLU LRN L2Normalization SwapAxis _copy
-    amp_cast clip relu sigmoid tanh abs exp log sqrt square negative softmax log_softmax Pad reverse elemwise_add
-    elemwise_sub elemwise_mul elemwise_div broadcast_add broadcast_sub broadcast_mul broadcast_div Concat SequenceMask
-    SequenceReverse add_n softsign hard_sigmoid transpose slice slice_axis""".split()
+    [
+        "Activation",
+        "BatchNorm",
+        "BlockGrad",
+        "Cast",
+        "Dropout",
+        "InstanceNorm",
+        "LayerNorm",
+        "LeakyReLU",
+        "LRN",
+        "L2Normalization",
+        "SwapAxis",
+        "_copy",
+        "amp_cast",
+        "clip",
+        "relu",
+        "sigmoid",
+        "tanh",
+        "abs",
+        "exp",
+        "log",
+        "sqrt",
+        "square",
+        "negative",
+        "softmax",
+        "log_softmax",
+        "Pad",
+        "reverse",
+        "elemwise_add",
+        "elemwise_sub",
+        "elemwise_mul",
+        "elemwise_div",
+        "broadcast_add",
+        "broadcast_sub",
+        "broadcast_mul",
+        "broadcast_div",
+        "Concat",
+        "SequenceMask",
+        "SequenceReverse",
+        "add_n",
+        "softsign",
+        "hard_sigmoid",
+        "transpose",
+        "slice",
+        "slice_axis",
+    ]
 )
 
 

@@ -30,13 +30,15 @@ class Call:
     def integer(self, name: str) -> int:
         """An attribute that is a whole number."""
         value = self.attributes[name]
-        assert isinstance(value, int), name
+        if not isinstance(value, int):
+            self.refuse(f"has {name}={value!r}, which is no whole number")
         return value
 
     def number(self, name: str) -> float:
         """An attribute that is a number."""
         value = self.attributes[name]
-        assert isinstance(value, int | float), name
+        if not isinstance(value, int | float):
+            self.refuse(f"has {name}={value!r}, which is no number")
         return float(value)
 
     def maybe(self, name: str) -> int | None:
@@ -123,14 +125,25 @@ class Call:
             )
         for first, second in ((left, right), (right, left)):
             symbol = first.symbol
-            if symbol is not None and symbol not in self.graph.definitions and symbol not in second.symbols:
-                # The name 'batch' stays.
-                if symbol != "batch" or second.fixed is not None:
-                    raise SizeBound(symbol, second)
+            # The name of rows stays, whatever else has as many.
+            keeps = symbol == "batch" and second.fixed is None
+            if symbol is not None and not keeps and symbol not in {*self.graph.definitions, *second.symbols}:
+                raise SizeBound(symbol, second)
         solved = _solved(difference)
         if solved is not None and solved.symbol not in self.graph.definitions:
             raise solved
         raise SizeNeeded(self.graph.roots(difference.symbols), self.name, f"{what} {left} must equal {right}")
+
+    def meet(self, left: Size, right: Size) -> Size:
+        """The size of two axes that are broadcast together; a free one may turn out to be 1."""
+        if 1 in (left.fixed, right.fixed):
+            return right if left.fixed == 1 else left
+        try:
+            self.same(left, right, "a size of")
+        except (SizeBound, SizeNeeded) as found:
+            symbols = self.graph.roots(left.symbols | right.symbols)
+            raise SizeNeeded(symbols, self.name, f"{left} meets {right}", found) from None
+        return left
 
     def numbers_of(self, value: Value, why: str) -> NDArray[Any]:
         """The numbers of a parameter."""
@@ -141,14 +154,14 @@ class Call:
 
 
 def _solved(difference: Size) -> SizeBound | None:
-    """What the one free size must be for a difference to vanish."""
-    terms = dict(difference.terms)
-    rest = terms.pop((), 0)
-    if len(terms) != 1:
-        return None
-    (names, factor), *_ = terms.items()
-    if len(names) == 1 and rest % factor == 0 and -rest // factor > 0:
-        return SizeBound(names[0], size(-rest // factor))
+    """What a free size must be for a difference to vanish."""
+    for names, factor in difference.terms:
+        if len(names) != 1:
+            continue
+        rest = difference - Size(((names, factor),))
+        value = (rest * -1).over(size(factor))
+        if value is not None and names[0] not in value.symbols and (value.fixed is None or value.fixed > 0):
+            return SizeBound(names[0], value)
     return None
 
 
@@ -185,7 +198,6 @@ def operator(
 
     def register(translate: Translate) -> Translate:
         for name in names:
-            assert name not in _OPERATORS, name
             _OPERATORS[name] = Operator(translate, least, most, uses, steps)
         return translate
 

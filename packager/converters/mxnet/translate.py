@@ -108,7 +108,9 @@ def translate(
     return Translation(graph, tuple(outputs))
 
 
-def _given(node: SymbolNode, arrays: Mapping[str, Array], entrances: Mapping[str, Entrance], graph: GraphWriter) -> Value:
+def _given(
+    node: SymbolNode, arrays: Mapping[str, Array], entrances: Mapping[str, Entrance], graph: GraphWriter
+) -> Value:
     if node.name in entrances:
         entrance = entrances[node.name]
         value = graph.value(entrance.name, entrance.dims, entrance.dtype)
@@ -119,7 +121,9 @@ def _given(node: SymbolNode, arrays: Mapping[str, Array], entrances: Mapping[str
     return Value(name, tuple(map(size, array.shape)), array.dtype)
 
 
-def _translated(node: SymbolNode, done: Mapping[int, Values], arrays: Mapping[str, Array], graph: GraphWriter) -> Values:
+def _translated(
+    node: SymbolNode, done: Mapping[int, Values], arrays: Mapping[str, Array], graph: GraphWriter
+) -> Values:
     operator, signature = known(node)
     inputs = [_output_of(done, entry, node) for entry in node.inputs[: operator.uses]]
     inputs += _implicit(node, signature, len(inputs), arrays, graph)
@@ -187,22 +191,26 @@ def output_names(symbol: Symbol, heads: tuple[Entry, ...], graph: GraphWriter) -
     return [graph.unique(_output_name(symbol.nodes[head.node], head.output)) for head in heads]
 
 
-_OUTPUTS = {
-    "BatchNorm": ("output", "mean", "var"),
-    "RNN": ("output", "state_output", "statecell_output"),
-    "moments": ("mean", "var"),
+_OUTPUTS = {"BatchNorm": ("output", "mean", "var"), "RNN": ("output", "state_output", "statecell_output")}
+# Operators with several outputs, whose names then end in a number, by the attribute that can say otherwise.
+_NUMBERED = {
+    "SliceChannel": ("num_outputs", ("1",)),
+    "_split_v2": ("", ()),
+    "topk": ("ret_typ", ("indices", "mask", "")),
+    "sort": ("", ()),
+    "moments": ("", ()),
 }
 
 
 def _output_name(node: SymbolNode, output: int) -> str:
     if node.op == NULL:
         return node.name
-    operator, signature = known(node)
+    _, signature = known(node)
     many = _OUTPUTS.get(signature.name, ())
     if output < len(many):
         return f"{node.name}_{many[output]}"
-    plural = {"SliceChannel": "num_outputs", "_split_v2": "indices", "topk": "ret_typ"}.get(signature.name)
-    several = plural is not None and node.attributes.get(plural, "1") not in ("1", "value", "indices", "mask")
+    attribute, alone = _NUMBERED.get(signature.name, ("", ("",)))
+    several = node.attributes.get(attribute, "") not in alone
     return f"{node.name}_output{output}" if several or output else f"{node.name}_output"
 
 

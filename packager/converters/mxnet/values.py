@@ -47,10 +47,13 @@ class SizeBound(Exception):
 
 
 class SizeNeeded(Exception):
-    """One of these free sizes must be a number for this graph."""
+    """One of these free sizes must be a number for this graph; ``otherwise`` goes where nothing tells it."""
 
-    def __init__(self, symbols: frozenset[str], node: str, why: str) -> None:
+    def __init__(
+        self, symbols: frozenset[str], node: str, why: str, otherwise: "SizeBound | SizeNeeded | None" = None
+    ) -> None:
         super().__init__(f"{node}: {why}")
+        self.otherwise = otherwise
         self.symbols = symbols
         self.node = node
         self.why = why

@@ -52,7 +52,7 @@ def _prelu(call: Call, x: Value, slope: Value) -> Values:
 
 @operator("hard_sigmoid", steps=True)
 def hard_sigmoid(call: Call) -> Values:
-    """αx + β between 0 and 1."""
+    """A line between 0 and 1."""
     call.floats()
     x = call.inputs[0]
     return call.computed("HardSigmoid", x.name, like=x, alpha=call.number("alpha"), beta=call.number("beta"))
@@ -107,11 +107,13 @@ def _within(call: Call, lengths: Value, axis: int) -> str:
 
 @operator("SoftmaxActivation", steps=True)
 def softmax_activation(call: Call) -> Values:
-    """Over the channels, or over all of a row."""
+    """Over the channels, or along the last axis."""
     call.floats()
     if call.text("mode") == "channel":
         return call.computed("Softmax", call.inputs[0].name, like=call.inputs[0], axis=1)
-    return row_softmax(call)
+    axis = call.inputs[0].rank - 1
+    apart(call, axis)
+    return call.computed("Softmax", call.inputs[0].name, like=call.inputs[0], axis=axis)
 
 
 def row_softmax(call: Call) -> Values:

@@ -54,6 +54,7 @@ def _parts(call: Call, source: Value, parts: int) -> list[Value]:
     heads = call.integer("heads")
     width = whole.over(size(heads * parts))
     if width is None:
+        call.fixed(whole, "its projections are cut into heads")
         call.refuse(f"cannot cut {whole} into {heads} heads of {parts} parts")
     shape: list[Size] = [steps, rows, size(heads), size(parts), width]
     cut = call.emit("Reshape", source.name, call.graph.shape(shape, scope=call.name))

@@ -17,11 +17,4 @@ def broadcast_dims(call: Call, left: Value, right: Value) -> list[Size]:
     """The shape of both together, axis by axis; MXNet wants as many axes."""
     if left.rank != right.rank:
         call.refuse(f"gets tensors of {left.rank} and {right.rank} axes, which must be as many")
-    dims = []
-    for one, other in zip(left.dims, right.dims, strict=True):
-        if 1 in (one.fixed, other.fixed):
-            dims.append(other if one.fixed == 1 else one)
-        else:
-            call.same(one, other, "a size of")
-            dims.append(one)
-    return dims
+    return [call.meet(one, other) for one, other in zip(left.dims, right.dims, strict=True)]

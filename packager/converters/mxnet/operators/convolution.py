@@ -7,7 +7,7 @@ from packager.converters.mxnet.values import Value
 _LAYOUTS = (None, "None", "NCW", "NCHW", "NCDHW")
 
 
-@operator("Convolution", least=2, most=3)
+@operator("Convolution", "Convolution_v1", least=2, most=3)
 def convolution(call: Call) -> Values:
     """Grouped, dilated, padded alike on both sides."""
     x, weight, bias = _operands(call)
@@ -71,7 +71,9 @@ def _aimed(call: Call, x: Value, target: tuple[int, ...]) -> tuple[list[int], li
     kernel, stride, dilate, _ = windows(call, x.rank - 2)
     pads, more = [], []
     for i, dim in enumerate(x.dims[2:]):
-        whole = stride[i] * (call.fixed(dim, "target_shape needs its input's size") - 1) + dilate[i] * (kernel[i] - 1) + 1
+        whole = (
+            stride[i] * (call.fixed(dim, "target_shape needs its input's size") - 1) + dilate[i] * (kernel[i] - 1) + 1
+        )
         if len(target) != x.rank - 2 or target[i] > whole:
             call.refuse(f"aims at the size {list(target)}, beyond what its input gives")
         pads.append((whole - target[i] + 1) // 2)

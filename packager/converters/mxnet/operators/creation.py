@@ -39,7 +39,7 @@ def filled(call: Call) -> Values:
     return (Value(result.name, result.dims, result.dtype, zeros=number == 0),)
 
 
-def _expanded(call: Call, number: "np.ndarray", dims: list[Size]) -> Value:  # type: ignore[type-arg]
+def _expanded(call: Call, number: "np.ndarray", dims: list[Size]) -> Value:
     _bounded(call, product(dims))
     name = call.emit("Expand", call.graph.constant(number), call.graph.shape(dims, scope=call.name))
     return call.result(name, dims, number.dtype)
@@ -126,10 +126,8 @@ def broadcast(call: Call) -> Values:
     if call.op != "broadcast_axis" and not call.attributes.get("lhs_axes") and len(pairs) != x.rank:
         call.refuse(f"gets tensors of {x.rank} and {len(pairs)} axes")
     for axis, wanted in pairs:
-        if wanted is not None and dims[axis].fixed == 1:
-            dims[axis] = wanted
-        elif wanted is not None:
-            call.same(dims[axis], wanted, "a size of")
+        if wanted is not None:
+            dims[axis] = call.meet(dims[axis], wanted)
     _bounded(call, product(dims))
     name = call.emit("Expand", x.name, call.graph.shape(dims, scope=call.name))
     return (call.result(name, dims, x.dtype),)

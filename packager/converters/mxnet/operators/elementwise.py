@@ -109,7 +109,7 @@ def clip(call: Call) -> Values:
 
 @operator("smooth_l1", steps=True)
 def smooth_l1(call: Call) -> Values:
-    """(σx)²/2 near zero, |x| − 1/(2σ²) beyond 1/σ²."""
+    """A parabola near zero, a line beyond."""
     call.floats()
     x, sigma2 = call.inputs[0], call.number("scalar") ** 2
     size = call.emit("Abs", x.name)

@@ -36,6 +36,8 @@ def reshape(call: Call) -> Values:
         if not codes or call.flag("keep_highest"):
             call.refuse("has no shape, or the retired target_shape with keep_highest")
     if call.flag("reverse"):
+        if -4 in codes:
+            call.refuse("splits an axis in reverse, which MXNet itself refuses")
         dims = _decoded(call, list(x.dims[::-1]), list(codes[::-1]))[::-1]
     else:
         dims = _decoded(call, list(x.dims), list(codes))

@@ -51,7 +51,7 @@ def batch_dot(call: Call) -> Values:
 
 @operator("_linalg_gemm2", "_linalg_gemm", least=2, most=3)
 def gemm(call: Call) -> Values:
-    """αAB, or αAB + βC."""
+    """A product times a number, with a third matrix times a number added."""
     call.floats()
     left, right, *added = call.inputs
     if call.integer("axis") != -2 or left.rank != right.rank or left.rank < 2 or len(added) != (call.op[-1] != "2"):
@@ -67,20 +67,20 @@ def gemm(call: Call) -> Values:
 
 @operator("_linalg_syrk")
 def syrk(call: Call) -> Values:
-    """αAAᵀ, or αAᵀA."""
+    """A matrix times its transpose, times a number."""
     call.floats()
     (x,) = call.inputs
     (result,) = _product(call, x, x, call.flag("transpose"), not call.flag("transpose"))
     return call.computed("Mul", result.name, call.constant(call.number("alpha")), like=result)
 
 
-def _product(call: Call, left: Value, right: Value, turn_left: bool, turn_right: bool) -> Values:  # noqa: FBT001
+def _product(call: Call, left: Value, right: Value, turn_left: bool, turn_right: bool) -> Values:
     first, second = _turned(call, left, turn_left), _turned(call, right, turn_right)
     call.same(first.dims[-1], second.dims[-2], "a last axis of")
     return (call.result(call.emit("MatMul", first.name, second.name), [*first.dims[:-1], second.dims[-1]]),)
 
 
-def _turned(call: Call, value: Value, turn: bool) -> Value:  # noqa: FBT001
+def _turned(call: Call, value: Value, turn: bool) -> Value:
     if not turn:
         return value
     order = [*range(value.rank - 2), value.rank - 1, value.rank - 2]

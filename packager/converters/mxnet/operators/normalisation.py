@@ -65,9 +65,7 @@ def instance_norm(call: Call) -> Values:
         call.refuse(f"normalises a tensor of {x.rank} axes")
     for part in (gamma, beta):
         call.same(part.dims[0], x.dims[1], "channels of")
-    return call.computed(
-        "InstanceNormalization", x.name, gamma.name, beta.name, like=x, epsilon=call.number("eps")
-    )
+    return call.computed("InstanceNormalization", x.name, gamma.name, beta.name, like=x, epsilon=call.number("eps"))
 
 
 @operator("GroupNorm")
@@ -77,6 +75,10 @@ def group_norm(call: Call) -> Values:
     _one_output(call)
     x, gamma, beta = call.inputs
     groups = call.integer("num_groups")
+    if gamma.rank != 1 or beta.rank != 1:
+        call.refuse("has a gamma or beta that is no list of numbers")
+    if x.rank > 2 and x.dims[1].fixed is None:
+        call.fixed(x.dims[1], "its channels are cut into groups")
     each = x.dims[1].over(size(groups)) if groups > 0 and x.rank > 2 else None
     if each is None:
         call.refuse(f"cuts {x.dims[1]} channels of a tensor with {x.rank} axes into {groups} groups")

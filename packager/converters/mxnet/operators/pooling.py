@@ -35,7 +35,9 @@ def pooling(call: Call) -> Values:
         for i, dim in enumerate(x.dims[2:])
     ]
     positive(call, dims)
-    beyond = [_beyond(call, i, x.dims[i + 2], dims[i], kernel[i], stride[i], pad[i]) if full else 0 for i in range(axes)]
+    beyond = [
+        _beyond(call, i, x.dims[i + 2], dims[i], kernel[i], stride[i], pad[i]) if full else 0 for i in range(axes)
+    ]
     result = _pooled(call, kernel, stride, pad, beyond)
     return (call.result(result, [*x.dims[:2], *dims]),)
 
@@ -86,8 +88,9 @@ def _counts(
         ends = np.minimum(starts + kernel[i], length + pad[i])
         if not counted:
             starts, ends = np.maximum(starts, 0), np.minimum(ends, length)
-        total = total[..., None] * (ends - starts).astype(np.float32)
-    return total
+        total = total[..., None] * np.maximum(ends - starts, 0).astype(np.float32)
+    # A window that lies beyond the end altogether is 0 in MXNet.
+    return np.maximum(total, 1)
 
 
 def _power(call: Call) -> int:

@@ -43,7 +43,7 @@ def rnn(call: Call) -> Values:
     for layer in range(layers):
         own = cells[layer * directions : (layer + 1) * directions]
         initial = [state[layer] for state in states]
-        name, last = _layer(call, name, own, initial, rows=rows)
+        name, last = _layer(call, name, own, initial)
         lasts.append(last)
     answers = call.result(name, [steps, rows, size(directions * hidden)])
     if not call.flag("state_outputs"):
@@ -124,7 +124,7 @@ def _initial(call: Call, state: Value, directions: int, layers: int, rows: Size,
     return call.graph.emit("Split", [state.name, sizes], scope=call.name, outputs=layers, axis=0)
 
 
-def _layer(call: Call, x: str, cells: list[_Cell], initial: list[str], *, rows: Size) -> tuple[str, list[str]]:
+def _layer(call: Call, x: str, cells: list[_Cell], initial: list[str]) -> tuple[str, list[str]]:
     """The answers of a layer as (steps, rows, features), and its last states."""
     mode, hidden = call.text("mode"), call.integer("state_size")
     both = len(cells) == 2

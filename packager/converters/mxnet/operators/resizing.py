@@ -40,7 +40,9 @@ def repeat(call: Call) -> Values:
     else:
         axis = call.axis()
     spread = call.emit("Unsqueeze", name, call.constant([axis + 1], np.int64))
-    spread = call.emit("Tile", spread, call.constant([times if i == axis + 1 else 1 for i in range(len(dims) + 1)], np.int64))
+    spread = call.emit(
+        "Tile", spread, call.constant([times if i == axis + 1 else 1 for i in range(len(dims) + 1)], np.int64)
+    )
     dims[axis] *= times
     free = [place for place, dim in enumerate(dims) if dim.fixed is None]
     shape = call.graph.shape(dims, scope=call.name)
@@ -138,6 +140,8 @@ def bilinear(call: Call) -> Values:
     height, width = call.integer("height"), call.integer("width")
     if not (1 <= height <= 1 << 16 and 1 <= width <= 1 << 16):
         call.refuse(f"has the size {height} x {width}")
+    if not call.flag("align_corners") and 1 in (height, width):
+        call.refuse("makes an image of one row or column without align_corners: MXNet takes its first, ONNX its middle")
     how = "align_corners" if call.flag("align_corners") else "half_pixel"
     dims = [*x.dims[:2], size(height), size(width)]
     target = call.graph.shape(dims, scope=call.name)

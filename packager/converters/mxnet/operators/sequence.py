@@ -70,5 +70,3 @@ def sequence_reverse(call: Call) -> Values:
         one = call.graph.size(x.dims[0], scope=call.name)
         limits = call.emit("Expand", one, call.graph.size(x.dims[1], scope=call.name))
     return call.computed("ReverseSequence", x.name, limits, like=x, batch_axis=1, time_axis=0)
-
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -170,7 +171,7 @@ def split(call: Call) -> Values:
         sizes = [length // parts] * parts
     else:
         places = [*call.numbers("indices"), length]
-        sizes = [end - start for start, end in zip(places, places[1:], strict=False)]
+        sizes = [end - start for start, end in pairwise(places)]
     if min(sizes) < 1 or sum(sizes) != length:
         call.refuse(f"splits {length} into parts of {sizes}")
     names = [x.name]
