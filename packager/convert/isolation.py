@@ -148,12 +148,15 @@ def converting(
 def _write_request(converter: Converter, request: ConversionRequest, *, memory_mib: int, limits: LoadLimits) -> None:
     from pydantic import TypeAdapter
 
-    inner = replace(request, workdir=request.workdir / "result")
+    companions = [str(path) for path in _companions(converter, request.source)]
+    # The child cannot look into the source's folder, so it is told what was found there.
+    options = {**request.options, **({"companions": companions} if companions else {})}
+    inner = replace(request, workdir=request.workdir / "result", options=options)
     document = {
         "converter": f"{type(converter).__module__}:{type(converter).__qualname__}",
         "memory_mib": memory_mib,
         "unpickles": limits.frameworks,
-        "reads": [str(path) for path in (*limits.imports, *_companions(converter, request.source))],
+        "reads": [str(path) for path in limits.imports] + companions,
         "request": TypeAdapter(ConversionRequest).dump_python(inner, mode="json"),
     }
     (request.workdir / REQUEST_NAME).write_text(json.dumps(document), encoding="utf-8")

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from packager.converters.mxnet.files import find_files
+from packager.converters.mxnet.files import ModelFiles, find_files
 from packager.converters.mxnet.fitting import LENGTHS, Fitted, Fitting, Told, input_names, kept_heads
 from packager.converters.mxnet.params import read_params
 from packager.converters.mxnet.sampling import given_arrays, matched, samples_for
@@ -32,7 +32,8 @@ _MOST_BYTES = (2 << 30) - (1 << 24)  # of a protobuf message
 
 def convert_mxnet(request: ConversionRequest, progress: Progress) -> RawConversion:
     """ONNX and samples in the folder of the request."""
-    files = find_files(request.source)
+    found = request.options.get("companions")
+    files = ModelFiles(*map(Path, found)) if found else find_files(request.source)
     if request.opset < DEFAULT_OPSET:
         raise UsageError(
             f"--opset {request.opset}: MXNet models are written for opset {DEFAULT_OPSET} and newer",
