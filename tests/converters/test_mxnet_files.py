@@ -158,10 +158,9 @@ def test_mutated_files_are_converted_or_refused(data: st.DataObject, tmp_path_fa
     path.write_bytes(_mutated(path.read_bytes(), data))
     try:
         raw = converted(source, folder / "out", folder / "samples.npz", inputs=case.hints)
-    except DrayError as error:
-        assert error.hint
-    else:
-        assert raw.onnx.is_file()
+    except DrayError:
+        return
+    assert raw.onnx.is_file()
 
 
 def _mutated(content: bytes, data: st.DataObject) -> bytes:
@@ -217,9 +216,10 @@ def test_unusual_attributes_are_converted_or_refused(
         inputs[data.draw(st.integers(0, len(inputs) - 1))][0] = 0
     source.write_text(json.dumps(document), encoding="utf-8")
     try:
-        converted(source, folder / "out", folder / "samples.npz", inputs=case.hints)
-    except DrayError as error:
-        assert error.hint
+        raw = converted(source, folder / "out", folder / "samples.npz", inputs=case.hints)
+    except DrayError:
+        return
+    assert raw.onnx.is_file()
 
 
 def test_an_unknown_operator_attribute_and_value_are_refused_by_name(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-# ruff: noqa
+# ruff: noqa: A002, C408, F841, N802, RUF005, UP031
 # mypy: ignore-errors
 """The cases of ``record_mxnet_answers``: one small model for every operator and variant; needs MXNet."""
 

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from packager.converters.mxnet.attributes import signatures
 from packager.converters.mxnet.conversion import convert_mxnet
+from packager.converters.mxnet.refused import PREFIXES, REFUSED, UNVERIFIED
+from packager.converters.mxnet.registry import operators
 from packager.core.conversion import ConversionRequest, InputHint, RawConversion
 from packager.core.progress import SilentProgress
 
@@ -129,3 +132,42 @@ def _array_bytes(array: Any, version: int) -> bytes:
         storage = b"" if version == 1 else struct.pack("<i", 0)
         head = struct.pack("<I", magic) + storage + struct.pack(f"<i{array.ndim}q", array.ndim, *array.shape)
     return head + struct.pack("<iii", 1, 0, _TYPES[array.dtype.name]) + array.tobytes()
+
+
+BEGIN, END = "<!-- operators: begin -->", "<!-- operators: end -->"
+
+
+def page_with_table(text: str) -> str:
+    """The page with its table as the registry and the recorded cases have it."""
+    before, _, rest = text.partition(BEGIN)
+    return before + BEGIN + "\n" + table() + END + rest.partition(END)[2]
+
+
+def table() -> str:
+    """A row for every operator: what was verified, or why it is refused."""
+    lines = ["| operator | other names | verified against MXNet 1.9.1 |", "|---|---|---|"]
+    for name in sorted(operators(), key=str.lower):
+        others = ", ".join(f"`{alias}`" for alias in signatures_of(name))
+        lines.append(f"| `{name}` | {others} | {', '.join(_variants(name))} |")
+    lines += ["", "| refused | why |", "|---|---|"]
+    lines += [f"| `{name}` | {why} |" for name, why in sorted(REFUSED.items(), key=lambda item: item[0].lower())]
+    lines += [f"| `{start}…` | {why} |" for start, why in PREFIXES.items()]
+    lines += [f"| every other operator | {UNVERIFIED} |", ""]
+    return "\n".join(lines)
+
+
+def signatures_of(name: str) -> list[str]:
+    """Other names of an operator that people meet in files."""
+    aliases = (alias for alias, signature in signatures().items() if signature.name == name and alias != name)
+    return sorted(alias for alias in aliases if not alias.startswith(("_sparse_", "_np")))
+
+
+def _variants(name: str) -> list[str]:
+    """The recorded variants of which this operator is the subject, or the models that it is part of."""
+    own, others = [], []
+    for case in recorded().values():
+        subject, _, variant = case.name.partition(":")
+        if {signatures()[op].name for op in case.operators} >= {name}:
+            known = signatures().get(subject) or signatures().get(f"_{subject}")
+            (own if known is not None and known.name == name else others).append(variant or "plain")
+    return own or [f"as part of {len(others)} recorded models"]

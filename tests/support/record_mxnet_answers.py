@@ -1,4 +1,4 @@
-# ruff: noqa
+# ruff: noqa: B905, BLE001, PTH103, PTH118, PTH120, PTH123, PTH202, RUF059, T201, UP031
 # mypy: ignore-errors
 """Answers of the real MXNet, recorded for the tests; runs in an environment of its own, with Python 3.8 to 3.11.
 
