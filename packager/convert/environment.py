@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what makes environments is not there in those that it makes
 
 AUTO = "auto"
 CURRENT = "current"
+LEGACY = "legacy"
 # What dray's own code in the child imports beside the converter's framework.
 _WORKER_NEEDS = ("pydantic",)
 _CODE = "code"
@@ -37,6 +38,7 @@ class EnvironmentChoice:
 
     Attributes:
         env: ``auto``, ``current``, the name of an environment made before, or a path; None is ``auto`` with a question.
+            ``legacy``: converted here, the framework asked in an old environment of its own.
         agree: Asked before something is installed, unless ``env`` is ``auto``.
     """
 
@@ -60,7 +62,7 @@ def choose(
         EnvironmentFailed: It could not be made, or is broken.
         ModelInvalid: The file names a version that is none.
     """
-    if choice.env == CURRENT or not converter.isolated:
+    if choice.env in (CURRENT, LEGACY) or not converter.isolated:
         return None
     if choice.env not in (None, AUTO):
         return _named(choice.env, converter)

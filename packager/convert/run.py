@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from packager import plugins
 from packager.convert.confinement import described
-from packager.convert.environment import EnvironmentChoice, choose, code_folder
+from packager.convert.environment import LEGACY, EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
 from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, holds_pickle
 from packager.core.conversion import (
@@ -98,6 +98,10 @@ def convert(
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
 
         conversion = raw()
+    if environment is not None and environment.env == LEGACY and expected is None:
+        from packager.convert.legacy import with_answers
+
+        conversion = with_answers(conversion, converter, source.path, workdir, report, timeout_s=timeout_s)
     report.step("comparing ONNX Runtime with the source")
     verified = verify(conversion, checks)
     result = _result(source, conversion, verified, chosen)

@@ -37,6 +37,35 @@ class EnvironmentSpec:
     disk_mib: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class LegacyProgram:
+    """A program that asks a retired framework for its answers, in that framework's own environment.
+
+    It is run as ``python -I SCRIPT ARGUMENTS… SAMPLES ANSWERS``: reads the samples (``.npz`` by input name), writes the
+    answers (``.npz`` by output name). What it prints last, when it fails, is the reason.
+
+    Attributes:
+        script: For the old Python of that environment: the standard library, numpy and the framework only.
+    """
+
+    environment: EnvironmentSpec
+    script: Path
+    arguments: tuple[str, ...]
+
+
+@runtime_checkable
+class LegacyAware(Protocol):
+    """A converter whose framework no current Python can have, but an old one can."""
+
+    @abstractmethod
+    def legacy_program(self, source: Path) -> LegacyProgram:
+        """What computes the framework's own answers.
+
+        Raises:
+            ConversionError: The source is not all there.
+        """
+
+
 @runtime_checkable
 class EnvironmentAware(Protocol):
     """A converter that can say, without loading a model, which environment its conversion needs."""

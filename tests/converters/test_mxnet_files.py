@@ -144,8 +144,8 @@ def test_a_lonely_file_and_a_folder_of_two_models_are_refused(tmp_path: Path) ->
         find_files(tmp_path / "c-0001.params")
 
 
-_FUZZED = ["zoo:squeezenet narrow", "RNN:lstm 2 layers bidirectional", "model:tagger", "model:unrolled gru", "slice:step",
-           "Reshape:split infer", "Pooling:avg full pad", "BatchNorm", "FullyConnected"]  # fmt: skip
+_FUZZED = ["zoo:squeezenet narrow", "RNN:lstm 2 layers bidirectional", "model:tagger", "model:unrolled gru",
+           "slice:step", "Reshape:split infer", "Pooling:avg full pad", "BatchNorm", "FullyConnected"]  # fmt: skip
 
 
 @settings(max_examples=120, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])

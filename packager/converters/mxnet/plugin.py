@@ -5,8 +5,21 @@ from typing import ClassVar
 
 from packager.converters.mxnet.files import ModelFiles, find_files, looks_like_mxnet
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
+from packager.core.environment import EnvironmentSpec, LegacyProgram
 from packager.core.errors import DrayError
 from packager.core.progress import Progress
+
+_SCRIPT = Path(__file__).with_name("reference_script.py")
+# The last wheels; they need a numpy that still has numpy.bool.
+LEGACY = EnvironmentSpec(
+    name="mxnet-1.9.1",
+    reason="MXNet installs on no current Python",
+    instead="leave --env legacy away, and give its answers with --expected, or none",
+    requirements=("mxnet==1.9.1", "numpy<1.24"),
+    by_hand="MXNet 1.9.1 has wheels for Python 3.8 to 3.11",
+    download_mib=70,
+    disk_mib=300,
+)
 
 
 class MxnetConverter:
@@ -27,6 +40,15 @@ class MxnetConverter:
         except DrayError:
             return ()
         return files.symbol, files.params
+
+    def legacy_program(self, source: Path) -> LegacyProgram:
+        """What asks MXNet 1.9.1 itself, the last release, in an environment of its own.
+
+        Raises:
+            ModelMissing, ModelInvalid: The files are not all there.
+        """
+        files = find_files(source)
+        return LegacyProgram(LEGACY, _SCRIPT, (str(files.symbol.absolute()), str(files.params.absolute())))
 
     def convert(self, request: ConversionRequest, progress: Progress) -> RawConversion:
         """ONNX and samples; no reference, which ``--expected`` can give.
