@@ -108,8 +108,10 @@ def _expected(path: Path, graph: CheckedGraph, rows: int) -> Arrays:
             hint="write them with numpy.savez, by output name",
         ) from error
     names = [spec.name for spec in graph.signature.outputs]
-    if len(names) == len(answers) == 1:  # one of each can only mean the other, whatever the file calls it
-        answers = {names[0]: next(iter(answers.values()))}
+    if len(names) == len(answers) == 1:
+        # One of each, of one rank, can only mean the other, whatever the file calls it.
+        only = next(iter(answers.values()))
+        answers = {names[0]: only} if only.ndim == len(graph.signature.outputs[0].shape) else answers
     missing = [name for name in names if name not in answers]
     if missing:
         raise SampleError(

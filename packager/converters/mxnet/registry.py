@@ -132,7 +132,9 @@ class Call:
         solved = _solved(difference)
         if solved is not None and solved.symbol not in self.graph.definitions:
             raise solved
-        raise SizeNeeded(self.graph.roots(difference.symbols), self.name, f"{what} {left} must equal {right}")
+        # Sizes that are not followed have names that mean nothing to anybody.
+        shown = ["its input" if side.symbols & set(self.graph.definitions) else str(side) for side in (left, right)]
+        raise SizeNeeded(self.graph.roots(difference.symbols), self.name, f"{what} {shown[0]} must equal {shown[1]}")
 
     def meet(self, left: Size, right: Size) -> Size:
         """The size of two axes that are broadcast together; a free one may turn out to be 1."""

@@ -1,6 +1,7 @@
 """Pooling over one to three axes, with MXNet's two ways to round its sizes."""
 
 import math
+from operator import le
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ def pooling(call: Call) -> Values:
         for i, dim in enumerate(x.dims[2:])
     ]
     positive(call, dims)
+    reaches = full and any(dim.fixed is None for dim in dims)
+    if reaches and call.text("pool_type") == "max" and not any(pad) and all(map(le, stride, kernel)):
+        # Every window then begins within the input, where ONNX's own rule is MXNet's.
+        name = call.emit("MaxPool", x.name, kernel_shape=kernel, strides=stride, ceil_mode=1)
+        return (call.result(name, [*x.dims[:2], *dims]),)
     beyond = [
         _beyond(call, i, x.dims[i + 2], dims[i], kernel[i], stride[i], pad[i]) if full else 0 for i in range(axes)
     ]
