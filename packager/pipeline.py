@@ -58,6 +58,7 @@ class PackageOptions(TypedDict, total=False):
     agree_to_environment: Agree
     trust: Trust
     plugin: str | Path | None
+    lengths: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +226,17 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             return write_package(result, _out(options, name, number), name=name, version=number)
 
 
-def _converter_options(options: PackageOptions, model: Path) -> dict[str, str]:
-    """What converters know beyond the common options: a module of the user's, and where its model's classes are."""
+def _converter_options(options: PackageOptions, model: Path) -> dict[str, Any]:
+    """What converters know beyond the common options: lengths of padded sequences as a second input, a module of the
+    user's, and where its model's classes are.
+    """
+    lengths = {"lengths": True} if options.get("lengths") else {}
     plugin = options.get("plugin")
     if not plugin:
-        return {}
+        return lengths
     named = str(plugin)
     return {
+        **lengths,
         "plugin": os.path.abspath(named) if named.endswith(".py") else named,
         "plugin_folder": os.path.abspath(model.parent),
     }

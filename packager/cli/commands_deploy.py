@@ -109,6 +109,7 @@ def _ship(
     env: model_options.Env = None,
     trust: model_options.TrustFlag = False,
     plugin: model_options.Plugin = None,
+    lengths: model_options.Lengths = False,
     accept_unverified: AcceptUnverified = False,
     overrides: Overrides = None,
     timeout: Timeout = 600.0,
@@ -120,7 +121,7 @@ def _ship(
     options = model_options.package_options(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
-        accept_precision_loss=accept_precision_loss, env=env, plugin=plugin,
+        accept_precision_loss=accept_precision_loss, env=env, plugin=plugin, lengths=lengths,
         agree_to_environment=model_options.agreement(console), trust=model_options.trusting(console, trust),
     )  # fmt: skip
     request = _request(console, project, target, name, overrides, accept_unverified, timeout)

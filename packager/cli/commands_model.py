@@ -77,6 +77,11 @@ Plugin = Annotated[
     typer.Option("--plugin", metavar="MODULE", help="A module, or .py file, that registers converters of your own."),
 ]
 
+Lengths = Annotated[
+    bool,
+    typer.Option("--lengths", help="Give a sequence model a second input: the lengths of the rows of a padded batch."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -147,6 +152,7 @@ def _package(
     env: Env = None,
     trust: TrustFlag = False,
     plugin: Plugin = None,
+    lengths: Lengths = False,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
@@ -157,7 +163,7 @@ def _package(
         project, samples=samples, name=name, version=version, out=out, framework=framework, opset=opset, atol=atol,
         rtol=rtol, seed=seed, inputs=inputs, labels=labels, expected=expected,
         accept_precision_loss=accept_precision_loss, env=env, agree_to_environment=agreement(console),
-        trust=trusting(console, trust), plugin=plugin,
+        trust=trusting(console, trust), plugin=plugin, lengths=lengths,
     )  # fmt: skip
     with console.progress() as progress:
         document = package(chosen_model(model, project), progress=progress, timeout_s=timeout, **options)
