@@ -509,6 +509,11 @@ def reduction_cases():
     yield case("topk:int32", sym.topk(X(), k=1, ret_typ="indices", dtype="int32"), data=x)
     yield case("topk:int64", sym.topk(X(), k=1, ret_typ="indices", dtype="int64"), data=x)
     yield case("topk:all", sym.topk(X(), k=0, ret_typ="value"), data=x)
+    ties = whole(3, 4, 9)
+    yield case("topk:ties", sym.topk(X(), k=4, ret_typ="indices"), data=ties)
+    yield case("topk:ties ascending", sym.topk(X(), k=4, ret_typ="indices", is_ascend=True), data=ties)
+    yield case("argsort:ties", sym.argsort(X()), data=ties)
+    yield case("argsort:ties descending", sym.argsort(X(), is_ascend=False), data=ties)
     yield case("sort", sym.sort(X()), data=x)
     yield case("sort:descending", sym.sort(X(), axis=1, is_ascend=False), data=x)
     yield case("argsort", sym.argsort(X()), data=x)
@@ -749,6 +754,68 @@ def recurrent_cases():
     yield case("model:gluon cell", out, data=normal(3, 4, 5))
 
 
+def transformer(F, x):
+    """An encoder layer with two heads as GluonNLP writes it, of symbols."""
+
+    def dense(value, units, name):
+        return F.FullyConnected(value, num_hidden=units, flatten=False, name=name)
+
+    def heads(name):
+        cut = F.reshape(dense(x, 8, "proj_" + name), shape=(0, 0, 2, -1))
+        return F.reshape(F.transpose(cut, axes=(0, 2, 1, 3)), shape=(-1, 0, 0), reverse=True)
+
+    q, k, v = heads("q"), heads("k"), heads("v")
+    scores = F.softmax(F.contrib.div_sqrt_dim(F.batch_dot(q, k, transpose_b=True)), axis=-1)
+    mixed = F.reshape(F.batch_dot(scores, v), shape=(-1, 2, 0, 0), reverse=True)
+    mixed = F.reshape(F.transpose(mixed, axes=(0, 2, 1, 3)), shape=(0, 0, -1))
+    first = F.LayerNorm(x + dense(mixed, 8, "out"), name="ln1")
+    hidden = F.LeakyReLU(dense(first, 16, "ffn1"), act_type="gelu", name="gelu")
+    return F.LayerNorm(first + dense(F.Dropout(hidden, p=0.1), 8, "ffn2"), name="ln2")
+
+
+def more_model_cases():
+    """Models with steps first, cells around cells, attention, skips and several answers."""
+    steps_first = mx.gluon.rnn.LSTM(3, layout="TNC", input_size=4)(X())
+    yield case("model:steps first", sym.SequenceLast(steps_first), data=normal(5, 3, 4), input=["data=FP32:5,N,4"])
+    stacked = mx.rnn.SequentialRNNCell()
+    stacked.add(mx.rnn.ResidualCell(mx.rnn.GRUCell(5, prefix="r_")))
+    stacked.add(mx.rnn.DropoutCell(0.3))
+    stacked.add(mx.rnn.LSTMCell(3, prefix="s_"))
+    out, _ = stacked.unroll(4, X(), layout="NTC", merge_outputs=False)
+    yield case("model:stacked cells", sym.FullyConnected(out[-1], num_hidden=2), data=normal(3, 4, 5))
+    yield case("model:transformer", transformer(sym, X()), data=normal(3, 4, 8))
+    embedded = sym.Embedding(X(), input_dim=13, output_dim=8) * 2.0
+    yield case("model:embedded transformer", sym.mean(transformer(sym, embedded), axis=1), data=whole(13, 3, 4))
+    data = X()
+    conv = sym.Convolution(data, kernel=(3, 3), pad=(1, 1), num_filter=4, name="c1")
+    trunk = sym.Activation(sym.BatchNorm(conv, fix_gamma=False), act_type="relu")
+    down = sym.Pooling(trunk, kernel=(2, 2), stride=(2, 2), pool_type="max")
+    conv = sym.Convolution(down, kernel=(3, 3), pad=(1, 1), num_filter=4, name="c2")
+    up = sym.UpSampling(conv, scale=2, sample_type="nearest")
+    joined = sym.concat(trunk, sym.Crop(up, trunk, num_args=2), dim=1)
+    last = sym.Convolution(joined, kernel=(1, 1), num_filter=3, name="c3")
+    yield case("model:u-net", sym.SoftmaxOutput(last, multi_output=True, name="softmax"), data=normal(3, 2, 8, 8))
+    shared = sym.FullyConnected(data, num_hidden=6, name="trunk")
+    kind = sym.SoftmaxOutput(sym.FullyConnected(shared, num_hidden=3, name="a"), name="kind")
+    amount = sym.LinearRegressionOutput(sym.FullyConnected(shared, num_hidden=1, name="b"), name="amount")
+    features = sym.BlockGrad(shared, name="features")
+    yield case("model:three heads", sym.Group([kind, amount, features]), data=normal(3, 5))
+    squeezed = sym.relu(sym.FullyConnected(sym.mean(data, axis=(2, 3), keepdims=True), num_hidden=2, name="s1"))
+    gate = sym.reshape(sym.sigmoid(sym.FullyConnected(squeezed, num_hidden=4, name="s2")), shape=(0, 0, 1, 1))
+    yield case("model:squeeze and excite", sym.broadcast_mul(data, gate), data=normal(3, 4, 5, 5))
+    wide = sym.one_hot(sym.slice_axis(data, axis=1, begin=0, end=1), depth=5)
+    deep = sym.concat(sym.Flatten(wide), sym.slice_axis(data, axis=1, begin=1, end=None), dim=1)
+    click = sym.LogisticRegressionOutput(sym.FullyConnected(deep, num_hidden=1), name="click")
+    yield case("model:wide and deep", click, data=np.concatenate([whole(5, 3, 1), normal(3, 3)], axis=1))
+    away = sym.broadcast_sub(sym.expand_dims(data, axis=1), sym.Variable("centres", shape=(1, 4, 3)))
+    yield case("model:radial", sym.exp(-0.5 * sym.sum(sym.square(away), axis=2)), data=normal(3, 3))
+    normed = sym.broadcast_div(data, sym.sqrt(sym.sum(data * data, axis=1, keepdims=True) + 1e-6))
+    cosine = sym.dot(normed, sym.Variable("w", shape=(4, 3)), transpose_b=True)
+    yield case("model:cosine", cosine, data=normal(3, 3))
+    pixels = sym.depth_to_space(sym.Convolution(data, kernel=(3, 3), pad=(1, 1), num_filter=8), block_size=2)
+    yield case("model:super resolution", sym.clip(pixels, 0, 1), data=normal(3, 2, 5, 4))
+
+
 def model_cases():
     """Small models as people build them."""
     nn, vision = mx.gluon.nn, mx.gluon.model_zoo.vision
@@ -856,6 +923,7 @@ def all_cases():
         sequence_cases,
         recurrent_cases,
         model_cases,
+        more_model_cases,
     )
     found = []
     for maker in makers:

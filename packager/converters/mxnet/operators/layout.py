@@ -50,7 +50,7 @@ def _decoded(call: Call, source: list[Size], codes: list[int]) -> list[Size]:
     while place < len(codes):
         code = codes[place]
         needed = {0: 1, -3: 2, -4: 1}.get(code, 0)
-        if at + needed > len(source) or code < -4 or (code == -4 and place + 2 >= len(codes)):
+        if (needed and at + needed > len(source)) or code < -4 or (code == -4 and place + 2 >= len(codes)):
             call.refuse(f"has the shape {codes} for a tensor of {len(source)} axes")
         match code:
             case -1:
