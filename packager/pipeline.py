@@ -227,7 +227,7 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
 
 
 def _converter_options(options: PackageOptions, model: Path) -> dict[str, Any]:
-    """What converters know beyond the common options: ``--lengths``, and the user's module and where its classes are."""
+    """What converters know beyond the common options: ``--lengths``, the user's module, and where its classes are."""
     lengths = {"lengths": True} if options.get("lengths") else {}
     plugin = options.get("plugin")
     if not plugin:

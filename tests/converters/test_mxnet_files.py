@@ -230,7 +230,22 @@ def test_an_unknown_operator_attribute_and_value_are_refused_by_name(tmp_path: P
         (node("_contrib_quantize_v2", "odd", [0]), "integers of 8 bits"),
         (node("_foreach", "odd", [0]), "control flow"),
         (node("_cond", "odd", [0]), "control flow"),
+        (node("tile", "odd", [0], reps="(1, 999999999)"), "'odd' makes a tensor of"),
     ):
         source = write_model(tmp_path, [node("null", "data"), wrong], {})
         with pytest.raises(ConverterMissing, match=words):
             converted(source, tmp_path / "out", inputs=(_hint("data=FP32:N,3"),))
+
+
+def test_a_loss_that_cannot_be_converted_is_left_out_beside_an_answer(tmp_path: Path) -> None:
+    nodes = [
+        node("null", "data"),
+        node("null", "y_label"),
+        node("relu", "answer", [0]),
+        node("CTCLoss", "loss", [2, 1]),
+    ]
+    source = write_model(tmp_path, nodes, {}, heads=[[2, 0, 0], [3, 0, 0]])
+    raw = converted(source, tmp_path / "out", inputs=(_hint("data=FP32:N,3"),))
+    assert raw.notes == ("the head 'loss' is left out: it needs 'y_label'",)
+    with pytest.raises(ConverterMissing, match="'loss' depends on the label 'y_label'"):
+        converted(write_model(tmp_path, nodes, {}), tmp_path / "out", inputs=(_hint("data=FP32:N,3"),))

@@ -1,4 +1,4 @@
-# ruff: noqa: A002, C408, F841, N802, RUF005, UP031
+# ruff: noqa: A002, C408, F841, N802, N803, RUF005, UP031
 # mypy: ignore-errors
 """The cases of ``record_mxnet_answers``: one small model for every operator and variant; needs MXNet."""
 
@@ -509,6 +509,35 @@ def reduction_cases():
     yield case("topk:int32", sym.topk(X(), k=1, ret_typ="indices", dtype="int32"), data=x)
     yield case("topk:int64", sym.topk(X(), k=1, ret_typ="indices", dtype="int64"), data=x)
     yield case("topk:all", sym.topk(X(), k=0, ret_typ="value"), data=x)
+    for name in ("sum", "mean", "max", "norm", "argmax", "argmin"):
+        yield case(name + ":all keepdims", op(name, X(), keepdims=True), data=x)
+    yield case("sum:no axes", sym.sum(X(), axis=()), data=x)
+    yield case("argmin:all", sym.argmin(X()), data=x)
+    for name in ("sort", "argsort"):
+        yield case(name + ":flat", op(name, X(), axis=None), data=x)
+    yield case("topk:flat value", sym.topk(X(), k=3, ret_typ="value", axis=None), data=x)
+    yield case("topk:flat indices", sym.topk(X(), k=3, ret_typ="indices", axis=None), data=x)
+    cube = normal(2, 2, 4, 3, 4)
+    for mode in ("edge", "reflect"):
+        widths = (0, 0, 0, 0, 1, 2, 2, 1, 0, 1)
+        yield case("Pad:%s 3 axes" % mode, sym.Pad(X(), mode=mode, pad_width=widths), data=cube)
+    yield case(
+        "take:negative axis", sym.take(X(), sym.Variable("i", shape=(3,)), axis=-1), given={"i": whole(5, 3)}, data=x
+    )
+    yield case("InstanceNorm:3 axes", sym.InstanceNorm(X()), data=cube)
+    yield case("L2Normalization:spatial line", sym.L2Normalization(X(), mode="spatial"), data=x)
+    yield case("GroupNorm:line", sym.GroupNorm(X(), num_groups=2), data=x)
+    yield case("LayerNorm:first axis", sym.LayerNorm(X(), axis=0), data=normal(3, 4), input=["data=FP32:3,4"])
+    yield case("dot:4 axes", sym.dot(X(), sym.Variable("w", shape=(4, 5))), data=normal(3, 2, 2, 4))
+    yield case(
+        "dot:4 axes transpose_b",
+        sym.dot(X(), sym.Variable("w", shape=(5, 4)), transpose_b=True),
+        data=normal(3, 2, 2, 4),
+    )
+    yield case("linalg_gemm2:2 axes", sym.linalg.gemm2(X(), sym.Variable("w", shape=(4, 5))), data=normal(3, 4))
+    yield case("linalg_gemm2:4 axes", sym.linalg.gemm2(X("a"), X("b")), a=normal(3, 2, 2, 4), b=normal(3, 2, 4, 2))
+    yield case("SoftmaxOutput:preserve image", sym.SoftmaxOutput(X(), preserve_shape=True, name="softmax"), data=cube)
+    yield case("Embedding:3 axes", sym.Embedding(X(), input_dim=7, output_dim=4), data=whole(7, 3, 2, 2))
     ties = whole(3, 4, 9)
     yield case("topk:ties", sym.topk(X(), k=4, ret_typ="indices"), data=ties)
     yield case("topk:ties ascending", sym.topk(X(), k=4, ret_typ="indices", is_ascend=True), data=ties)
@@ -816,6 +845,42 @@ def more_model_cases():
     yield case("model:super resolution", sym.clip(pixels, 0, 1), data=normal(3, 2, 5, 4))
 
 
+def numpy_cases():
+    """The numpy interface, whose operators have names of their own."""
+    snp = mx.symbol.numpy
+
+    def N(name="data"):
+        return sym.Variable(name).as_np_ndarray()
+
+    def made(name, symbol, **inputs):
+        return case(name, symbol, **inputs)
+
+    x, y = normal(3, 4, 5), positive(3, 4, 5)
+    for name in ("absolute", "cos", "exp", "negative", "sin", "tanh", "square"):
+        yield made("_npi_" + name, getattr(snp, name)(N()), data=x)
+    for name in ("log", "reciprocal", "sqrt"):
+        yield made("_npi_" + name, getattr(snp, name)(N()), data=y)
+    for name in ("relu", "sigmoid"):
+        yield made("_npx_" + name, getattr(mx.symbol.numpy_extension, name)(N()), data=x)
+    for name in ("add", "subtract", "multiply", "true_divide", "power"):
+        yield made("_npi_" + name, getattr(snp, name)(N("a"), N("b")), a=y, b=y[:, ::-1] + 1)
+        yield made("_npi_%s:broadcast" % name, getattr(snp, name)(N("a"), N("b")), a=y, b=positive(3, 1, 5))
+        yield made("_npi_%s_scalar" % name, getattr(snp, name)(N(), 1.5), data=y)
+    yield made("_npi_rsubtract_scalar", 1.5 - N(), data=x)
+    yield made("_npi_rtrue_divide_scalar", 1.5 / N(), data=y)
+    for name, start in (("mean", "_npi_"), ("sum", "_np_"), ("max", "_np_"), ("min", "_np_")):
+        yield made(start + name, getattr(snp, name)(N(), axis=1), data=x)
+        yield made("%s%s:keepdims" % (start, name), getattr(snp, name)(N(), axis=(1, 2), keepdims=True), data=x)
+    yield made("_npi_concatenate", snp.concatenate([N("a"), N("b")], axis=1), a=x, b=y)
+    yield made("_npi_concatenate:last", snp.concatenate([N("a"), N("b")], axis=-1), a=x, b=y)
+    yield made("_npi_stack", snp.stack([N("a"), N("b")], axis=1), a=x, b=y)
+    yield made("_np_reshape", snp.reshape(N(), (-1, 20)), data=x)
+    yield made("_np_transpose", snp.transpose(N(), (0, 2, 1)), data=x)
+    yield made("_np_squeeze", snp.squeeze(N(), axis=1), data=normal(3, 1, 4))
+    yield made("_np_copy", snp.copy(N()) + 1, data=x)
+    yield made("_npi_matmul", snp.matmul(N("a"), N("b")), a=x, b=normal(3, 5, 2))
+
+
 def model_cases():
     """Small models as people build them."""
     nn, vision = mx.gluon.nn, mx.gluon.model_zoo.vision
@@ -924,6 +989,7 @@ def all_cases():
         recurrent_cases,
         model_cases,
         more_model_cases,
+        numpy_cases,
     )
     found = []
     for maker in makers:

@@ -159,7 +159,7 @@ def table() -> str:
 def signatures_of(name: str) -> list[str]:
     """Other names of an operator that people meet in files."""
     aliases = (alias for alias, signature in signatures().items() if signature.name == name and alias != name)
-    return sorted(alias for alias in aliases if not alias.startswith(("_sparse_", "_np")))
+    return sorted(alias for alias in aliases if not alias.startswith("_sparse_"))
 
 
 def _variants(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-# ruff: noqa: B905, BLE001, PTH103, PTH118, PTH120, PTH123, PTH202, RUF059, T201, UP031
+# ruff: noqa: PTH110, B905, BLE001, PTH103, PTH118, PTH120, PTH123, PTH202, RUF059, T201, UP031
 # mypy: ignore-errors
 """Answers of the real MXNet, recorded for the tests; runs in an environment of its own, with Python 3.8 to 3.11.
 
@@ -204,6 +204,8 @@ def write_signatures(used):
         _, _, arguments = declared(op)
         tensors = [name for name, kind in arguments if "NDArray" in kind or "Symbol" in kind]
         variadic = any("[]" in kind for name, kind in arguments if name in tensors)
+        if op == "_npi_concatenate":  # declared as dim, written as axis
+            arguments = [("axis" if name == "dim" else name, kind) for name, kind in arguments]
         signatures[op] = {
             "aliases": sorted(set(names.get(op, [])) - {op}),
             "inputs": tensors,

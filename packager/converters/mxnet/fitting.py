@@ -11,7 +11,7 @@ from packager.converters.mxnet.operators.creation import UNKNOWN
 from packager.converters.mxnet.ranks import wanted_ranks
 from packager.converters.mxnet.sizes import Size, named, size
 from packager.converters.mxnet.symbol import NULL, Entry, Symbol
-from packager.converters.mxnet.translate import Entrance, Translation, is_label, needed_nodes, translate
+from packager.converters.mxnet.translate import Entrance, Translation, label_of_each, needed_nodes, translate
 from packager.converters.mxnet.values import SizeBound, SizeNeeded
 from packager.converters.mxnet.writer import GraphWriter
 from packager.core.errors import ConverterMissing, ModelInvalid, SampleError
@@ -76,25 +76,20 @@ def kept_heads(symbol: Symbol) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     Raises:
         ConverterMissing: No head is left.
     """
-    kept: list[tuple[Entry, list[str]]] = []
-    dropped: list[tuple[Entry, list[str]]] = []
-    for head in symbol.heads:
-        labels = [
-            symbol.nodes[index].name
-            for index in needed_nodes(symbol, (head,))
-            if symbol.nodes[index].op == NULL and is_label(symbol.nodes[index].name)
-        ]
-        (dropped if labels else kept).append((head, labels))
+    labels = label_of_each(symbol)
+    kept = tuple(head for head in symbol.heads if not labels[head.node])
     notes = tuple(
-        f"the head {symbol.nodes[head.node].name!r} is left out: it needs {labels[0]!r}" for head, labels in dropped
+        f"the head {symbol.nodes[head.node].name!r} is left out: it needs {labels[head.node]!r}"
+        for head in symbol.heads
+        if labels[head.node]
     )
     if not kept:
-        head, labels = dropped[0]
+        head = symbol.heads[0]
         raise ConverterMissing(
-            f"the answer of {symbol.nodes[head.node].name!r} depends on the label {labels[0]!r}: it is a loss",
+            f"the answer of {symbol.nodes[head.node].name!r} depends on the label {labels[head.node]!r}: it is a loss",
             hint="export the part of the symbol that predicts: symbol.get_internals()['NAME_output']",
         )
-    return tuple(head for head, _ in kept), notes
+    return kept, notes
 
 
 class Fitting:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,6 +16,8 @@ from packager.converters.mxnet.writer import GraphWriter
 from packager.core.errors import ConverterMissing, ModelInvalid
 
 Values = tuple[Value, ...]
+# Of one row; a hostile file must not make the graph take all memory when it runs.
+_MOST_NUMBERS = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,10 @@ class Call:
 
     def result(self, name: str, dims: Sequence[Size | int], dtype: Any = np.float32) -> Value:
         """A tensor of the graph."""
-        return self.graph.value(name, [size(dim) for dim in dims], dtype)
+        sizes = [size(dim) for dim in dims]
+        if prod(dim.fixed if dim.fixed is not None else 1 for dim in sizes) > _MOST_NUMBERS:
+            self.refuse(f"makes a tensor of {' x '.join(map(str, sizes))} numbers, more than any model needs")
+        return self.graph.value(name, sizes, dtype)
 
     def computed(self, op: str, *inputs: str, like: Value, **attributes: Any) -> Values:
         """The one result of a new ONNX node, of the shape and type of another tensor."""

@@ -10,6 +10,7 @@ from packager.core.errors import ModelInvalid
 
 NULL = "null"
 _MAX_BYTES = 256 << 20
+_MOST_NODES, _MOST_HEADS = 200_000, 1_000
 _ATTRIBUTE_KEYS = ("param", "attr", "attrs")
 _EXPORT_AGAIN = "export the model again, with HybridBlock.export or Module.save_checkpoint"
 
@@ -78,6 +79,8 @@ def _symbol(document: Any) -> Symbol:
             pass
         case _:
             raise _NotASymbol("it has no nodes, or no heads")
+    if len(written) > _MOST_NODES or len(heads) > _MOST_HEADS:
+        raise _NotASymbol(f"it has {len(written)} nodes and {len(heads)} heads")
     nodes = tuple(_node(item, index) for index, item in enumerate(written))
     return Symbol(nodes, tuple(_entry(head, len(nodes), "a head") for head in heads), _version(document))
 

@@ -56,6 +56,20 @@ def known(node: SymbolNode) -> tuple[Operator, Signature]:
     return operator, signature
 
 
+def label_of_each(symbol: Symbol) -> list[str]:
+    """For every node the name of a label that its answers depend on; empty where they depend on none."""
+    found: list[str] = []
+    for node in symbol.nodes:
+        if node.op == NULL:
+            found.append(node.name if is_label(node.name) else "")
+            continue
+        signature = signatures().get(node.op)
+        operator = operators().get(signature.name) if signature is not None else None
+        uses = operator.uses if operator is not None else None
+        found.append(next((found[entry.node] for entry in node.inputs[:uses] if found[entry.node]), ""))
+    return found
+
+
 def used_inputs(node: SymbolNode) -> tuple[Entry, ...]:
     """What a node's answers depend on; labels are not among them."""
     operator, _ = known(node)
@@ -207,6 +221,8 @@ def _output_name(node: SymbolNode, output: int) -> str:
         return node.name
     _, signature = known(node)
     many = _OUTPUTS.get(signature.name, ())
+    if signature.name in ("_npi_concatenate", "_npi_matmul"):
+        return f"{node.name}_out"
     if output < len(many):
         return f"{node.name}_{many[output]}"
     attribute, alone = _NUMBERED.get(signature.name, ("", ("",)))

@@ -13,6 +13,7 @@ _MODULES = (
     "layout",
     "linear",
     "normalisation",
+    "numpy_interface",
     "ordering",
     "pooling",
     "recurrent",

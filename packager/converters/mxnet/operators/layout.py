@@ -144,7 +144,7 @@ def squeeze(call: Call) -> Values:
 def transpose(call: Call) -> Values:
     """Axes in another order."""
     (x,) = call.inputs
-    if call.op == "transpose":
+    if call.op != "SwapAxis":
         order = [call.nonnegative_axis(axis, x.rank) for axis in call.numbers("axes")] or list(range(x.rank))[::-1]
     else:
         order = list(range(x.rank))
@@ -159,7 +159,7 @@ def transpose(call: Call) -> Values:
 def concat(call: Call) -> Values:
     """One after another along an axis."""
     first = call.inputs[0]
-    axis = call.axis("dim")
+    axis = call.axis("dim" if "dim" in call.attributes else "axis")
     for other in call.inputs[1:]:
         if other.rank != first.rank or other.dtype != first.dtype:
             call.refuse(f"joins {first.dtype} of {first.rank} axes and {other.dtype} of {other.rank}")

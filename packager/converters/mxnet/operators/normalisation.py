@@ -100,6 +100,8 @@ def l2_normalisation(call: Call) -> Values:
     """Divided by the root of the sum of squares: of a row, over channels, or over places."""
     call.floats()
     (x,) = call.inputs
+    if x.rank < 2 + (call.text("mode") != "instance"):
+        call.refuse(f"normalises a tensor of {x.rank} axes by mode={call.text('mode')!r}")
     axes = {"instance": range(1, x.rank), "channel": [1], "spatial": range(2, x.rank)}[call.text("mode")]
     squares = call.emit("ReduceSum", call.emit("Mul", x.name, x.name), call.constant(list(axes), np.int64), keepdims=1)
     root = call.emit("Sqrt", call.emit("Add", squares, call.constant(call.number("eps"))))

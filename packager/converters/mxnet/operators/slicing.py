@@ -47,6 +47,7 @@ def cut(call: Call, axis: int, begin: int | None, end: int | None, step: int = 1
     return Cut(axis, start, size(_FAR) if end is None else size(end), step, length)
 
 
+_MOST_PARTS = 1 << 14
 _FAR = (1 << 31) - 1
 
 
@@ -166,7 +167,7 @@ def split(call: Call) -> Values:
     length = call.fixed(x.dims[axis], "the axis that is split needs a size")
     if call.op == "SliceChannel" or call.integer("sections") > 0:
         parts = call.integer("num_outputs" if call.op == "SliceChannel" else "sections")
-        if parts < 1 or parts > length or length % parts:
+        if parts < 1 or parts > min(length, _MOST_PARTS) or length % parts:
             call.refuse(f"splits {length} into {parts} parts")
         sizes = [length // parts] * parts
     else:
