@@ -92,8 +92,12 @@ def _from(
         return _Wanted(3)
     if signature.name in _SAME or signature.name.endswith("_scalar"):
         return after
+    if signature.name.startswith("Sequence") and place == 1:
+        return _Wanted(1)
     if place != 0:
         return None
+    if signature.name in ("sum", "mean", "max", "min") and after is not None:
+        return _of_reduction(attributes, after)
     if signature.name in ("Convolution", "Deconvolution", "Pooling"):
         return _of_kernel(attributes, after)
     if signature.name in ("UpSampling", "_contrib_AdaptiveAvgPooling2D", "_contrib_BilinearResize2D"):
@@ -101,6 +105,8 @@ def _from(
     if signature.name == "FullyConnected":
         weight = arrays.get(symbol.nodes[node.inputs[1].node].name) if len(node.inputs) > 1 else None
         return _of_dense(attributes, after, weight)
+    if signature.name == "SliceChannel" and after is not None:
+        return _Wanted(after.rank + int(attributes["squeeze_axis"] is True))
     if signature.name == "Embedding" and after is not None:
         return _of_index(attributes, after)
     return None
@@ -117,6 +123,13 @@ def _of_dense(
     if not attributes["flatten"]:
         return None if after is None else _Wanted(after.rank)
     return _Wanted(2, weight.shape[1] if weight is not None and weight.ndim == 2 else None)
+
+
+def _of_reduction(attributes: Mapping[str, Attribute], after: _Wanted) -> _Wanted | None:
+    axes = attributes["axis"]
+    if not isinstance(axes, tuple) or not axes or attributes["exclude"]:
+        return None
+    return _Wanted(after.rank + (0 if attributes["keepdims"] else len(axes)))
 
 
 def _of_index(attributes: Mapping[str, Attribute], after: _Wanted) -> _Wanted | None:

@@ -164,6 +164,8 @@ def slice_like(call: Call) -> Values:
 def split(call: Call) -> Values:
     """Parts along an axis, of one size or between places."""
     x, axis = call.inputs[0], call.axis()
+    if call.op == "SliceChannel" and call.flag("squeeze_axis"):
+        call.same(x.dims[axis], size(call.integer("num_outputs")), "parts of")
     length = call.fixed(x.dims[axis], "the axis that is split needs a size")
     if call.op == "SliceChannel" or call.integer("sections") > 0:
         parts = call.integer("num_outputs" if call.op == "SliceChannel" else "sections")
