@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from packager.converters.mxnet.files import ModelFiles, find_files
-from packager.converters.mxnet.fitting import LENGTHS, Fitted, Fitting, Told, input_names, kept_heads
+from packager.converters.mxnet.fitting import BATCH, LENGTHS, Fitted, Fitting, Told, input_names, kept_heads
 from packager.converters.mxnet.params import read_params
+from packager.converters.mxnet.rows import flat_outputs, with_rows
 from packager.converters.mxnet.sampling import given_arrays, matched, samples_for
-from packager.converters.mxnet.sizes import Size
+from packager.converters.mxnet.sizes import Size, named
 from packager.converters.mxnet.symbol import NULL, Symbol, read_symbol
 from packager.core.conversion import DEFAULT_OPSET, ConversionRequest, InputHint, RawConversion
 from packager.core.errors import ConverterMissing, UsageError
@@ -49,6 +50,9 @@ def convert_mxnet(request: ConversionRequest, progress: Progress) -> RawConversi
     progress.step("converting to ONNX")
     fitted = Fitting(symbol, heads, arrays, told).run(lengths=request.options.get("lengths") is True)
     model = _model(fitted, request.opset)
+    if flat_outputs(fitted) and all(entrance.dims[:1] == (named(BATCH),) for entrance in fitted.entrances):
+        fitted, said = with_rows(fitted, model)
+        model, notes = _model(fitted, request.opset), notes + said
     path = request.workdir / "model.onnx"
     path.write_bytes(model)
     chosen = samples_for(fitted, samples, request)

@@ -63,7 +63,7 @@ def samples_for(fitted: Fitted, arrays: Mapping[str, Array] | None, request: Con
         SampleError: The user's do not fit.
     """
     if arrays is None:
-        return _drawn(fitted, request.seed)
+        return drawn_samples(fitted, request.seed)
     names = [entrance.name for entrance in fitted.entrances]
     chosen = {name: _checked(entrance, array) for (name, array), entrance in
               zip(matched(arrays, names).items(), fitted.entrances, strict=True)}  # fmt: skip
@@ -106,7 +106,7 @@ def _whole(fitted: Fitted, chosen: Mapping[str, Array]) -> Array:
     raise SampleError("the samples lack the input 'lengths'", hint="add it: one INT64 a row")
 
 
-def _drawn(fitted: Fitted, seed: int) -> dict[str, Array]:
+def drawn_samples(fitted: Fitted, seed: int) -> dict[str, Array]:
     """Normal numbers, and indices for inputs that choose from a vocabulary."""
     graph, rng = fitted.translation.graph, np.random.default_rng(seed)
     shapes = {

@@ -172,6 +172,11 @@ class GraphWriter:
         self.nodes = kept
         self.initializers = {name: array for name, array in self.initializers.items() if name in leaves}
 
+    def forget_sizes(self) -> None:
+        """Read sizes and make constants again from here on: those that no output needed are gone."""
+        self._sizes.clear()
+        self._constants.clear()
+
     def _read(self, symbol: str, scope: str) -> str:
         key = named(symbol)
         if key not in self._sizes:
