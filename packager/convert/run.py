@@ -23,7 +23,7 @@ from packager.core.conversion import (
     ModelSource,
     RawConversion,
 )
-from packager.core.environment import LEGACY, LegacyAware
+from packager.core.environment import LEGACY
 from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
 from packager.core.extras import extras
 from packager.core.progress import Progress, SilentProgress
@@ -100,7 +100,11 @@ def convert(
 
         conversion = raw()
     if environment is not None and environment.env == LEGACY:
-        conversion = _with_original_answers(converter, request, conversion, report, expected, timeout_s=timeout_s)
+        if expected is not None:
+            raise UsageError("--expected and --env legacy both say what the answers are", hint="leave one of them out")
+        from packager.convert.legacy import with_answers
+
+        conversion = with_answers(conversion, converter, request, report, timeout_s=timeout_s)
     report.step("comparing ONNX Runtime with the source")
     verified = verify(conversion, checks)
     result = _result(source, conversion, verified, chosen)
@@ -184,26 +188,6 @@ def _raw(
         interpreter = Interpreter(environment.python, code_folder(request.workdir, converter))
     with converting(converter, request, timeout_s=timeout_s, interpreter=interpreter, limits=safe.limits) as child:
         yield lambda: child.result(progress)
-
-
-def _with_original_answers(
-    converter: Converter,
-    request: ConversionRequest,
-    raw: RawConversion,
-    progress: Progress,
-    expected: Path | None,
-    *,
-    timeout_s: float,
-) -> RawConversion:
-    """The conversion, with its retired framework asked for the answers."""
-    if expected is not None:
-        raise UsageError("--expected and --env legacy both say what the answers are", hint="leave one of them out")
-    if not isinstance(converter, LegacyAware):
-        raise UsageError(
-            f"--env legacy is for frameworks that run on no current Python, not for {converter.name}",
-            hint="leave --env out",
-        )
-    return converter.with_original_answers(request, raw, progress, timeout_s=timeout_s)
 
 
 def _result(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
-from packager.core.progress import Progress
 from packager.core.state import state_home
 
 LEGACY = "legacy"
@@ -43,6 +42,62 @@ class EnvironmentSpec:
     disk_mib: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class HandMadeEnvironment:
+    """An environment that only a person can make: its Python is too old for dray's tools.
+
+    Attributes:
+        framework: Its folder's name.
+        title: What is in it, as a person says it.
+        commands: What makes it, as a person types it.
+        libraries: Folders of shared libraries, relative to its own.
+    """
+
+    framework: str
+    title: str
+    commands: str
+    libraries: tuple[str, ...] = ()
+
+    @property
+    def home(self) -> Path:
+        """Where it is kept; not necessarily there."""
+        return legacy_home(self.framework)
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyProgram:
+    """A program that asks a retired framework for its answers, in that framework's own environment.
+
+    It is run as ``python -I SCRIPT ARGUMENTS… SAMPLES ANSWERS``: reads the samples (``.npz`` by input name), writes the
+    answers (``.npz`` by output name), and may print the framework's version. What it prints last to stderr, when it
+    fails, is the reason.
+
+    Attributes:
+        script: For the old Python of that environment: the standard library, numpy and the framework only.
+    """
+
+    environment: EnvironmentSpec | HandMadeEnvironment
+    script: Path
+    arguments: tuple[str, ...]
+
+
+@runtime_checkable
+class LegacyAware(Protocol):
+    """A converter whose framework runs on no current Python, and can be asked on an old one."""
+
+    @abstractmethod
+    def legacy_program(self, request: ConversionRequest, raw: RawConversion) -> LegacyProgram:
+        """What computes the framework's own answers.
+
+        Args:
+            request: As it was given; the files are those of the user.
+            raw: What the conversion has left.
+
+        Raises:
+            ConversionError: The source is not all there.
+        """
+
+
 @runtime_checkable
 class EnvironmentAware(Protocol):
     """A converter that can say, without loading a model, which environment its conversion needs."""
@@ -56,22 +111,6 @@ class EnvironmentAware(Protocol):
 
         Raises:
             ModelInvalid: The file names a version that is none.
-        """
-
-
-@runtime_checkable
-class LegacyAware(Protocol):
-    """A converter whose framework runs on no current Python, and can be asked where a person keeps an old one."""
-
-    @abstractmethod
-    def with_original_answers(
-        self, request: ConversionRequest, raw: RawConversion, progress: Progress, *, timeout_s: float
-    ) -> RawConversion:
-        """The conversion with the framework's own answers to its samples as the reference.
-
-        Raises:
-            EnvironmentMissing: There is no such environment; the hint makes one.
-            EnvironmentFailed: The framework does not run there, or does not answer.
         """
 
 

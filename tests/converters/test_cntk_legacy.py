@@ -51,10 +51,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: str) -> None
     """An environment whose CNTK gives these answers."""
     uid = next(variable.uid for variable in read_model(LOGISTIC).variables.values() if variable.kind == 0)
     (folder / "cntk.py").write_text(_STAND_IN.format(uid=uid, answer=answer))
-    monkeypatch.setenv("PYTHONPATH", str(folder))
     python = legacy_home("cntk") / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    # Its site-packages are a folder of the test: without -I, which the first argument is.
+    python.write_text(f'#!/bin/sh\nshift\nPYTHONPATH={folder} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
 
 

@@ -1,12 +1,15 @@
 """CNTK models without CNTK: the files that ``Function.save`` wrote, read and written as ONNX."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from packager.converters.recognised import first_bytes
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
 from packager.core.errors import ConverterMissing
 from packager.core.progress import Progress
+
+if TYPE_CHECKING:
+    from packager.core.environment import LegacyProgram
 
 # How BrainScript and the first versions began their files: the marker "BCN" in two-byte letters.
 # Source: Source/ComputationNetworkLib/ComputationNetwork.cpp, SaveToFileImpl.
@@ -48,17 +51,11 @@ class CntkConverter:
         _refuse_old(request.source)
         return convert_cntk(request, progress)
 
-    def with_original_answers(
-        self, request: ConversionRequest, raw: RawConversion, progress: Progress, *, timeout_s: float
-    ) -> RawConversion:
-        """The conversion with CNTK's own answers, where this machine has CNTK in an environment of its own.
+    def legacy_program(self, request: ConversionRequest, raw: RawConversion) -> "LegacyProgram":
+        """What asks CNTK itself, where this machine has it in an environment of its own."""
+        from packager.converters.cntk.legacy import program_of
 
-        Raises:
-            EnvironmentMissing, EnvironmentFailed: It has not; the hint makes one.
-        """
-        from packager.converters.cntk.legacy import with_answers_of_cntk
-
-        return with_answers_of_cntk(request, raw, progress, timeout_s=timeout_s)
+        return program_of(request, raw)
 
 
 def _refuse_old(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""CNTK's own answers to samples: `python3.6 reference_script.py REQUEST.json`, in an environment that has CNTK 2.7.
+"""CNTK's own answers to samples: `python3.6 reference_script.py REQUEST.json MODEL SAMPLES ANSWERS`.
 
-Stands alone: Python 3.6, numpy, and what CNTK installs beside itself. REQUEST.json holds `model`, `samples` and
-`answers` (paths), `inputs` (pairs of CNTK's uid and the name in the samples), `outputs` (pairs of a place among the
-model's outputs and the name in the answers) and `lengths` (the name of the lengths in the samples, or null).
+Stands alone: Python 3.6, numpy, and what CNTK 2.7 installs beside itself. REQUEST.json holds `inputs` (pairs of CNTK's
+uid and the name in the samples), `outputs` (pairs of a place among the model's outputs and the name in the answers) and
+`lengths` (the name of the lengths in the samples, or null). Prints CNTK's version.
 """
 
 import json
@@ -41,11 +41,12 @@ def main() -> None:
     """Answer the request."""
     import cntk
 
-    with open(sys.argv[1]) as stream:
+    plan, model_path, samples_path, answers_path = sys.argv[1:]
+    with open(plan) as stream:
         request = json.load(stream)
-    with np.load(request["samples"]) as archive:
+    with np.load(samples_path) as archive:
         samples = {name: archive[name] for name in archive.files}
-    model = cntk.Function.load(request["model"])
+    model = cntk.Function.load(model_path)
     lengths = samples[request["lengths"]] if request["lengths"] else None
     given = {variable.uid: variable for variable in model.arguments}
     feeds = {}
@@ -59,7 +60,7 @@ def main() -> None:
         output = cntk.combine([model.outputs[place]])
         used = {variable: feeds[variable] for variable in output.arguments}
         answers[name] = whole(output.eval(used), steps if len(model.outputs[place].dynamic_axes) > 1 else 0)
-    np.savez(request["answers"], **answers)
+    np.savez(answers_path, **answers)
     sys.stdout.write(cntk.__version__)
 
 
