@@ -87,7 +87,7 @@ def _finite(values: Array) -> bool:
 
 
 def _rows_within_bytes(feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> int:
-    row_bytes: int = sum(max(1, value[0].size) * 8 for value in (*feeds.values(), *expected.values()))
+    row_bytes: int = sum(max(1, value[:1].size) * 8 for value in (*feeds.values(), *expected.values()))
     return MAX_CASE_BYTES // row_bytes
 
 
