@@ -11,7 +11,7 @@ from packager import plugins
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
-from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, holds_pickle
+from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, cleared_folder, holds_pickle
 from packager.core.conversion import (
     DEFAULT_ATOL,
     DEFAULT_OPSET,
@@ -74,6 +74,7 @@ def convert(
     converter = _recognised(source)
     # Before an environment is made: nothing is installed for a file that will be refused.
     safe = _cleared(converter, source.path, workdir, trust, report)
+    _check_proof(converter)
     chosen = choose(
         environment or EnvironmentChoice(), converter, source, samples=samples, progress=report, timeout_s=timeout_s
     )
@@ -108,6 +109,8 @@ def convert(
 
 def _cleared(converter: Converter, source: Path, workdir: Path, trust: Trust, progress: Progress) -> Cleared:
     """The file that the converter may load: a copy of what was read, where loading can run code."""
+    if source.is_dir() and (brings_code := getattr(converter, "brings_code", None)) is not None:
+        return cleared_folder(source, workdir / "source", brings_code(source), trust=trust)
     unpickles: tuple[str, ...] | None = getattr(converter, "unpickles", None)
     if not converter.isolated or not source.is_file() or (unpickles is None and not holds_pickle(source)):
         return Cleared(source)
@@ -156,6 +159,17 @@ def _check_installed(converter: Converter, *, elsewhere: bool) -> None:
         hint=command,
         detail={"missing": list(absent)},
     )
+
+
+def _check_proof(converter: Converter) -> None:
+    """What comparing models of this framework needs in this environment, wherever they are converted."""
+    needed: tuple[str, ...] = getattr(converter, "needs_here", ())
+    if absent := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise EnvironmentMissing(
+            f"proving and serving {converter.name} models needs {', '.join(absent)}, not installed here",
+            hint=f"pip install {' '.join(absent)}",
+            detail={"missing": absent},
+        )
 
 
 @contextmanager

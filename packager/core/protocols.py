@@ -29,7 +29,9 @@ class Converter(Protocol):
 
     A converter may also have ``unpickles: ClassVar[tuple[str, ...]]``, the frameworks whose classes its pickles may
     hold; its files are then read before it gets them. Without it, that is done for files that look like pickles, with
-    all lists.
+    all lists. ``needs_here: ClassVar[tuple[str, ...]]`` are distributions that the proof needs in dray's own environment,
+    wherever the model is converted. ``brings_code(source: Path) -> tuple[str, ...]`` says what of a folder would run as
+    code when it is loaded; it is called before anything is, and what it names needs ``--trust``.
     """
 
     name: ClassVar[str]

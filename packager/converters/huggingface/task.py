@@ -1,0 +1,75 @@
+"""What a model is asked for: embeddings, or classes. What cannot be served from texts in one call is refused by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from packager.converters.huggingface.folder import ModelFolder
+from packager.core.errors import ConverterMissing, UsageError
+
+Kind = Literal["embedding", "classification"]
+_CLASSIFIER = "ForSequenceClassification"
+_EMBEDDINGS = "for embeddings of its encoder, add --class transformers:AutoModel"
+# By the end of the class's name: what it does, and what can be done.
+_REFUSED: tuple[tuple[str, str, str], ...] = (
+    ("ForMaskedLM", "fills masked words", _EMBEDDINGS),
+    ("ForPreTraining", "holds the heads of its pre-training", _EMBEDDINGS),
+    ("ForCausalLM", "writes text, token by token", "generation is not served"),
+    ("LMHeadModel", "writes text, token by token", "generation is not served"),
+    ("ForConditionalGeneration", "writes text, token by token", "generation is not served"),
+    ("ForTokenClassification", "gives a class for every token", "answers of one value a token are not served"),
+    ("ForQuestionAnswering", "marks answers in a text", "answers of one value a token are not served"),
+    ("ForMultipleChoice", "chooses between several texts", "rows of several choices are not served"),
+    ("ForNextSentencePrediction", "compares two sentences", "train it as a sequence classifier instead"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is exported.
+
+    Attributes:
+        loader: The class of transformers that loads the model.
+        modules: Of sentence-transformers; empty where the tokens' mean is taken.
+    """
+
+    kind: Kind
+    loader: str
+
+
+def task_of(folder: ModelFolder, chosen: object) -> Task:
+    """The task by the class that the model was saved from, or by ``--class``.
+
+    Args:
+        chosen: ``transformers:NAME``, or None.
+
+    Raises:
+        ConverterMissing: The class does something that is not served.
+        UsageError: ``--class`` names something else.
+    """
+    if folder.modules:
+        return Task("embedding", "T5EncoderModel" if folder.config.get("model_type") in ("t5", "mt5") else "AutoModel")
+    name = folder.architecture or "AutoModel"
+    if chosen is not None:
+        module, _, name = str(chosen).partition(":")
+        if module != "transformers" or not name.isidentifier():
+            raise UsageError(
+                f"--class names {str(chosen)!r}, and this folder is of transformers",
+                hint="write --class transformers:AutoModel, or transformers:AutoModelForSequenceClassification",
+            )
+    for end, does, hint in _REFUSED:
+        if name.endswith(end):
+            raise ConverterMissing(f"{name} {does}, which is not served", hint=hint, detail={"class": name})
+    if name.endswith(_CLASSIFIER):
+        return Task("classification", name)
+    if name.endswith("Model"):
+        return Task("embedding", name)
+    raise ConverterMissing(
+        f"{name} is neither an encoder of texts nor a sequence classifier", hint="other models are not served from texts"
+    )
+
+
+def takes_pairs(config: Mapping[str, Any]) -> bool:
+    """Whether sentence-transformers says that the model is a cross-encoder, which compares two texts."""
+    own = config.get("sentence_transformers")
+    return isinstance(own, dict) and ("activation_fn" in own or "activation_function" in own)
