@@ -96,6 +96,6 @@ def _gru_shapes(x: Any, hidden: Any, *settings: Any) -> tuple[Any, Any]:
 
 
 def _steps_like(x: Any, hidden: Any, settings: Sequence[Any]) -> Any:
-    """What comes out at every step. Settings: params, has_biases, num_layers, dropout, train, bidirectional, …"""
+    """What comes out at every step. Settings: params, has_biases, num_layers, dropout, train, bidirectional."""
     directions = 2 if settings[5] else 1
     return x.new_empty((*x.shape[:2], directions * hidden.shape[2]))

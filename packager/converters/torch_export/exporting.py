@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packager.converters.torch_export.capture import captured, flat, recurrent_layers_whole
+from packager.converters.torch_export.capture import call, captured, recurrent_layers_whole
 from packager.converters.torch_export.graph_names import name_axes, name_values, strip_provenance
 from packager.converters.torch_export.proofs import check_free, check_not_random, check_sizes
 from packager.converters.torch_export.refusals import not_translated
+from packager.converters.torch_export.scripted import NEWEST_OPSET, write_script
 from packager.converters.torch_export.structure import named_tensors, output_tensors
 from packager.core.conversion import DEFAULT_OPSET
 from packager.core.errors import ConversionError
@@ -48,17 +49,19 @@ def export(
 ) -> Exported:
     """Write a module to ``path`` by ``torch.export`` and the exporter that builds on it; never by tracing.
 
+    A TorchScript module goes through the exporter that reads TorchScript, where a scripted branch becomes an ``If``.
     Call it in the process that holds the module, which it leaves in evaluation mode. The weights are in the file, or
     beside it (``path.name + ".data"``) where they are over 2 GB.
 
     Args:
-        module: An ``nn.Module`` that answers on the CPU. Its answer may be a tensor, or tensors in tuples, dicts and
-            dataclasses (``ModelOutput`` too); None is left out.
+        module: An ``nn.Module`` or ``ScriptModule`` that answers on the CPU. Its answer may be a tensor, or tensors in
+            tuples, dicts and dataclasses (``ModelOutput`` too); None is left out.
         example: What ``forward`` is called with, by the names of its arguments: tensors, or tuples, lists and dicts of
             them. Other values (``return_dict=True``) are given as they are and become constants. Free axes should
             have a size of 2 or more, unlike that of other axes: torch takes 0 and 1 for constants.
         free_axes: By the name of a tensor (``named_tensors(example)``), the axes that are free and their names, as in
-            ``{"ids": {0: "batch", 1: "sequence"}, "mask": {0: "batch", 1: "sequence"}}``. Axes of one name have one size.
+            ``{"ids": {0: "batch", 1: "sequence"}, "mask": {0: "batch", 1: "sequence"}}``. Axes of
+            one name have one size.
         input_names: Of the ONNX inputs, in the order of ``named_tensors(example)``, whose names they have where None.
         output_names: Of the ONNX outputs, in the order of ``output_tensors(answer)``, likewise.
         opset: 18 or later.
@@ -70,51 +73,33 @@ def export(
     """
     import torch
 
-    _check_opset(opset)
     module.eval()
     tensors = named_tensors(example)
-    whole = flat(module, example)
+    inputs, axes = tuple(input_names or tensors), {**free_axes}
+    name = class_name(module)
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    _check_opset(opset, scripted=scripted)
+
+    def answer(given: Sequence[Any]) -> list[Any]:
+        return list(output_tensors(call(module, example, given)).values())
+
     with torch.no_grad(), quiet():
-        outputs = tuple(output_names or output_tensors(module_answer(whole, module, example, tensors)))
-        program = captured(module, example, free_axes)
-    return write(
-        program,
-        lambda given: whole(*given),
-        tensors,
-        name=type(module).__name__,
-        path=path,
-        free_axes=free_axes,
-        input_names=tuple(input_names or tensors),
-        output_names=outputs,
-        opset=opset,
-    )
+        returned = call(module, example, list(tensors.values()))
+        outputs = tuple(output_names or output_tensors(returned))
+        if scripted:
+            write_script(module, tensors, returned, path=path, free_axes=axes, opset=opset, name=name)
+        else:
+            write_program(captured(module, example, axes), path=path, opset=opset, name=name)
+    given = dict(zip(inputs, tensors.values(), strict=True))
+    renamed = dict(zip(inputs, (axes.get(tensor, {}) for tensor in tensors), strict=True))
+    return finished(path, answer, given, outputs, renamed, name)
 
 
-def module_answer(whole: Any, module: Any, example: Mapping[str, Any], tensors: Mapping[str, Any]) -> Any:
-    """What the module returns for the example, as it returns it."""
-    from packager.converters.torch_export.capture import call
+def write_program(program: Any, *, path: Path, opset: int, name: str) -> None:
+    """The ONNX file of an exported program (``torch.export``), with inputs and outputs in order.
 
-    return call(module, example, list(tensors.values()))
-
-
-def write(
-    program: Any,
-    answer: Callable[[Sequence[Any]], Sequence[Any]],
-    tensors: Mapping[str, Any],
-    *,
-    name: str,
-    path: Path,
-    free_axes: Mapping[str, Mapping[int, str]],
-    input_names: tuple[str, ...],
-    output_names: tuple[str, ...],
-    opset: int,
-) -> Exported:
-    """The ONNX file of an exported program (``torch.export``) whose axes are free already.
-
-    Args:
-        answer: The flat tensors that the source returns for flat tensors.
-        tensors: An example of the inputs, in order.
-        free_axes: By the names of ``tensors``.
+    Raises:
+        ConverterMissing, ConversionError: A part of it has no ONNX form.
     """
     import torch
 
@@ -124,8 +109,6 @@ def write(
             made.save(path, external_data=_weight_bytes(program) > _MOST_BYTES)
     except Exception as error:  # noqa: BLE001 - the exporter's errors have no common root
         not_translated(error, name)
-    axes = dict(zip(input_names, (free_axes.get(tensor, {}) for tensor in tensors), strict=True))
-    return finished(path, answer, dict(zip(input_names, tensors.values(), strict=True)), output_names, axes, name)
 
 
 def finished(
@@ -136,7 +119,13 @@ def finished(
     axes: Mapping[str, Mapping[int, str]],
     name: str,
 ) -> Exported:
-    """A file as an exporter left it, with the model's own names, checked at two sizes."""
+    """A file as an exporter left it, with the model's own names, checked at two sizes of every free axis.
+
+    Args:
+        answer: The flat tensors that the source returns for flat tensors.
+        tensors: An example of the inputs, by their names.
+        axes: Free axes, by the same names.
+    """
     import onnx
     import torch
 
@@ -166,11 +155,21 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _check_opset(opset: int) -> None:
-    if opset < OLDEST_OPSET:
+def class_name(module: Any) -> str:
+    """What messages call a module; a script has the name of the class that it was made of."""
+    return str(getattr(module, "original_name", None) or type(module).__name__)
+
+
+def _check_opset(opset: int, *, scripted: bool) -> None:
+    if opset < OLDEST_OPSET and not scripted:
         raise ConversionError(
             f"opset {opset} was asked for, and PyTorch's exporter writes {OLDEST_OPSET} and later",
             hint=f"leave --opset out, or give {OLDEST_OPSET}; a TorchScript file can be written with older ones",
+        )
+    if opset > NEWEST_OPSET and scripted:
+        raise ConversionError(
+            f"opset {opset} was asked for, and PyTorch writes TorchScript with {NEWEST_OPSET} at most",
+            hint=f"leave --opset out, or give {DEFAULT_OPSET}",
         )
 
 

@@ -9,6 +9,9 @@ import onnx
 from packager.core.errors import ConversionError
 
 
+_INVENTED = "dray_output_"
+
+
 def name_values(model: onnx.ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Give the graph's inputs and outputs these names, in order; an inner value of one of these names gets another.
 
@@ -37,7 +40,9 @@ def name_axes(model: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]]) -> 
                 names[dims[index].dim_param] = name
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
+            if _INVENTED in dim.dim_param:
+                dim.Clear()  # the exporter of TorchScript names an axis after the output, and knows nothing of it
+            elif dim.dim_param:
                 dim.dim_param = re.sub(r"[A-Za-z_]\w*", lambda found: names.get(found[0], found[0]), dim.dim_param)
 
 
@@ -60,8 +65,8 @@ def _strip(parts: Sequence[Any]) -> None:
 def _check_count(what: str, found: Sequence[str], wanted: Sequence[str]) -> None:
     if len(found) != len(wanted):
         raise ConversionError(
-            f"the ONNX graph has {len(found)} {what} ({', '.join(found)}), the model {len(wanted)} ({', '.join(wanted)})",
-            hint="an argument that the model does not use, or a constant answer, has no place in the graph: take it out",
+            f"the ONNX graph has the {what} {', '.join(found)}, and the model {', '.join(wanted)}",
+            hint="an argument that is not used, or an answer that is constant, has no place in the graph: take it out",
         )
 
 

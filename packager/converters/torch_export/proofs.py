@@ -9,6 +9,14 @@ import onnx
 from packager.core.errors import ConversionError
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+# Other sizes of a free axis: shorter, for models with a longest; longer, for those with a shortest; twice, for pairs.
+_CHANGES: tuple[Callable[[int], int], ...] = (
+    lambda size: size - 1,
+    lambda size: size + 3,
+    lambda size: size + 1,
+    lambda size: 2 * size,
+    lambda size: size // 2,
+)
 _ATOL, _RTOL = 1e-4, 1e-3  # the parent holds the model to its own; this one finds shapes that were frozen
 
 
@@ -23,8 +31,8 @@ def check_not_random(model: onnx.ModelProto, name: str) -> None:
     found = {node.op_type for node in nodes if node.op_type in _RANDOM or _trains(node, constants, nodes)}
     if found:
         raise ConversionError(
-            f"{name} draws random numbers when it answers ({', '.join(sorted(found))}), so no two answers need be equal",
-            hint="draw them outside and pass them in; give dropout the module's own training flag (training=self.training)",
+            f"{name} draws random numbers when it answers ({', '.join(sorted(found))}), so no two answers are equal",
+            hint="draw them outside and pass them in; give dropout the flag of its module (training=self.training)",
             detail={"operators": sorted(found)},
         )
 
@@ -43,7 +51,7 @@ def check_free(model: onnx.ModelProto, free_axes: Mapping[str, Mapping[int, str]
             if not dims[index].dim_param:
                 raise ConversionError(
                     f"the axis {axis!r} of {value.name!r} was asked to be free and came out as {dims[index].dim_value}",
-                    hint="take sizes from the tensor, as in x.shape[0], not from constants; or fix the axis with --input",
+                    hint="take sizes from the tensor, as in x.shape[0], not from constants, or fix it with --input",
                     detail={"input": value.name, "axis": index, "size": dims[index].dim_value},
                 )
 
@@ -65,11 +73,11 @@ def check_sizes(
     _compare(session, tensors, answer(list(tensors.values())))
     if not any(free_axes.values()):
         return
-    for change in (-1, 3, 1):
+    for change in _CHANGES:
         other = _resized(tensors, free_axes, change)
         try:
             expected = answer(list(other.values()))
-        except Exception:  # noqa: BLE001 - the module takes no such size; the next one may do
+        except Exception:  # noqa: BLE001, S112 - the module takes no such size; the next may do
             continue
         _compare(session, other, expected)
         return
@@ -111,8 +119,10 @@ def _seen(array: Any) -> str:
     return f"{list(array.shape)} beginning {array.ravel()[:3].tolist()}"
 
 
-def _resized(tensors: Mapping[str, Any], free_axes: Mapping[str, Mapping[int, str]], change: int) -> dict[str, Any]:
-    """Every free axis longer or shorter by ``change``; what is there is repeated."""
+def _resized(
+    tensors: Mapping[str, Any], free_axes: Mapping[str, Mapping[int, str]], change: Callable[[int], int]
+) -> dict[str, Any]:
+    """Every free axis of another size, as ``change`` says; what is there is repeated."""
     import torch
 
     resized = {}
@@ -120,7 +130,7 @@ def _resized(tensors: Mapping[str, Any], free_axes: Mapping[str, Mapping[int, st
         other = tensor
         for axis in free_axes.get(name, {}):
             size = tensor.shape[axis]
-            other = other.index_select(axis, torch.arange(max(1, size + change)) % size)
+            other = other.index_select(axis, torch.arange(max(1, change(size))) % size)
         resized[name] = other
     return resized
 

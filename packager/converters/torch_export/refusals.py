@@ -1,6 +1,8 @@
 """What PyTorch's exporters refuse, in words that say what to change."""
 
 import re
+import traceback
+from pathlib import Path
 from typing import NoReturn
 
 from packager.core.errors import ConversionError, ConverterMissing
@@ -9,10 +11,9 @@ _OPERATOR = re.compile(r"OpOverload\(op='([\w.:]+)', overload='(\w+)'\)")
 _LEGACY_OPERATOR = re.compile(r"operator '?([\w:]+)'?")
 _STATIC = re.compile(r"You marked (\w+) as dynamic but your code specialized it to be a constant \((\d+)\)")
 _FIX = re.compile(r"Suggested fixes:\s*(.+?)(?:\n\n|$)", re.DOTALL)
-_CODE = re.compile(r"code: (.+)")
 _BRANCH = (
-    "write the branch with torch.where or torch.cond, take it out, or script the module with torch.jit.script (a scripted"
-    " branch becomes an If)"
+    "write the branch with torch.where or torch.cond, take it out, or script the module with torch.jit.script: a"
+    " scripted branch becomes an If"
 )
 
 
@@ -27,8 +28,7 @@ def not_captured(error: Exception, name: str) -> NoReturn:
     """
     text, kind = str(error), type(error).__name__
     if "DataDependent" in kind or "data-dependent" in text.lower() or "dynamic control flow" in text:
-        line = _CODE.search(text)
-        where = f" at {line[1].strip()!r}" if line else ""
+        where = _own_line(error)
         raise ConversionError(
             f"{name} takes another path depending on the values it is given{where}, which has no single graph",
             hint=_BRANCH,
@@ -74,6 +74,15 @@ def not_translated(error: Exception, name: str) -> NoReturn:
         hint="the exporter's own words are in the detail; try another --opset, or replace that part of the model",
         detail={"torch": text[:2000]},
     ) from error
+
+
+def _own_line(error: BaseException) -> str:
+    """Where in the model's own code it happened."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.name == "forward" and "/torch/" not in frame.filename]
+    if not own or own[-1].filename.endswith("torch_export/capture.py"):
+        return ""
+    return f" (line {own[-1].lineno} of {Path(own[-1].filename).name}: {own[-1].line})"
 
 
 def _no_rule(operator: str, name: str) -> ConverterMissing:
