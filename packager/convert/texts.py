@@ -16,6 +16,9 @@ from runtime.preprocessing.tokenization import TokenizationError, Tokenizer, gro
 
 Array = NDArray[Any]
 
+# Longer ones take the square of it in memory.
+_LONGEST_TRIED = 1024
+
 
 class TextSession:
     """A session whose inputs are texts. Rows share runs in the order they are given in, whatever their lengths."""
@@ -74,8 +77,9 @@ def prove_sizes(session: ort.InferenceSession, step: Tokenization) -> None:
     Raises:
         ConversionError: It stops at one of them.
     """
-    lengths = sorted({1, min(3, step.max_length), min(17, step.max_length), step.max_length})
-    for rows, length in [(1, length) for length in lengths] + [(3, min(5, step.max_length)), (2, lengths[-1])]:
+    longest = min(step.max_length, _LONGEST_TRIED)
+    lengths = sorted({1, min(3, longest), min(17, longest), longest})
+    for rows, length in [(1, length) for length in lengths] + [(3, min(5, longest)), (2, longest)]:
         feeds = {name: np.zeros((rows, length), np.int64) for name in step.graph_inputs}
         if step.attention_mask is not None:
             feeds[step.attention_mask] = np.ones((rows, length), np.int64)

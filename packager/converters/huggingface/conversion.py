@@ -102,7 +102,14 @@ def _exported(module: Any, loaded: Loaded, request: ConversionRequest) -> tuple[
         if attention is not None:
             loaded.model.set_attn_implementation(attention)
         try:
-            made = export(module, example, path=path, free_axes=axes, opset=request.opset)
+            made = export(
+                module,
+                example,
+                path=path,
+                free_axes=axes,
+                longest={_SEQUENCE: loaded.max_length},
+                opset=request.opset,
+            )
         except ConversionError:
             if attention == "eager":
                 raise

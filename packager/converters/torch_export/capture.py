@@ -36,8 +36,11 @@ def call(module: Any, arguments: Mapping[str, Any], tensors: Sequence[Any]) -> A
     return module(*positional, **{name: value for name, value in filled.items() if not name.isdecimal()})
 
 
-def captured(module: Any, arguments: Mapping[str, Any], free_axes: Axes) -> Any:
+def captured(module: Any, arguments: Mapping[str, Any], free_axes: Axes, longest: Mapping[str, int]) -> Any:
     """The exported program of the module, whose inputs and outputs are flat.
+
+    Args:
+        longest: The largest size of a free axis, by its name; without bound where it is not there.
 
     Raises:
         ConversionError: The module has no single graph, or an axis that should be free is not.
@@ -45,7 +48,7 @@ def captured(module: Any, arguments: Mapping[str, Any], free_axes: Axes) -> Any:
     import torch
 
     names, tensors = zip(*named_tensors(arguments).items(), strict=True)
-    sizes = {axis: torch.export.Dim(axis) for axes in free_axes.values() for axis in axes.values()}
+    sizes = {axis: torch.export.Dim(axis, max=longest.get(axis)) for axes in free_axes.values() for axis in axes.values()}
     dims = tuple(
         {index: sizes[axis] for index, axis in free_axes[name].items()} if free_axes.get(name) else None
         for name in names

@@ -45,6 +45,7 @@ def export(
     free_axes: Mapping[str, Mapping[int, str]],
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    longest: Mapping[str, int] | None = None,
     opset: int = DEFAULT_OPSET,
 ) -> Exported:
     """Write a module to ``path`` by ``torch.export`` and the exporter that builds on it; never by tracing.
@@ -63,6 +64,7 @@ def export(
             ``{"ids": {0: "batch", 1: "sequence"}, "mask": {0: "batch", 1: "sequence"}}``. Axes of
             one name have one size.
         input_names: Of the ONNX inputs, in the order of ``named_tensors(example)``, whose names they have where None.
+        longest: The largest size that a free axis has to take, by its name, such as the positions of a transformer.
         output_names: Of the ONNX outputs, in the order of ``output_tensors(answer)``, likewise.
         opset: 18 or later.
 
@@ -89,7 +91,7 @@ def export(
         if scripted:
             write_script(module, tensors, returned, path=path, free_axes=axes, opset=opset, name=name)
         else:
-            write_program(captured(module, example, axes), path=path, opset=opset, name=name)
+            write_program(captured(module, example, axes, longest or {}), path=path, opset=opset, name=name)
     given = dict(zip(inputs, tensors.values(), strict=True))
     renamed = dict(zip(inputs, (axes.get(tensor, {}) for tensor in tensors), strict=True))
     return finished(path, answer, given, outputs, renamed, name)
