@@ -45,7 +45,9 @@ def _within(source: Path, folder: Path) -> Path:
     for path in source.rglob("*"):
         files.append(path)
         if len(files) > _MOST_FILES:
-            raise ModelInvalid(f"{source.name!r} holds more than {_MOST_FILES} files", hint="name the model's own folder")
+            raise ModelInvalid(
+                f"{source.name!r} holds more than {_MOST_FILES} files", hint="name the model's own folder"
+            )
     if all(path.resolve().is_relative_to(root) for path in files):
         return source
     copy = folder / source.name

@@ -85,7 +85,9 @@ def weights_of(folder: Path) -> Path:
     for name in WEIGHTS:
         if (folder / name).is_file():
             return folder / name
-    other = sorted(item.name for item in folder.glob("*") if item.suffix in {".h5", ".msgpack", ".ot", ".gguf", ".onnx"})
+    other = sorted(
+        item.name for item in folder.glob("*") if item.suffix in {".h5", ".msgpack", ".ot", ".gguf", ".onnx"}
+    )
     raise ModelInvalid(
         f"{folder.name!r} holds no weights that PyTorch reads: {', '.join(other) or 'no weights at all'}",
         hint="save the model with model.save_pretrained(folder); an .onnx file can be packaged by its own path",
@@ -99,7 +101,9 @@ def brings_code(path: Path) -> tuple[str, ...]:
         ModelInvalid: A configuration cannot be read.
     """
     found: list[str] = []
-    for config in sorted({item for name in _CONFIGS for item in (path / name, *path.glob(f"*/{name}")) if item.is_file()}):
+    for config in sorted(
+        {item for name in _CONFIGS for item in (path / name, *path.glob(f"*/{name}")) if item.is_file()}
+    ):
         found += _named_code(read_config(config).get("auto_map"))
     return tuple(dict.fromkeys(found))
 

@@ -43,7 +43,9 @@ def classification_of(model: Any, function: str) -> Any:
     """
     import torch
 
-    change = {"softmax": lambda x: torch.softmax(x, dim=-1), "sigmoid": torch.sigmoid, "identity": lambda x: x}[function]
+    change = {"softmax": lambda x: torch.softmax(x, dim=-1), "sigmoid": torch.sigmoid, "identity": lambda x: x}[
+        function
+    ]
     classes: int = model.config.num_labels
     numbers = model.config.problem_type == "regression"
 

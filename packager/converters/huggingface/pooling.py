@@ -139,7 +139,11 @@ def _dense(config: Mapping[str, Any], place: Path) -> Step:
 
     named = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rpartition(".")[2]
     extra = [key for key in ("use_residual",) if config.get(key)]
-    if named not in _ACTIVATIONS or extra or config.get("module_input_name", "sentence_embedding") != "sentence_embedding":
+    if (
+        named not in _ACTIVATIONS
+        or extra
+        or config.get("module_input_name", "sentence_embedding") != "sentence_embedding"
+    ):
         raise ConverterMissing(
             f"the Dense layer in {place.name!r} has {', '.join(extra) or named}, which is not served",
             hint=f"layers on the sentence's embedding with {', '.join(_ACTIVATIONS)} are",
@@ -162,7 +166,9 @@ def _load_weights(layer: Any, place: Path) -> None:
         state = load_file(place / _WEIGHTS)
         layer.load_state_dict({name.removeprefix("linear."): value.float() for name, value in state.items()})
     except (SafetensorError, RuntimeError) as error:
-        raise ModelInvalid(f"the weights in {place.name!r} do not fit their layer: {str(error).splitlines()[0]}") from error
+        raise ModelInvalid(
+            f"the weights in {place.name!r} do not fit their layer: {str(error).splitlines()[0]}"
+        ) from error
 
 
 _POOLS: Mapping[str, Step] = {

@@ -65,7 +65,8 @@ def task_of(folder: ModelFolder, chosen: object) -> Task:
     if name.endswith("Model"):
         return Task("embedding", name)
     raise ConverterMissing(
-        f"{name} is neither an encoder of texts nor a sequence classifier", hint="other models are not served from texts"
+        f"{name} is neither an encoder of texts nor a sequence classifier",
+        hint="other models are not served from texts",
     )
 
 

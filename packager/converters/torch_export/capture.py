@@ -48,7 +48,9 @@ def captured(module: Any, arguments: Mapping[str, Any], free_axes: Axes, longest
     import torch
 
     names, tensors = zip(*named_tensors(arguments).items(), strict=True)
-    sizes = {axis: torch.export.Dim(axis, max=longest.get(axis)) for axes in free_axes.values() for axis in axes.values()}
+    sizes = {
+        axis: torch.export.Dim(axis, max=longest.get(axis)) for axes in free_axes.values() for axis in axes.values()
+    }
     dims = tuple(
         {index: sizes[axis] for index, axis in free_axes[name].items()} if free_axes.get(name) else None
         for name in names
