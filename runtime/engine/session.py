@@ -61,6 +61,10 @@ class Cancellation:
             if self._options is not None:
                 self._options.terminate = True
 
+    def cancelled(self) -> bool:
+        """Whether the run was told to stop."""
+        return self._cancelled
+
     def run_options(self) -> ort.RunOptions:
         """Options of the run that this handle stops."""
         with self._lock:
@@ -118,7 +122,8 @@ class OnnxModel:
         if self._tokenizer is None:
             results = ask(inputs)
         else:
-            results = answer_texts(self._tokenizer, inputs, ask, batchable=self._batchable)
+            stopped = cancellation.cancelled if cancellation is not None else (lambda: False)
+            results = answer_texts(self._tokenizer, inputs, ask, batchable=self._batchable, stopped=stopped)
         return dict(zip(names, results, strict=True))
 
     def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:

@@ -13,12 +13,20 @@ Array = NDArray[Any]
 Ask = Callable[[Mapping[str, Array]], Sequence[Array]]
 
 
-def answer_texts(tokenizer: Tokenizer, texts: Mapping[str, Array], ask: Ask, *, batchable: bool) -> list[Array]:
+def answer_texts(
+    tokenizer: Tokenizer,
+    texts: Mapping[str, Array],
+    ask: Ask,
+    *,
+    batchable: bool,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[Array]:
     """The outputs for all rows, in their order.
 
     Args:
         ask: The graph: its inputs by name → its outputs.
         batchable: Whether rows may share a run; else each has its own.
+        stopped: Whether the answer is not wanted any more.
 
     Raises:
         InvalidInput: No row, or a text that cannot be tokenised.
@@ -26,7 +34,7 @@ def answer_texts(tokenizer: Tokenizer, texts: Mapping[str, Array], ask: Ask, *, 
     if not len(next(iter(texts.values()))):
         raise InvalidInput("the request holds no text", hint="send at least one row")
     try:
-        rows = tokenizer.encode(texts)
+        rows = tokenizer.encode(texts, stopped=stopped)
     except TokenizationError as error:
         raise InvalidInput(error.message, hint=error.hint, detail=error.detail) from error
     order: list[int] = []

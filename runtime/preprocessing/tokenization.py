@@ -1,7 +1,7 @@
 """Texts → token ids, by the library ``tokenizers``: the same code proves a package and serves it."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,8 @@ Array = NDArray[Any]
 
 # Padded tokens of one run. Attention takes memory by their number times the length of a row: here some 100 MB a layer.
 TOKENS_PER_RUN: Final = 8192
+# Of one text. The library makes tokens of all of it before it cuts: of this many, in some 0.5 s and 100 MB.
+MAX_CHARACTERS: Final = 1 << 18
 
 
 class TokenizationError(ValueError):
@@ -37,8 +39,8 @@ class TokenizationError(ValueError):
 class Tokens:
     """One row, before it is filled up to the length of others."""
 
-    ids: Sequence[int]
-    type_ids: Sequence[int]
+    ids: Array
+    type_ids: Array
 
 
 def groups(rows: Sequence[Tokens], order: Iterable[int], *, limit: int = TOKENS_PER_RUN) -> Iterator[list[int]]:
@@ -68,27 +70,38 @@ class Tokenizer:
         self._step = step
         self._tokenizer = _loaded(step, content)
 
-    def encode(self, texts: Mapping[str, Array]) -> list[Tokens]:
+    def encode(self, texts: Mapping[str, Array], *, stopped: Callable[[], bool] = lambda: False) -> list[Tokens]:
         """The tokens of every row, cut to the longest that the model takes.
 
         Args:
             texts: By input of the signature: ``str``, or ``bytes`` in UTF-8.
+            stopped: Asked now and then whether the tokens are still wanted.
 
         Raises:
-            TokenizationError: A text is not UTF-8, or has no tokens at all; names input and row.
+            TokenizationError: A text is not UTF-8, too long to be read, or has no token; names input and row. Or
+                the tokens are not wanted any more.
         """
+        columns = [self._prepared(name, texts[name]) for name in self._step.text_names]
+        rows = list(zip(*columns, strict=True))
+        found: list[Tokens] = []
+        for piece in _pieces(rows):
+            if stopped():
+                raise TokenizationError("the request was given up before all its texts were read")
+            found += self._encoded(piece, len(found))
+        return found
+
+    def _encoded(self, rows: Sequence[tuple[str, ...]], first: int) -> list[Tokens]:
         step = self._step
-        columns = [self._prepared(name, texts[name]) for name in step.text_names]
-        rows = columns[0] if step.text_pair is None else list(zip(*columns, strict=True))
-        # Offsets, which are not asked for, would take half of the time.
-        encoded = self._tokenizer.encode_batch_fast(rows)
-        for row, entry in enumerate(encoded):
+        # Offsets, which nobody asks for, would take half of the time.
+        encoded = self._tokenizer.encode_batch_fast([row[0] if step.text_pair is None else row for row in rows])
+        for index, entry in enumerate(encoded):
             if not entry.ids:
                 raise TokenizationError(
-                    f"input {step.text!r} needs texts with at least one token, got {_shown(columns[0][row])} in row {row}",
-                    detail={"tensor": step.text, "row": row},
+                    f"input {step.text!r} needs texts with at least one token, got {rows[index][0]!r:.40} in row"
+                    f" {first + index}",
+                    detail={"tensor": step.text, "row": first + index},
                 )
-        return [Tokens(entry.ids, entry.type_ids) for entry in encoded]
+        return [Tokens(np.array(entry.ids, np.int32), np.array(entry.type_ids, np.int32)) for entry in encoded]
 
     def padded(self, rows: Sequence[Tokens]) -> dict[str, Array]:
         """The graph's inputs for these rows, all as long as the longest."""
@@ -112,6 +125,8 @@ class Tokenizer:
             text = item.decode("utf-8") if isinstance(item, bytes) else item
             if not isinstance(text, str):
                 raise _no_text(name, row, f"{item!r:.80}")
+            if len(text) > MAX_CHARACTERS:
+                raise _too_long(name, row, len(text))
             text.encode("utf-8")  # the library panics at half of a surrogate pair
         except UnicodeError as error:
             raise _no_text(name, row, f"{item!r:.80}") from error
@@ -146,5 +161,24 @@ def _no_text(name: str, row: int, actual: str) -> TokenizationError:
     )
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:40]}…")
+def _too_long(name: str, row: int, characters: int) -> TokenizationError:
+    return TokenizationError(
+        f"input {name!r} takes texts of at most {MAX_CHARACTERS} characters, got {characters} in row {row}",
+        hint="cut it: of a long text the model sees its first tokens only",
+        detail={"tensor": name, "row": row, "expected": MAX_CHARACTERS, "actual": characters},
+    )
+
+
+def _pieces(rows: Sequence[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
+    """The rows in turn, few enough at a time that what the library makes of them is small."""
+    piece: list[tuple[str, ...]] = []
+    characters = 0
+    for row in rows:
+        size = sum(map(len, row))
+        if piece and characters + size > MAX_CHARACTERS:
+            yield piece
+            piece, characters = [], 0
+        piece.append(row)
+        characters += size
+    if piece:
+        yield piece

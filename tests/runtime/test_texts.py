@@ -18,7 +18,7 @@ from runtime.engine.selftest import self_test
 from runtime.engine.session import SessionSettings, load_model
 from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed
-from runtime.preprocessing.tokenization import TokenizationError, Tokenizer, Tokens, groups
+from runtime.preprocessing.tokenization import MAX_CHARACTERS, TokenizationError, Tokenizer, Tokens, groups
 from runtime.routes.serving import Serving
 from tests.runtime.test_invocations import ask, refused, served
 from tests.support.texts import MAX_LENGTH, STEP, TEXTS, answer, text_package, word_tokenizer
@@ -41,9 +41,8 @@ def infer(serving: Serving, *texts: Any, shape: list[int] | None = None) -> http
     return ask(serving, "POST", "/v2/models/texts/infer", json={"inputs": [tensor]})
 
 
-def content(**settings: Any) -> bytes:
-    tokenizer = word_tokenizer()
-    return tokenizer.to_str().encode()
+def content() -> bytes:
+    return word_tokenizer().to_str().encode()
 
 
 def right(rows: Any, *texts: str) -> None:
@@ -186,6 +185,22 @@ def test_a_text_without_any_token_is_refused() -> None:
         tokenizer.encode({"text": np.array(["good", ""], dtype=object)})
 
 
+def test_a_text_that_takes_too_long_to_read_is_refused(serving: Serving) -> None:
+    body = refused(infer(serving, "good", "x" * (MAX_CHARACTERS + 1)), 400, "E-INPUT")
+
+    assert body["detail"]["row"] == 1
+    assert body["detail"]["actual"] == MAX_CHARACTERS + 1
+
+
+def test_texts_of_a_request_that_was_given_up_are_not_read_on() -> None:
+    asked = []
+    texts = {"text": np.array(["good " * 40_000] * 5, dtype=object)}
+    with pytest.raises(TokenizationError, match="given up"):
+        Tokenizer(STEP, content()).encode(texts, stopped=lambda: len(asked) == 2 or asked.append(1) is not None)
+
+    assert len(asked) == 2
+
+
 def test_a_server_without_the_library_says_what_to_install(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = builtins.__import__
 
@@ -216,7 +231,7 @@ def test_a_tokenizer_that_the_library_does_not_take_is_named() -> None:
 
 
 def test_runs_hold_no_more_tokens_than_a_graph_bears() -> None:
-    rows = [Tokens([1] * length, [0] * length) for length in (1, 5, 3, 3, 9)]
+    rows = [Tokens(np.ones(length), np.zeros(length)) for length in (1, 5, 3, 3, 9)]
 
     assert list(groups(rows, range(5), limit=10)) == [[0, 1], [2, 3], [4]]
     assert list(groups(rows, range(5), limit=0)) == [[0], [1], [2], [3], [4]]
