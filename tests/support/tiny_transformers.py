@@ -1,6 +1,7 @@
 """Tiny transformers with random weights and a tokenizer of their own; run by a Python that has transformers."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ SENTENCES = (
     "Naïve façade über 123 the end!",
     "быстрая лиса",
 )
+QUESTIONS = ("a good film", "THE Quick brown fox and the dog über 123", "быстрая", "x", "lazy " * 60)
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 37}
 
@@ -146,63 +148,69 @@ MODELS: Mapping[str, Callable[[Path], Path]] = {
     "mpnet": lambda folder: save(folder, "mpnet", byte_pairs()),
     "cross-encoder": lambda folder: save(folder, "bert", word_pieces(), "Classes", num_labels=1),
 }
-MORE: Mapping[str, Callable[[Path], Path]] = {
-    "regression": lambda folder: save(
-        folder, "bert", word_pieces(), "Classes", num_labels=2, problem_type="regression"
-    ),
-    "albert": lambda folder: save(folder, "albert", word_pieces(), embedding_size=16),
-    "electra": lambda folder: save(folder, "electra", word_pieces(), "Classes", embedding_size=16, num_labels=4),
-    "xlm-roberta": lambda folder: save(folder, "xlm-roberta", byte_pairs(), max_position_embeddings=20),
-    "camembert": lambda folder: save(folder, "camembert", byte_pairs()),
-    "deberta-v2": lambda folder: save(
-        folder,
-        "deberta-v2",
-        word_pieces(),
-        "Classes",
-        num_labels=3,
-        relative_attention=True,
-        position_buckets=8,
-        pos_att_type=["p2c", "c2p"],
-    ),
-    "deberta": lambda folder: save(folder, "deberta", word_pieces(), "Classes", num_labels=3),
-    "modernbert": lambda folder: save(
-        folder,
-        "modernbert",
-        word_pieces(),
-        global_attn_every_n_layers=2,
-        local_attention=8,
-        bos_token_id=2,
-        eos_token_id=3,
-        cls_token_id=2,
-        sep_token_id=3,
-    ),
-    "nomic": lambda folder: save(folder, "nomic_bert", word_pieces()),
-    "gpt2-classes": lambda folder: save(
-        folder, "gpt2", byte_pairs(framed=False), "Classes", n_embd=32, n_layer=2, n_head=4, num_labels=3
-    ),
-    "gpt2-mean": lambda folder: save(folder, "gpt2", byte_pairs(framed=False), n_embd=32, n_layer=2, n_head=4),
-    "qwen2": lambda folder: save(folder, "qwen2", byte_pairs(framed=False), num_key_value_heads=2),
-    "t5": lambda folder: save(folder, "t5", byte_pairs()),
-    "funnel": lambda folder: save(
-        folder, "funnel", word_pieces(), block_sizes=[1, 1], d_model=32, n_head=4, d_head=8, d_inner=37
-    ),
-    "longformer": lambda folder: save(
-        folder, "longformer", byte_pairs(), attention_window=[8, 8], max_position_embeddings=40
-    ),
-    "xlnet": lambda folder: save(folder, "xlnet", byte_pairs(), d_model=32, n_layer=2, n_head=4, d_inner=37),
-    "layoutlm": lambda folder: save(folder, "layoutlm", word_pieces()),
-    "convbert": lambda folder: save(folder, "convbert", word_pieces(), embedding_size=16),
-    "squeezebert": lambda folder: save(
-        folder,
-        "squeezebert",
-        word_pieces(),
-        embedding_size=32,
-        q_groups=1,
-        k_groups=1,
-        v_groups=1,
-        post_attention_groups=1,
-        intermediate_groups=1,
-        output_groups=1,
-    ),
-    "masked": lambda folder: save(folder, "bert", word_pieces(), "Masked"),
-}
+
+
+def asked(name: str, folder: Path) -> dict[str, Any]:
+    """What transformers itself says of ``QUESTIONS``, one by one, without any of dray's code."""
+    import numpy as np
+    import torch
+    import transformers
+
+    cut = {"truncation": True, "max_length": 18 if name == "roberta-several" else 24}
+    if name == "sentences":
+        return {"embedding": np.stack([_sentence(folder, text) for text in QUESTIONS])}
+    if name == "cross-encoder":
+        ask = transformers.pipeline("text-classification", folder)
+        pairs = [{"text": text, "text_pair": QUESTIONS[0]} for text in QUESTIONS]
+        return {"score": np.array([ask(pair, **cut)["score"] for pair in pairs], np.float32)}
+    if name in ("distilbert-classes", "roberta-several"):
+        ask = transformers.pipeline("text-classification", folder)
+        best = [ask(text, **cut)[0] for text in QUESTIONS]
+        scores = np.array([answer["score"] for answer in best], np.float32)
+        return {"label": np.array([answer["label"] for answer in best]), "score": scores}
+    ask = transformers.pipeline("feature-extraction", folder, return_tensors=True, tokenize_kwargs=cut)
+    with torch.no_grad():
+        return {"embedding": np.stack([ask(text)[0].numpy().mean(axis=0) for text in QUESTIONS])}
+
+
+def _sentence(folder: Path, text: str) -> Any:
+    """The steps of sentence-transformers by hand: prompt, lower case, 12 tokens, CLS and mean, a layer, length 1."""
+    import numpy as np
+    import torch
+    import transformers
+    from safetensors.numpy import load_file
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    tokens = tokenizer(f"the quick: {text}".lower(), truncation=True, max_length=12, return_tensors="pt")
+    with torch.no_grad():
+        hidden = model(**tokens).last_hidden_state[0].numpy()
+    layer = load_file(folder / "2_Dense" / "model.safetensors")
+    pooled = np.concatenate([hidden[0], hidden.mean(axis=0)])
+    vector = np.tanh(layer["linear.weight"] @ pooled + layer["linear.bias"])
+    return vector / np.linalg.norm(vector)
+
+
+def main(root: Path) -> None:
+    """Save, convert and ask every model; leave what came of it in a folder each."""
+    import numpy as np
+    from pydantic import TypeAdapter
+
+    from packager.converters.huggingface import HuggingFaceConverter
+    from packager.core.conversion import ConversionRequest, InputHint, RawConversion
+    from packager.core.progress import SilentProgress
+
+    for name, make in MODELS.items():
+        folder = root / name
+        work = folder / "work"
+        work.mkdir(parents=True)
+        model = make(folder / "model")
+        inputs = (InputHint("text_pair", "BYTES", ("N",)),) if name == "cross-encoder" else ()
+        request = ConversionRequest(source=model, workdir=work, inputs=inputs)
+        raw = HuggingFaceConverter().convert(request, SilentProgress())
+        np.savez(folder / "asked.npz", **asked(name, model))
+        (folder / "raw.json").write_bytes(TypeAdapter(RawConversion).dump_json(raw))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
