@@ -153,6 +153,7 @@ def _write_request(converter: Converter, request: ConversionRequest, *, memory_m
         "converter": f"{type(converter).__module__}:{type(converter).__qualname__}",
         "memory_mib": memory_mib,
         "unpickles": limits.frameworks,
+        "classes": limits.classes,
         "reads": [str(path) for path in limits.imports],
         "request": TypeAdapter(ConversionRequest).dump_python(inner, mode="json"),
     }

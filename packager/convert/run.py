@@ -26,7 +26,7 @@ from packager.core.conversion import (
 from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
 from packager.core.extras import extras
 from packager.core.progress import Progress, SilentProgress
-from packager.core.protocols import Converter
+from packager.core.protocols import Converter, FolderConverter
 from runtime.contract.manifest import SourceInfo, content_digest
 from runtime.contract.package import file_sha256
 
@@ -73,7 +73,7 @@ def convert(
     report = progress or SilentProgress()
     converter = _recognised(source)
     # Before an environment is made: nothing is installed for a file that will be refused.
-    safe = _cleared(converter, source.path, workdir, trust, report)
+    safe = _cleared(converter, source, workdir, trust, report, named_class=(options or {}).get("class"))
     _check_proof(converter)
     chosen = choose(
         environment or EnvironmentChoice(), converter, source, samples=samples, progress=report, timeout_s=timeout_s
@@ -107,17 +107,25 @@ def convert(
     return replace(result, source=read, trusted=safe.trusted, notes=notes)
 
 
-def _cleared(converter: Converter, source: Path, workdir: Path, trust: Trust, progress: Progress) -> Cleared:
+def _cleared(
+    converter: Converter, source: ModelSource, workdir: Path, trust: Trust, progress: Progress, *, named_class: Any
+) -> Cleared:
     """The file that the converter may load: a copy of what was read, where loading can run code."""
-    if source.is_dir() and (brings_code := getattr(converter, "brings_code", None)) is not None:
-        return cleared_folder(source, workdir / "source", brings_code(source), trust=trust)
+    path = source.path
+    if path.is_dir() and isinstance(converter, FolderConverter):
+        progress.step("reading what the folder would run")
+        code, pickles = converter.runs(path), converter.unpickled(path)
+        return cleared_folder(path, workdir / "source", code=code, pickles=pickles, trust=trust)
     unpickles: tuple[str, ...] | None = getattr(converter, "unpickles", None)
-    if not converter.isolated or not source.is_file() or (unpickles is None and not holds_pickle(source)):
-        return Cleared(source)
+    if source.function is not None or not converter.isolated or not path.is_file():
+        return Cleared(path)  # the user's own code is run as such
+    if unpickles is None and not holds_pickle(path):
+        return Cleared(path)
     progress.step("reading what the file would call")
     folder = workdir / "source"
     folder.mkdir()
-    return cleared(source, folder, trust=trust, frameworks=unpickles or KNOWN_FRAMEWORKS)
+    classes = (str(named_class),) if named_class else ()
+    return cleared(path, folder, trust=trust, frameworks=unpickles or KNOWN_FRAMEWORKS, classes=classes)
 
 
 def _recognised(source: ModelSource) -> Converter:

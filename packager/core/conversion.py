@@ -87,10 +87,12 @@ class LoadLimits:
     Attributes:
         frameworks: Whose lists of harmless names hold for what is unpickled; None where the file is trusted, or is
             none that is unpickled.
+        classes: Beside those lists, the class that the user named as the model's: ``MODULE:NAME``.
         imports: Folders that a trusted file may import from, after those of PYTHONPATH.
     """
 
     frameworks: tuple[str, ...] | None = None
+    classes: tuple[str, ...] = ()
     imports: tuple[Path, ...] = ()
 
 

@@ -1,6 +1,7 @@
 """Whether a model file may be loaded, and which bytes."""
 
 import mmap
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ from packager.convert.safety.findings import Finding, Findings, Unreadable
 from packager.convert.safety.lists import KNOWN, allowed
 from packager.convert.safety.machine import Machine
 from packager.convert.safety.skops_files import is_skops, read_skops
+from packager.convert.safety.torch_files import is_safetensors, is_torch, read_torch
 from packager.core.conversion import LoadLimits
 from packager.core.errors import ModelInvalid, UnsafeModel
+from runtime.contract.package import file_sha256
 
 # True or False as the user said, or a question that is asked with the calls, one "module.name" each.
 Trust = bool | Callable[[Sequence[str]], bool]
@@ -50,29 +53,42 @@ def holds_pickle(path: Path) -> bool:
     return path.suffix.lower() in _PICKLE_SUFFIXES or (len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5)
 
 
-def cleared(source: Path, folder: Path, *, frameworks: Sequence[str] = KNOWN, trust: Trust = False) -> Cleared:
+def cleared(
+    source: Path,
+    folder: Path,
+    *,
+    frameworks: Sequence[str] = KNOWN,
+    classes: Sequence[str] = (),
+    trust: Trust = False,
+) -> Cleared:
     """The file as it may be loaded: it calls only what is on the lists, or what is trusted.
 
     Args:
         folder: Empty; the copy is put there under the file's own name.
         frameworks: Whose classes the file may hold.
+        classes: Further ones that the user named as the model's: ``MODULE:NAME``.
 
     Raises:
         UnsafeModel: It would call something else, and that is not trusted; names the calls.
         ModelInvalid: Not a pickle, cut off, or in a compression that is not read.
     """
+    if is_safetensors(source):
+        return Cleared(Path(shutil.copyfile(source, folder / source.name)), file_sha256(source))
     copy, sha256 = decompressed(source, folder)
-    findings = Findings(allowed(frameworks))
+    findings = Findings(allowed(frameworks, classes))
+    limits = LoadLimits(tuple(frameworks), tuple(classes))
     try:
         if is_skops(copy):
             read_skops(copy, findings)
+        elif is_torch(copy):
+            read_torch(copy, findings)
         else:
             _read(copy, findings)
     except Unreadable as problem:
         raise _unreadable(source, findings, problem) from problem
     calls = tuple(finding.what for finding in findings)
     if not calls:
-        return Cleared(copy, sha256, limits=LoadLimits(frameworks=tuple(frameworks)))
+        return Cleared(copy, sha256, limits=limits)
     if trust is False:
         raise _unsafe(source, list(findings))
     if trust is not True and not trust(calls):

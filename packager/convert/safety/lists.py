@@ -11,9 +11,14 @@ _EVERYWHERE = ("python", "numpy", "scipy", "pandas", "joblib")
 KNOWN = ("sklearn", "xgboost", "lightgbm", "catboost")
 
 
-def allowed(frameworks: Iterable[str]) -> frozenset[Pair]:
-    """The exact pairs for pickles of these frameworks; a name inside an allowed module is not allowed by that."""
-    return _union(tuple(sorted(set(frameworks))))
+def allowed(frameworks: Iterable[str], classes: Iterable[str] = ()) -> frozenset[Pair]:
+    """The exact pairs for pickles of these frameworks; a name inside an allowed module is not allowed by that.
+
+    Args:
+        classes: Further ones, as the user named them: ``MODULE:NAME``.
+    """
+    named = frozenset(Pair(module, name) for module, _, name in (text.partition(":") for text in classes))
+    return _union(tuple(sorted(set(frameworks)))) | named
 
 
 @cache

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from packager.converters.framework_environment import framework_environment
-from packager.converters.huggingface.folder import brings_code, looks_like_transformers
+from packager.converters.huggingface.folder import brings_code, looks_like_transformers, pickled_weights
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
 from packager.core.environment import EnvironmentSpec
 from packager.core.progress import Progress
@@ -27,9 +27,13 @@ class HuggingFaceConverter:
         """Whether the folder has a configuration of transformers, or modules of sentence-transformers."""
         return source.function is None and looks_like_transformers(source.path)
 
-    def brings_code(self, source: Path) -> tuple[str, ...]:
-        """What of the folder would run as code when the model is loaded."""
+    def runs(self, source: Path) -> tuple[str, ...]:
+        """The folder's own modules that its configurations name; see ``FolderConverter``."""
         return brings_code(source)
+
+    def unpickled(self, source: Path) -> tuple[Path, ...]:
+        """Weights that are no safetensors; see ``FolderConverter``."""
+        return pickled_weights(source)
 
     def environment_for(self, source: ModelSource, samples: Path | None) -> EnvironmentSpec | None:
         """transformers with PyTorch for the CPU, where they are not installed here; see ``EnvironmentAware``."""

@@ -108,6 +108,34 @@ def brings_code(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def pickled_weights(path: Path) -> tuple[Path, ...]:
+    """Weights in pickles that will be loaded, because there are no safetensors beside them.
+
+    Raises:
+        ModelInvalid: A description cannot be read, or names a file outside its folder.
+    """
+    folder = read_folder(path)
+    found: list[Path] = []
+    for place in (folder.encoder, *(place for kind, place in folder.modules if kind.endswith("Dense"))):
+        first = next((place / name for name in WEIGHTS if (place / name).is_file()), None)
+        if first is not None and first.suffix == ".bin":
+            found.append(first)
+        elif first is not None and first.name == "pytorch_model.bin.index.json":
+            found += _shards(first)
+    return tuple(dict.fromkeys(found))
+
+
+def _shards(index: Path) -> list[Path]:
+    named = read_config(index).get("weight_map")
+    names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
+    for name in names:
+        if Path(name).name != name or not (index.parent / name).is_file():
+            raise ModelInvalid(
+                f"{index.name!r} names {name!r}, which is no file beside it", hint="save the model again"
+            )
+    return [index.parent / name for name in names]
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """A JSON object.
 

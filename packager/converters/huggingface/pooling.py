@@ -3,11 +3,12 @@
 Source: sentence_transformers 5 and 6, ``Pooling``, ``Dense`` and ``Normalize``.
 """
 
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from packager.converters.huggingface.folder import ModelFolder, read_config
+from packager.converters.huggingface.folder import ModelFolder, read_config, weights_of
 from packager.core.errors import ConverterMissing, ModelInvalid
 
 # (tokens, mask) → pooled, or pooled → pooled.
@@ -24,7 +25,6 @@ _OLDER = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _ACTIVATIONS = {"Identity": "Identity", "Tanh": "Tanh", "ReLU": "ReLU", "GELU": "GELU", "Sigmoid": "Sigmoid"}
-_WEIGHTS = "model.safetensors"
 
 
 def pooling_steps(folder: ModelFolder) -> tuple[tuple[Step, ...], str]:
@@ -155,20 +155,17 @@ def _dense(config: Mapping[str, Any], place: Path) -> Step:
 
 
 def _load_weights(layer: Any, place: Path) -> None:
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not (place / _WEIGHTS).is_file():
-        raise ModelInvalid(
-            f"{place.name!r} holds no {_WEIGHTS}", hint="save the model again with a current sentence-transformers"
-        )
+    weights = weights_of(place)
     try:
-        state = load_file(place / _WEIGHTS)
+        state = load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights, weights_only=True)
         layer.load_state_dict({name.removeprefix("linear."): value.float() for name, value in state.items()})
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelInvalid(
-            f"the weights in {place.name!r} do not fit their layer: {str(error).splitlines()[0]}"
-        ) from error
+    except (SafetensorError, RuntimeError, pickle.UnpicklingError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelInvalid(f"the weights in {place.name!r} do not fit their layer: {reason}") from error
 
 
 _POOLS: Mapping[str, Step] = {

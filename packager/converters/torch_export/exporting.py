@@ -80,7 +80,7 @@ def export(
     inputs, axes = tuple(input_names or tensors), {**free_axes}
     name = class_name(module)
     scripted = isinstance(module, torch.jit.ScriptModule)
-    _check_opset(opset, scripted=scripted)
+    check_opset(opset, scripted=scripted)
 
     def answer(given: Sequence[Any]) -> list[Any]:
         return list(output_tensors(call(module, example, given)).values())
@@ -162,7 +162,12 @@ def class_name(module: Any) -> str:
     return str(getattr(module, "original_name", None) or type(module).__name__)
 
 
-def _check_opset(opset: int, *, scripted: bool) -> None:
+def check_opset(opset: int, *, scripted: bool) -> None:
+    """Refuse versions that the exporter does not write.
+
+    Raises:
+        ConversionError: Names the one that it does.
+    """
     if opset < OLDEST_OPSET and not scripted:
         raise ConversionError(
             f"opset {opset} was asked for, and PyTorch's exporter writes {OLDEST_OPSET} and later",

@@ -8,7 +8,6 @@ import onnx
 
 from packager.core.errors import ConversionError
 
-
 _INVENTED = "dray_output_"
 
 
