@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from packager.converters.onnx_files import ORT_ERRORS
 from packager.core.errors import ConversionError, EnvironmentMissing, SampleError
 from runtime.contract.dtypes import BY_ORT
-from runtime.contract.manifest import Tokenization, TensorSpec
+from runtime.contract.manifest import TensorSpec, Tokenization
 from runtime.preprocessing.tokenization import TokenizationError, Tokenizer, groups
 
 Array = NDArray[Any]

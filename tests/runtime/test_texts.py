@@ -164,7 +164,7 @@ def test_a_request_without_a_text_is_refused(serving: Serving, body: dict[str, A
 
 def test_bytes_that_are_not_utf8_are_refused_with_their_row(package: Path) -> None:
     model = load_model(read_package(package), ONE)
-    with pytest.raises(Exception, match="needs texts in UTF-8, got b'.xff' in row 1") as caught:
+    with pytest.raises(Exception, match=r"needs texts in UTF-8, got b'.xff' in row 1") as caught:
         model.run({"text": np.array([b"good", b"\xff"], dtype=object)})
 
     assert caught.value.detail == {"tensor": "text", "row": 1}  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ _REQUIREMENTS = ("onnxscript>=0.5", "safetensors>=0.5", "tokenizers>=0.21", "tor
 
 
 class HuggingFaceConverter:
-    """Exports what a user asks of the model, pooled embeddings or classes, through PyTorch; texts become tokens outside."""
+    """Exports what a user asks for, embeddings or classes, through PyTorch; tokens are made outside of the graph."""
 
     name: ClassVar[str] = "transformers"
     requires: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "safetensors", "tokenizers", "torch", "transformers")
@@ -36,7 +36,7 @@ class HuggingFaceConverter:
         return pickled_weights(source)
 
     def environment_for(self, source: ModelSource, samples: Path | None) -> EnvironmentSpec | None:
-        """transformers with PyTorch for the CPU, where they are not installed here; see ``EnvironmentAware``."""
+        """An environment with transformers and PyTorch for the CPU, where they are not here; see ``EnvironmentAware``."""
         return framework_environment(
             "transformers",
             _REQUIREMENTS,

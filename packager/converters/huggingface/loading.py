@@ -62,7 +62,7 @@ def _tokenizer(folder: ModelFolder, trusted: bool) -> Any:
     if not tokenizer.is_fast:
         raise ConverterMissing(
             f"{type(tokenizer).__name__} has no form that the library tokenizers knows, which serves it",
-            hint="add --with sentencepiece or --with tiktoken if it is converted from such a file; others are not served",
+            hint="add --with sentencepiece or --with tiktoken where it is made of such a file; others are not served",
         )
     if folder.sentences.get("do_lower_case"):
         from tokenizers import normalizers

@@ -115,7 +115,7 @@ def _sum(tokens: Any, weights: Any) -> tuple[Any, Any]:
     return (tokens * weights).sum(dim=1), weights.sum(dim=1).clamp(min=1e-9)
 
 
-def _first(tokens: Any, mask: Any) -> Any:
+def _first(tokens: Any, _mask: Any) -> Any:
     return tokens[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""What a model is asked for: embeddings, or classes. What cannot be served from texts in one call is refused by name."""
+"""What a model is asked for: embeddings, or classes; what is not served from texts in one call is refused by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,6 @@ class Task:
 
     Attributes:
         loader: The class of transformers that loads the model.
-        modules: Of sentence-transformers; empty where the tokens' mean is taken.
     """
 
     kind: Kind

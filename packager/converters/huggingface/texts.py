@@ -72,7 +72,7 @@ def wants_pairs(request: ConversionRequest, *, by_default: bool) -> bool:
     for hint in request.inputs:
         if hint.name not in (TEXT, PAIR) or hint.dtype != "BYTES" or len(hint.shape) != 1:
             raise UsageError(
-                f"--input declares {hint.name!r} as {hint.dtype} with {len(hint.shape)} axes, and the model takes texts",
+                f"--input declares {hint.name!r} as {hint.dtype} of {len(hint.shape)} axes, and the model takes texts",
                 hint=f"write --input {TEXT}=BYTES:N, and {PAIR}=BYTES:N where it compares two",
             )
     return by_default or any(hint.name == PAIR for hint in request.inputs)
