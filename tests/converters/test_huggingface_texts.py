@@ -45,10 +45,18 @@ def test_texts_are_read_as_they_are(tmp_path: Path, kind: str) -> None:
 
 def test_csv_keeps_texts_that_look_like_numbers_or_gaps(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text('id,text\n1,01234\n2,NA\n3," x, ""y"""\n', encoding="utf-8")
+    path.write_text('id,text\n1,01234\n2,NA\n3," x, ""y"""\n4,\n', encoding="utf-8")
 
     # Every column of a CSV is text, so that the one named so is meant.
-    assert read(path).columns["text"].tolist() == ["01234", "NA", ' x, "y"']
+    assert read(path).columns["text"].tolist() == ["01234", "NA", ' x, "y"', ""]
+
+
+@pytest.mark.parametrize("content", [b"text\n\xff\n", b"text,id\na\n", b"", b"text\n"])
+def test_csv_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with pytest.raises(SampleError):
+        read(path)
 
 
 def test_the_only_column_of_texts_may_have_any_name(tmp_path: Path) -> None:

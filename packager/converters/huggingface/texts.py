@@ -1,5 +1,7 @@
 """Texts to prove a model on: the user's, or a mixture of scripts, lengths and vocabulary."""
 
+import csv
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,10 +127,13 @@ def _has_tokens(tokenizer: Any, text: str) -> bool:
 def _given(path: Path, pairs: bool) -> dict[str, Array]:
     from packager.converters.sample_files import read_samples
 
-    file = read_samples(path, texts=None)
-    columns: dict[str, Array] = dict(file.arrays or {})
-    if file.frame is not None:
-        columns = {str(name): file.frame[name].to_numpy() for name in file.frame.columns}
+    if path.suffix.lower() == ".csv" and path.is_file():
+        columns = _of_csv(path)
+    else:
+        file = read_samples(path, texts=None)
+        columns = dict(file.arrays or {})
+        if file.frame is not None:
+            columns = {str(name): file.frame[name].to_numpy() for name in file.frame.columns}
     texts = {name: _column(values) for name, values in columns.items()}
     found = {name: values for name, values in texts.items() if values is not None}
     wanted = (TEXT, PAIR) if pairs or PAIR in found else (TEXT,)
@@ -144,6 +149,21 @@ def _given(path: Path, pairs: bool) -> dict[str, Array]:
     if {len(column) for column in taken.values()} != {len(taken[TEXT])} or not len(taken[TEXT]):
         raise SampleError(f"the samples {path.name!r} hold no rows, or columns of different lengths")
     return taken
+
+
+def _of_csv(path: Path) -> dict[str, Array]:
+    """The columns of a CSV with a header; every cell is text, an empty one too, and nothing stands for a gap."""
+    csv.field_size_limit(sys.maxsize)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            header, *rows = filter(None, csv.reader(stream, strict=True))
+        columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+    except (csv.Error, ValueError) as error:
+        raise SampleError(
+            f"cannot read the samples {path.name!r}: {error}",
+            hint="write a CSV in UTF-8 with a line of names and rows of as many cells",
+        ) from error
+    return {name: np.array(column) for name, column in columns.items()}
 
 
 def _column(values: Array) -> Array | None:
