@@ -10,7 +10,7 @@ from packager.core.environment import EnvironmentSpec
 from packager.core.progress import Progress
 
 # With PyTorch for the CPU, measured on Linux.
-_DOWNLOAD_MIB = 240
+_DOWNLOAD_MIB = 280
 _DISK_MIB = 1000
 _REQUIREMENTS = ("onnxscript>=0.5", "safetensors>=0.5", "tokenizers>=0.21", "torch>=2.9", "transformers>=4.50")
 
