@@ -6,7 +6,7 @@ import pytest
 
 from packager import plugins
 from packager.converters.huggingface import HuggingFaceConverter
-from packager.converters.huggingface.folder import read_folder, weights_of
+from packager.converters.huggingface.folder import check_tokenizer, read_folder, weights_of
 from packager.converters.huggingface.pooling import pooling_modes
 from packager.converters.huggingface.task import takes_pairs, task_of
 from packager.core.conversion import ModelSource
@@ -119,6 +119,14 @@ def test_weights_of_other_frameworks_are_named(tmp_path: Path) -> None:
     assert "save_pretrained" in caught.value.hint
 
 
+def test_a_folder_without_a_vocabulary_is_refused(tmp_path: Path) -> None:
+    """Transformers would make up an empty one, and answer nonsense."""
+    with pytest.raises(ModelInvalid, match="holds no tokenizer") as caught:
+        check_tokenizer(model(tmp_path))
+
+    assert "tokenizer.save_pretrained" in caught.value.hint
+
+
 # --- code of its own
 
 
@@ -166,6 +174,12 @@ def test_the_encoder_of_another_head_is_chosen_by_class(tmp_path: Path) -> None:
     assert task_of(folder, "transformers:AutoModel").kind == "embedding"
     with pytest.raises(UsageError, match="'nets:Net', and this folder is of transformers"):
         task_of(folder, "nets:Net")
+
+
+def test_a_class_of_the_folders_own_is_what_its_map_says(tmp_path: Path) -> None:
+    for key, kind in (("AutoModel", "embedding"), ("AutoModelForSequenceClassification", "classification")):
+        config = {"model_type": "x", "architectures": ["Mine"], "auto_map": {key: "mine.Mine"}}
+        assert task_of(read_folder(model(tmp_path / key, config)), None).kind == kind
 
 
 @pytest.mark.parametrize("key", ["activation_fn", "activation_function"])

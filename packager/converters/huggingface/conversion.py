@@ -23,7 +23,7 @@ from packager.converters.huggingface.pooling import pooling_steps
 from packager.converters.huggingface.task import Task, takes_pairs, task_of
 from packager.converters.huggingface.texts import PAIR, TEXT, Texts, texts_for, wants_pairs
 from packager.core.conversion import ConversionRequest, RawConversion
-from packager.core.errors import ConversionError
+from packager.core.errors import ConversionError, SampleError
 from packager.core.extras import versions_of
 from packager.core.progress import Progress
 from runtime.contract.manifest import Tokenization
@@ -144,18 +144,32 @@ def _answers(
 
     rows = list(zip(*(texts.columns[name].tolist() for name in step.text_names), strict=True))
     calls: list[Mapping[str, Any]] = []
-    for index, (text, *pair) in enumerate(rows):
-        tokens = loaded.tokenizer(
-            step.prefix + text, *pair, truncation=True, max_length=step.max_length, return_tensors="pt"
-        )
-        with torch.no_grad():
-            calls.append(module(**{name: tokens[name] for name in loaded.inputs}))
+    for index, row in enumerate(rows):
+        calls.append(_answer(module, loaded, step, row))
         progress.advance(index + 1, len(rows))
     answers = {name: torch.cat([call[name] for call in calls]).numpy() for name in calls[0]}
     if not classes:
         return answers
     named = np.array(classes)[answers.pop(INDEX)]
     return {LABEL: named, **answers}
+
+
+def _answer(module: Any, loaded: Loaded, step: Tokenization, row: tuple[str, ...]) -> Mapping[str, Any]:
+    import torch
+
+    text, *pair = row
+    try:
+        tokens = loaded.tokenizer(
+            step.prefix + text, *pair, truncation=True, max_length=step.max_length, return_tensors="pt"
+        )
+        with torch.no_grad():
+            answer: Mapping[str, Any] = module(**{name: tokens[name] for name in loaded.inputs})
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise SampleError(
+            f"the model stops at the text {text!r:.60}: {' '.join(str(error).split())[:200]}",
+            hint="its tokenizer gives what the model does not take: they may not belong together",
+        ) from error
+    return answer
 
 
 def _save(path: Path, arrays: Mapping[str, Array]) -> Path:

@@ -17,6 +17,15 @@ WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 _CONFIGS = (CONFIG, "tokenizer_config.json", "processor_config.json")
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
 _MOST_CONFIG_BYTES = 4 << 20
 
 
@@ -92,6 +101,19 @@ def weights_of(folder: Path) -> Path:
         f"{folder.name!r} holds no weights that PyTorch reads: {', '.join(other) or 'no weights at all'}",
         hint="save the model with model.save_pretrained(folder); an .onnx file can be packaged by its own path",
     )
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a folder without a vocabulary: transformers would make up an empty one.
+
+    Raises:
+        ModelInvalid: It holds no file that a tokenizer is made of.
+    """
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise ModelInvalid(
+            f"{folder.name!r} holds no tokenizer: none of {', '.join(_VOCABULARIES)}",
+            hint="save it beside the model with tokenizer.save_pretrained(folder)",
+        )
 
 
 def brings_code(path: Path) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packager.converters.huggingface.folder import ModelFolder, brings_code, weights_of
+from packager.converters.huggingface.folder import ModelFolder, brings_code, check_tokenizer, weights_of
 from packager.converters.huggingface.task import Task
 from packager.core.errors import ConversionError, ConverterMissing, ModelInvalid
 
@@ -55,6 +55,7 @@ def load(folder: ModelFolder, task: Task) -> Loaded:
 def _tokenizer(folder: ModelFolder, trusted: bool) -> Any:
     import transformers
 
+    check_tokenizer(folder.encoder)
     with _refusing(folder.path, "tokenizer"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder.encoder, use_fast=True, local_files_only=True, trust_remote_code=trusted
@@ -77,9 +78,9 @@ def _model(folder: ModelFolder, task: Task, trusted: bool) -> Any:
     import transformers
 
     weights = weights_of(folder.encoder)
-    loader = getattr(transformers, task.loader, None)
-    if loader is None and trusted:
-        loader = transformers.AutoModel if task.kind == "embedding" else transformers.AutoModelForSequenceClassification
+    # The folder's own class is known to the general one alone.
+    general = "AutoModel" if task.kind == "embedding" else "AutoModelForSequenceClassification"
+    loader = getattr(transformers, general if trusted else task.loader, None)
     if loader is None:
         raise ConverterMissing(
             f"transformers {transformers.__version__} has no {task.loader}",
@@ -120,12 +121,15 @@ def _inputs(tokenizer: Any, model: Any) -> tuple[str, ...]:
     import inspect
 
     taken = inspect.signature(model.forward).parameters
-    if "input_ids" not in taken:
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    if "input_ids" not in taken and not (anything and model.main_input_name == "input_ids"):
         raise ConverterMissing(
             f"{type(model).__name__} takes {model.main_input_name}, not texts", hint="models of texts alone are served"
         )
     given = {*tokenizer.model_input_names, "attention_mask"}
-    return tuple(name for name in _INPUTS if name in taken and name in given)
+    # What a class of the folder's own hands on without naming it is what its tokenizer gives.
+    known = taken if "input_ids" in taken else given
+    return tuple(name for name in _INPUTS if name in known and name in given)
 
 
 def _longest(folder: ModelFolder, tokenizer: Any, model: Any, inputs: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:

@@ -61,7 +61,10 @@ def task_of(folder: ModelFolder, chosen: object) -> Task:
             raise ConverterMissing(f"{name} {does}, which is not served", hint=hint, detail={"class": name})
     if name.endswith(_CLASSIFIER):
         return Task("classification", name)
-    if name.endswith("Model"):
+    own = folder.config.get("auto_map")
+    if isinstance(own, dict) and f"AutoModel{_CLASSIFIER}" in own:
+        return Task("classification", f"AutoModel{_CLASSIFIER}")
+    if name.endswith("Model") or (isinstance(own, dict) and "AutoModel" in own):
         return Task("embedding", name)
     raise ConverterMissing(
         f"{name} is neither an encoder of texts nor a sequence classifier",
