@@ -22,7 +22,8 @@ Outcomes = Mapping[str, Mapping[str, Any]]
 CONVERTED = (
     "sequential of every layer", "resnet", "unet", "LSTM bidirectional", "GRU bidirectional", "RNN bidirectional",
     "LSTM of any length", "GRU of any length", "transformer with a mask", "attention", "embedding bag",
-    "tokens as INT32", "interpolate nearest", "interpolate bilinear", "interpolate bicubic", "algebra", "returns tuple", "returns single",
+    "tokens as INT32", "interpolate nearest", "interpolate bilinear", "interpolate bicubic", "algebra", "returns tuple",
+    "returns single",
     "returns named", "returns dataclass", "returns nested", "returns collision", "doubles",
     "float64 samples of a float32 model", "whole numbers for floats", "first layer", "positional", "optional argument",
     "opset 20", "script", "script with a dict", "script with a branch", "traced", "program", "program without samples",

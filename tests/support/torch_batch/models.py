@@ -171,10 +171,8 @@ class RowBranch(nn.Module):
 
     def forward(self, x):
         if bool(x[0, 0] > 0):
-            y = self.a(x)
-        else:
-            y = self.b(x)
-        return y
+            return self.a(x)
+        return self.b(x)
 
 
 class Frozen(nn.Module):

@@ -6,6 +6,7 @@ Run in an environment with PyTorch; leaves ``outcomes.json``: by case, what came
 import json
 import sys
 import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -15,13 +16,13 @@ import torch
 from torch import nn
 
 from packager.convert.judgement import Checks
+from packager.convert.safety import allowed
 from packager.convert.verification import verify
 from packager.converters.pytorch import TorchConverter
 from packager.core.conversion import ConversionRequest, InputHint
 from packager.core.errors import DrayError
 from packager.core.progress import SilentProgress
 from packager.core.unpickling import limit_unpickling
-from packager.convert.safety import allowed
 from tests.support.torch_batch import models
 
 CLASS = "tests.support.torch_batch.models:"
@@ -248,9 +249,7 @@ def main(folder):
         started = time.perf_counter()
         try:
             outcomes[name] = outcome(name, case, folder / str(index))
-        except Exception as error:
-            import traceback
-
+        except Exception:  # noqa: BLE001 - what the tests are there to find
             outcomes[name] = {"code": "UNEXPECTED", "message": traceback.format_exc(), "hint": ""}
         outcomes[name]["seconds"] = round(time.perf_counter() - started, 2)
     (folder / "outcomes.json").write_text(json.dumps(outcomes, indent=1))
