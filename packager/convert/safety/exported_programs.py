@@ -22,9 +22,12 @@ _PLACES = re.compile(
     r"|data/sample_inputs/\w+\.pt"
 )
 _FUNCTIONS = {
-    "Abs", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "FloatPow", "FloatTrueDiv", "FloorDiv", "FloorToInt", "Ge", "Gt",
-    "Identity", "IntTrueDiv", "Integer", "IsNonOverlappingAndDenseIndicator", "LShift", "Le", "Lt", "Max", "Min", "Mod",
-    "ModularIndexing", "Ne", "Not", "Or", "And", "Piecewise", "PowByNatural", "PythonMod", "RShift", "RoundDecimal",
+    "Abs", "Add", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "FloatPow", "FloatTrueDiv", "FloorDiv", "FloorToInt",
+    "Ge", "Gt", "Identity", "IntTrueDiv", "Integer", "IsNonOverlappingAndDenseIndicator", "LShift", "Le", "Lt", "Max",
+    "Min", "Mod",
+    "ModularIndexing", "Mul", "Ne", "Not", "Or", "And", "Piecewise", "Pow", "PowByNatural", "PythonMod", "RShift",
+    "Rational", "Equality", "Unequality", "GreaterThan", "LessThan", "StrictGreaterThan", "StrictLessThan",
+    "RoundDecimal",
     "RoundToInt", "Symbol", "ToFloat", "TruncToFloat", "TruncToInt", "Where", "ceiling", "floor", "sqrt",
 }  # fmt: skip
 _ARITHMETIC = (

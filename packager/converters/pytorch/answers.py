@@ -87,7 +87,7 @@ def _check_rows(source: Source, tensors: Sequence[Any], rows: int) -> None:
             raise ConversionError(
                 f"the output {name!r} has the shape {list(value.shape)} for {len(few[0])} samples: its first axis does"
                 " not count them",
-                hint="return it with the batch first, as h.transpose(0, 1) of a recurrent layer's states, or leave it out",
+                hint="return it with the batch first, as states.transpose(0, 1) of a recurrent layer, or leave it out",
             )
 
 

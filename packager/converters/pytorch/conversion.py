@@ -1,6 +1,6 @@
 """From a request to ONNX, samples and the model's answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from packager.converters.pytorch.sources import Source, module_source, program_s
 from packager.converters.pytorch.tensors import as_taken, enlarged, float_type
 from packager.converters.torch_export.exporting import class_name
 from packager.core.conversion import ConversionRequest, RawConversion
-from packager.core.errors import SampleError
+from packager.core.errors import ConversionError, SampleError
 from packager.core.extras import versions_of
 from packager.core.progress import Progress
 from runtime.contract.certificate import Coverage
 
 Array = NDArray[Any]
+_MOST_ROWS = 4096
 _WEAK = "samples drawn by type and shape alone"
 
 
@@ -175,12 +176,30 @@ def _taken(
     try:
         asked(source, few)
     except SampleError:
+        _check_not_frozen(source, tensors, few)
         if not whole or wanted is None:
             raise
         as_floats = {name: tensor.to(wanted) if name in whole else tensor for name, tensor in tensors.items()}
         asked(source, [as_floats[name][: len(few[index])] for index, name in enumerate(source.inputs)])
         return as_floats, (f"the whole numbers of {', '.join(whole)} are given to the model as floats",)
     return tensors, ()
+
+
+def _check_not_frozen(source: Source, tensors: Mapping[str, Any], few: Sequence[Any]) -> None:
+    """Where all samples at once are taken and a part of them is not, the batch is fixed in the model's own code."""
+    rows = {len(tensor) for tensor in tensors.values() if tensor.ndim}
+    if len(rows) != 1 or len(few[0]) == (count := rows.pop()) or count > _MOST_ROWS:
+        return
+    try:
+        asked(source, list(tensors.values()))
+    except SampleError:
+        return
+    raise ConversionError(
+        f"{source.name} takes {count} rows at once and no {len(few[0])}: its batch axis is frozen",
+        hint="take sizes from the tensor, as in x.shape[0], not from constants; or fix it with"
+        f" --input NAME=DTYPE:{count},…",
+        detail={"rows": count},
+    )
 
 
 def _save(path: Path, arrays: Mapping[str, Array]) -> Path:
