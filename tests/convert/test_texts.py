@@ -84,7 +84,7 @@ def test_answers_of_one_value_a_token_are_refused(tmp_path: Path) -> None:
     model = onnx.load(graph)
     model.graph.output.append(helper.make_tensor_value_info("each", TensorProto.FLOAT, ("rows", "tokens", 4)))
     onnx.save(model, graph)
-    with pytest.raises(ConversionError, match="'each' has the shape .* expected one row of a fixed size"):
+    with pytest.raises(ConversionError, match=r"'each' has the shape .* expected one row of a fixed size"):
         check_graph(graph, preprocessing=STEP)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
             return root
         patch.setenv("DRAY_HOME", str(tmp_path_factory.mktemp("home")))
         made = framework(HuggingFaceConverter().environment_for(ModelSource(root), None))
-        assert made is not None
+        python = str(made.python) if made is not None else sys.executable
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -41,7 +42,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         script = ROOT / "tests" / "support" / "tiny_transformers.py"
         done = subprocess.run(
-            [str(made.python), "-P", str(script), str(root)],
+            [python, "-P", str(script), str(root)],
             env=environment,
             capture_output=True,
             text=True,
@@ -122,3 +123,22 @@ def test_the_longest_text_is_the_least_that_anything_allows(converted: Path, nam
     # RoBERTa counts 20 positions, of which two are before the first token's.
     assert raw.preprocessing is not None
     assert raw.preprocessing.max_length == length
+
+
+POOLING = {
+    "cls": lambda rows: rows[0],
+    "max": lambda rows: rows.max(axis=0),
+    "mean": lambda rows: rows.mean(axis=0),
+    "mean_sqrt_len_tokens": lambda rows: rows.sum(axis=0) / np.sqrt(len(rows)),
+    "weightedmean": lambda rows: np.average(rows, axis=0, weights=np.arange(1, len(rows) + 1)),
+    "lasttoken": lambda rows: rows[-1],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", POOLING)
+def test_padding_is_never_pooled(converted: Path, mode: str) -> None:
+    with np.load(converted / "pooled.npz") as found:
+        rows = [tokens[:length] for tokens, length in zip(found["tokens"], found["lengths"], strict=True)]
+
+        np.testing.assert_allclose(found[mode], np.stack([POOLING[mode](row) for row in rows]), atol=1e-6)

@@ -191,6 +191,19 @@ def _sentence(folder: Path, text: str) -> Any:
     return vector / np.linalg.norm(vector)
 
 
+def pooled() -> dict[str, Any]:
+    """Each way of pooling three texts of different lengths in one padded batch, and what went into it."""
+    import torch
+
+    from packager.converters.huggingface.pooling import _POOLS
+
+    torch.manual_seed(2)
+    tokens = torch.randn(3, 5, 4)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]])
+    ways = {mode: pool(tokens, mask).numpy() for mode, pool in _POOLS.items()}
+    return {"tokens": tokens.numpy(), "lengths": mask.sum(dim=1).numpy(), **ways}
+
+
 def main(root: Path) -> None:
     """Save, convert and ask every model; leave what came of it in a folder each."""
     import numpy as np
@@ -200,6 +213,8 @@ def main(root: Path) -> None:
     from packager.core.conversion import ConversionRequest, InputHint, RawConversion
     from packager.core.progress import SilentProgress
 
+    root.mkdir()
+    np.savez(root / "pooled.npz", **pooled())
     for name, make in MODELS.items():
         folder = root / name
         work = folder / "work"

@@ -36,12 +36,14 @@ class HuggingFaceConverter:
         return pickled_weights(source)
 
     def environment_for(self, source: ModelSource, samples: Path | None) -> EnvironmentSpec | None:
-        """An environment with transformers and PyTorch for the CPU, where they are not here; see ``EnvironmentAware``."""
+        """Of transformers, with PyTorch for the CPU, where they are not installed; see ``EnvironmentAware``."""
+        # A CSV of texts needs no reader of tables.
+        table = samples if samples is not None and samples.suffix.lower() != ".csv" else None
         return framework_environment(
             "transformers",
             _REQUIREMENTS,
             source,
-            samples,
+            table,
             download_mib=_DOWNLOAD_MIB,
             disk_mib=_DISK_MIB,
             cpu_builds=("torch",),

@@ -16,6 +16,7 @@ _ENDLESS = 1 << 30
 _DEFAULT_LENGTH = 512
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _SHOWN = 3
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,11 @@ def load(folder: ModelFolder, task: Task) -> Loaded:
     tokenizer = _tokenizer(folder, trusted)
     model = _model(folder, task, trusted)
     inputs = _inputs(tokenizer, model)
-    notes = () if model.dtype.itemsize == 4 else (f"the weights are {_short(model.dtype)}, computed in float32",)
-    model = model.float().eval()
+    notes: tuple[str, ...] = ()
+    if model.dtype.itemsize < _FLOAT_BYTES:
+        notes = (f"the weights are {_short(model.dtype)}, computed in float32",)
+        model = model.float()
+    model.eval()
     length, said = _longest(folder, tokenizer, model, inputs)
     return Loaded(tokenizer, model, inputs, length, (*notes, *said))
 

@@ -16,7 +16,7 @@ from runtime.contract.certificate import Coverage
 
 Array = NDArray[Any]
 TEXT, PAIR = "text", "text_pair"
-MOST_ROWS = 512
+MOST_ROWS = 256
 _DRAWN = 24
 _WORDS = (1, 2, 3, 5, 8, 13, 21, 34)
 _LONGEST_DRAWN = 1024

@@ -1,13 +1,17 @@
 """What of a model's folder is loaded, and what has to be trusted first."""
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from packager.convert import convert
 from packager.convert.safety import cleared_folder
-from packager.core.errors import ModelInvalid, UnsafeModel
+from packager.converters.huggingface import HuggingFaceConverter
+from packager.core.conversion import ModelSource
+from packager.core.errors import EnvironmentMissing, ModelInvalid, UnsafeModel
 
 
 class Harmful:
@@ -85,3 +89,43 @@ def test_a_folder_of_very_many_files_is_no_model(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("packager.convert.safety.folders._MOST_FILES", 1)
     with pytest.raises(ModelInvalid, match="more than 1 files"):
         cleared_folder(folder(tmp_path / "m"), tmp_path / "copy", code=(), pickles=())
+
+
+# --- as a conversion begins
+
+
+def transformer(path: Path, **config: object) -> Path:
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"], **config}))
+    return path
+
+
+def test_harmful_weights_of_a_transformer_are_refused_before_an_environment_is_made(tmp_path: Path) -> None:
+    source = transformer(tmp_path / "m")
+    checkpoint(source / "pytorch_model.bin", Harmful())
+    with pytest.raises(UnsafeModel, match=r"'pytorch_model\.bin' would call (posix|os)\.system"):
+        convert(ModelSource(source), workdir=work(tmp_path))
+
+
+def test_code_of_a_transformer_is_refused_before_an_environment_is_made(tmp_path: Path) -> None:
+    source = transformer(tmp_path / "m", auto_map={"AutoModel": "mine.Net"})
+    with pytest.raises(UnsafeModel, match=r"would run mine\.Net"):
+        convert(ModelSource(source), workdir=work(tmp_path))
+
+
+def test_what_the_proof_needs_is_asked_for_before_an_environment_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HuggingFaceConverter, "needs_here", ("absent_library",))
+    with pytest.raises(
+        EnvironmentMissing, match="proving and serving transformers models needs absent_library"
+    ) as caught:
+        convert(ModelSource(transformer(tmp_path / "m")), workdir=work(tmp_path))
+
+    assert caught.value.hint == "pip install absent_library"
+
+
+def work(folder: Path) -> Path:
+    path = folder / "work"
+    path.mkdir()
+    return path
