@@ -8,7 +8,7 @@ from packager import plugins
 from packager.converters.huggingface import HuggingFaceConverter
 from packager.converters.huggingface.folder import check_tokenizer, read_folder, weights_of
 from packager.converters.huggingface.pooling import pooling_modes
-from packager.converters.huggingface.task import takes_pairs, task_of
+from packager.converters.huggingface.task import task_of
 from packager.core.conversion import ModelSource
 from packager.core.errors import ConverterMissing, ModelInvalid, UsageError
 from packager.core.protocols import FolderConverter
@@ -182,11 +182,40 @@ def test_a_class_of_the_folders_own_is_what_its_map_says(tmp_path: Path) -> None
         assert task_of(read_folder(model(tmp_path / key, config)), None).kind == kind
 
 
-@pytest.mark.parametrize("key", ["activation_fn", "activation_function"])
-def test_cross_encoders_take_pairs(key: str) -> None:
-    assert takes_pairs({"sentence_transformers": {key: "torch.nn.modules.activation.Sigmoid"}})
-    assert not takes_pairs({"sentence_transformers": {"version": "5"}})
-    assert not takes_pairs(BERT)
+def cross_encoder(folder: Path, version: str) -> Path:
+    """A cross-encoder as three generations of sentence-transformers wrote it."""
+    named = "torch.nn.modules.linear.Identity"
+    if version == "6":
+        sentences(folder)
+        (folder / "sentence_bert_config.json").write_text('{"transformer_task": "sequence-classification"}')
+        about = {"model_type": "CrossEncoder", "activation_fn": named}
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(about))
+        return folder
+    own = {"sentence_transformers": {"activation_fn": named}} if version == "4" else {}
+    older = {"sbert_ce_default_activation_function": named} if version == "2" else {}
+    return model(folder, {"model_type": "bert", "architectures": ["BertForSequenceClassification"], **own, **older})
+
+
+@pytest.mark.parametrize("version", ["2", "4", "6"])
+def test_cross_encoders_take_pairs_and_end_in_their_own_activation(tmp_path: Path, version: str) -> None:
+    folder = read_folder(cross_encoder(tmp_path, version))
+
+    assert task_of(folder, None).kind == "classification"
+    assert folder.compares
+    assert folder.activation == "Identity"
+
+
+def test_other_models_take_one_text(tmp_path: Path) -> None:
+    config = {**BERT, "sentence_transformers": {"version": "5"}}
+
+    assert not read_folder(model(tmp_path, config)).compares
+
+
+def test_other_models_of_sentence_transformers_are_refused_by_name(tmp_path: Path) -> None:
+    folder = sentences(tmp_path, "Pooling")
+    (folder / "config_sentence_transformers.json").write_text('{"model_type": "SparseEncoder"}')
+    with pytest.raises(ConverterMissing, match="is a SparseEncoder of sentence-transformers"):
+        task_of(read_folder(folder), None)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from packager.converters.huggingface.heads import (
 from packager.converters.huggingface.labels import name_labels
 from packager.converters.huggingface.loading import Loaded, load, offline
 from packager.converters.huggingface.pooling import pooling_steps
-from packager.converters.huggingface.task import Task, takes_pairs, task_of
+from packager.converters.huggingface.task import Task, task_of
 from packager.converters.huggingface.texts import PAIR, TEXT, Texts, texts_for, wants_pairs
 from packager.core.conversion import ConversionRequest, RawConversion
 from packager.core.errors import ConversionError, SampleError
@@ -41,7 +41,7 @@ def convert(request: ConversionRequest, progress: Progress) -> RawConversion:
     progress.step("loading the model with transformers")
     loaded = load(folder, task)
     module, said, classes = _module(folder, task, loaded)
-    pairs = wants_pairs(request, by_default=takes_pairs(folder.config))
+    pairs = wants_pairs(request, by_default=folder.compares)
     texts = texts_for(request, loaded.tokenizer, pairs=pairs, longest=loaded.max_length)
     progress.step("exporting the model with PyTorch")
     onnx, inputs = _exported(module, loaded, request)

@@ -10,6 +10,7 @@ from packager.core.errors import ModelInvalid
 
 CONFIG = "config.json"
 MODULES = "modules.json"
+_CROSS = "CrossEncoder"
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -37,8 +38,8 @@ class ModelFolder:
         encoder: Where the transformer itself is: the folder, or one in it.
         config: Of the transformer.
         modules: Those of sentence-transformers in order, as (type, folder); empty where the folder is not theirs.
-        sentences: What sentence-transformers says of lengths and case; empty where nothing.
-        prompt: What it puts before every text.
+        sentences: What sentence-transformers says of the transformer: task, length, case; empty where nothing.
+        about: What it says of the whole model: kind, prompts, the activation of a cross-encoder.
     """
 
     path: Path
@@ -46,7 +47,27 @@ class ModelFolder:
     config: Mapping[str, Any]
     modules: tuple[tuple[str, Path], ...]
     sentences: Mapping[str, Any]
-    prompt: str
+    about: Mapping[str, Any]
+
+    @property
+    def prompt(self) -> str:
+        """What sentence-transformers puts before every text where nobody names another prompt."""
+        prompts, name = self.about.get("prompts"), self.about.get("default_prompt_name")
+        return str(prompts.get(name) or "") if isinstance(prompts, dict) and name is not None else ""
+
+    @property
+    def activation(self) -> str | None:
+        """The class of PyTorch that a cross-encoder of sentence-transformers ends in; None for other models."""
+        own = self.config.get("sentence_transformers")
+        places = [own if isinstance(own, dict) else {}, self.about if self.about.get("model_type") == _CROSS else {}]
+        named = [place.get(key) for place in places for key in ("activation_fn", "activation_function")]
+        found = next((name for name in (*named, self.config.get("sbert_ce_default_activation_function")) if name), None)
+        return None if found is None else str(found).rpartition(".")[2]
+
+    @property
+    def compares(self) -> bool:
+        """Whether it is a cross-encoder, which takes two texts."""
+        return self.activation is not None or self.about.get("model_type") == _CROSS
 
     @property
     def architecture(self) -> str | None:
@@ -82,7 +103,8 @@ def read_folder(path: Path) -> ModelFolder:
             hint="save the model with model.save_pretrained(folder), and its tokenizer beside it",
         )
     sentences = _optional(encoder / "sentence_bert_config.json")
-    return ModelFolder(path, encoder, read_config(encoder / CONFIG), modules, sentences, _prompt(path))
+    about = _optional(path / "config_sentence_transformers.json")
+    return ModelFolder(path, encoder, read_config(encoder / CONFIG), modules, sentences, about)
 
 
 def weights_of(folder: Path) -> Path:
@@ -189,13 +211,6 @@ def _modules(path: Path) -> tuple[tuple[str, Path], ...]:
     if not found:
         raise ModelInvalid(f"{MODULES!r} names no module", hint="save the model again")
     return found
-
-
-def _prompt(path: Path) -> str:
-    """The prompt that sentence-transformers uses where nobody names one."""
-    config = _optional(path / "config_sentence_transformers.json")
-    prompts, name = config.get("prompts"), config.get("default_prompt_name")
-    return str(prompts.get(name) or "") if isinstance(prompts, dict) and name is not None else ""
 
 
 def _optional(path: Path) -> dict[str, Any]:

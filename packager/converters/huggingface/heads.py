@@ -74,16 +74,12 @@ def function_of(folder: ModelFolder, model: Any) -> str:
     Raises:
         ConverterMissing: That activation is another one.
     """
-    own = folder.config.get("sentence_transformers")
-    own = own if isinstance(own, dict) else {}
-    named = own.get("activation_fn") or own.get("activation_function")
-    if named := named or folder.config.get("sbert_ce_default_activation_function"):
-        short = str(named).rpartition(".")[2]
-        if short not in _ACTIVATIONS:
+    if (named := folder.activation) is not None:
+        if named not in _ACTIVATIONS:
             raise ConverterMissing(
-                f"the cross-encoder ends in {short}, which is not served", hint=f"served are {', '.join(_ACTIVATIONS)}"
+                f"the cross-encoder ends in {named}, which is not served", hint=f"served are {', '.join(_ACTIVATIONS)}"
             )
-        return _ACTIVATIONS[short]
+        return _ACTIVATIONS[named]
     if model.config.problem_type == "regression":
         return "identity"
     several = model.config.problem_type == "multi_label_classification"

@@ -1,8 +1,7 @@
 """What a model is asked for: embeddings, or classes; what is not served from texts in one call is refused by name."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from packager.converters.huggingface.folder import ModelFolder
 from packager.core.errors import ConverterMissing, UsageError
@@ -47,7 +46,7 @@ def task_of(folder: ModelFolder, chosen: object) -> Task:
         UsageError: ``--class`` names something else.
     """
     if folder.modules:
-        return Task("embedding", "T5EncoderModel" if folder.config.get("model_type") in ("t5", "mt5") else "AutoModel")
+        return _of_sentences(folder)
     name = folder.architecture or "AutoModel"
     if chosen is not None:
         module, _, name = str(chosen).partition(":")
@@ -72,7 +71,14 @@ def task_of(folder: ModelFolder, chosen: object) -> Task:
     )
 
 
-def takes_pairs(config: Mapping[str, Any]) -> bool:
-    """Whether sentence-transformers says that the model is a cross-encoder, which compares two texts."""
-    own = config.get("sentence_transformers")
-    return isinstance(own, dict) and ("activation_fn" in own or "activation_function" in own)
+def _of_sentences(folder: ModelFolder) -> Task:
+    """What sentence-transformers asks of the transformer; until its version 6 there was one answer."""
+    asked = folder.sentences.get("transformer_task", "feature-extraction")
+    if asked == "sequence-classification" and len(folder.modules) == 1:
+        return Task("classification", f"AutoModel{_CLASSIFIER}")
+    if asked == "feature-extraction" and folder.about.get("model_type") in (None, "SentenceTransformer"):
+        return Task("embedding", "T5EncoderModel" if folder.config.get("model_type") in ("t5", "mt5") else "AutoModel")
+    raise ConverterMissing(
+        f"{folder.path.name!r} is a {folder.about.get('model_type') or 'model'} of sentence-transformers for {asked}",
+        hint="embeddings of one vector a text are served, and cross-encoders of sequence classifiers",
+    )
