@@ -3,8 +3,8 @@
 import hmac
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,17 @@ from runtime.engine.cpus import cpu_limit
 from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository
 from runtime.routes.answers import Json, error_body
-from runtime.routes.health import OPEN_PATHS, health_routes
+from runtime.routes.azureml import azureml_routes
+from runtime.routes.health import OPEN_PAGES, OPEN_PATHS, health_routes
+from runtime.routes.metrics import metrics_routes
 from runtime.routes.mlflow import mlflow_routes
 from runtime.routes.oip import oip_routes
+from runtime.routes.pages import pages_routes
+from runtime.routes.predict_v1 import predict_v1_routes
 from runtime.routes.schema import describe_inference
 from runtime.routes.serving import Serving
+from runtime.routes.triton import triton_routes
 from runtime.settings import SettingInvalid, Settings
-from runtime.telemetry import log_request
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import SessionSettings
@@ -39,6 +43,7 @@ logger = logging.getLogger(__name__)
 _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.InvalidInput: 400,
     errors.Unauthorised: 401,
+    errors.ControlRefused: 403,
     errors.UnknownModel: 404,
     errors.RouteMissing: 404,
     errors.MethodRefused: 405,
@@ -57,11 +62,18 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.RunTimeout: 504,
 }
 _RETRY_AFTER_S: Final = "1"
+# What Azure's clients name their requests by.
+_CLIENT_ID: Final = b"x-ms-client-request-id"
+_MARKS: Final = frozenset({b"x-request-id", _CLIENT_ID, b"connection"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 
 def create_serving(settings: Settings) -> Serving:
-    """The state of a server with these settings; nothing is loaded yet."""
+    """The state of a server with these settings; nothing is loaded yet.
+
+    Raises:
+        SettingInvalid: The API keys file holds no key, or something that is none.
+    """
     threads = settings.threads or cpu_limit()
 
     def session_settings() -> "SessionSettings":
@@ -70,15 +82,13 @@ def create_serving(settings: Settings) -> Serving:
         return SessionSettings(threads=threads, providers=settings.providers, require=settings.require_providers)
 
     repository = Repository(settings.packages, session_settings)
-    return Serving(settings, repository, Queue(limit=settings.max_queue, threads=max(2, threads)))
+    queue = Queue(limit=settings.max_queue, threads=max(2, threads))
+    keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
+    return Serving(settings, repository, queue, keys=keys)
 
 
 def create_app(serving: Serving) -> FastAPI:
-    """The application over ``serving``, whoever loads its models.
-
-    Raises:
-        SettingInvalid: The API keys file holds no key, or something that is none.
-    """
+    """The application over ``serving``, whoever loads its models."""
     app = FastAPI(
         title="dray",
         openapi_url="/openapi.json",
@@ -86,15 +96,16 @@ def create_app(serving: Serving) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.include_router(pages_routes())
     app.include_router(health_routes(serving))
-    app.include_router(oip_routes(serving))
-    app.include_router(mlflow_routes(serving))
+    # Triton's before the protocol's own: /v2/models/stats is no model named stats.
+    for routes in (triton_routes, oip_routes, predict_v1_routes, azureml_routes, mlflow_routes, metrics_routes):
+        app.include_router(routes(serving))
     app.add_exception_handler(DrayError, _on_dray_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unexpected)
-    keys_file = serving.settings.api_keys_file
-    app.add_middleware(Gate, serving=serving, keys=read_keys(keys_file) if keys_file is not None else ())
+    app.add_middleware(Gate, serving=serving)
     app.openapi = partial(_openapi, app, serving)  # type: ignore[method-assign]
     return app
 
@@ -131,10 +142,9 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
 class Gate:
     """Around every request: its id, the API key, ``connection: close`` while draining, one line in the log."""
 
-    def __init__(self, app: ASGIApp, serving: Serving, keys: tuple[bytes, ...]) -> None:
+    def __init__(self, app: ASGIApp, serving: Serving) -> None:
         self._app = app
         self._serving = serving
-        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI call."""
@@ -142,7 +152,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id", b""))
+        request_id = request_id_of(headers)
         scope.setdefault("state", {})["request_id"] = request_id
         status, started = 500, time.perf_counter()
 
@@ -150,16 +160,17 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._marked(message["headers"], request_id)
+                own = [(name, value) for name, value in message["headers"] if name not in _MARKS]
+                message["headers"] = own + marks(headers, request_id, draining=self._serving.draining)
             await send(message)
 
         try:
             if self._admits(scope["path"], headers.get(b"authorization", b"")):
                 await self._app(scope, receive, send_marked)
             else:
-                await _refusal(request_id)(scope, receive, send_marked)
+                await error_response(unauthorised(), request_id)(scope, receive, send_marked)
         finally:
-            log_request(
+            self._serving.requests.add(
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
@@ -169,19 +180,38 @@ class Gate:
             )
 
     def _admits(self, path: str, authorization: bytes) -> bool:
-        if not self._keys or path in OPEN_PATHS:
-            return True
-        scheme, _, token = authorization.partition(b" ")
-        # Every key is compared, so that the time tells nothing of which one was near.
-        matches = [hmac.compare_digest(token.strip(), key) for key in self._keys]
-        return scheme.lower() == b"bearer" and any(matches)
+        return path in OPEN_PATHS or path in OPEN_PAGES or admits(self._serving.keys, authorization)
 
-    def _marked(self, headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
-        marked = [(name, value) for name, value in headers if name not in (b"x-request-id", b"connection")]
-        marked.append((b"x-request-id", request_id.encode("ascii")))
-        if self._serving.draining:
-            marked.append((b"connection", b"close"))
-        return marked
+
+def admits(keys: tuple[bytes, ...], authorization: bytes) -> bool:
+    """Whether a header field Authorization carries one of the keys; anything does where there are none."""
+    if not keys:
+        return True
+    scheme, _, token = authorization.partition(b" ")
+    # Every key is compared, so that the time tells nothing of which one was near.
+    matches = [hmac.compare_digest(token.strip(), key) for key in keys]
+    return scheme.lower() == b"bearer" and any(matches)
+
+
+def request_id_of(headers: Mapping[bytes, bytes]) -> str:
+    """The client's own name for its request where that can do no harm, else a new one."""
+    text = headers.get(b"x-request-id", b"").decode("ascii", "replace")
+    return text if _REQUEST_ID.fullmatch(text) else secrets.token_hex(16)
+
+
+def marks(headers: Mapping[bytes, bytes], request_id: str, *, draining: bool) -> list[tuple[bytes, bytes]]:
+    """Header fields that every answer carries, whichever way it was made.
+
+    Args:
+        headers: Of the request.
+    """
+    marked = [(b"x-request-id", request_id.encode("ascii"))]
+    client_id = headers.get(_CLIENT_ID)
+    if client_id is not None and _REQUEST_ID.fullmatch(client_id.decode("ascii", "replace")):
+        marked.append((_CLIENT_ID, client_id))
+    if draining:
+        marked.append((b"connection", b"close"))
+    return marked
 
 
 def error_response(error: DrayError, request_id: str | None) -> Response:
@@ -195,14 +225,18 @@ def error_response(error: DrayError, request_id: str | None) -> Response:
     return Json(error_body(error, request_id), status_code=status, headers=headers)
 
 
-def _refusal(request_id: str) -> Response:
+def unauthorised() -> errors.Unauthorised:
+    """The error about a request without a key."""
     hint = "send one of the server's keys as 'Authorization: Bearer KEY'"
-    return error_response(errors.Unauthorised("the request carries no valid API key", hint=hint), request_id)
+    return errors.Unauthorised("the request carries no valid API key", hint=hint)
 
 
-def _request_id(given: bytes) -> str:
-    text = given.decode("ascii", "replace")
-    return text if _REQUEST_ID.fullmatch(text) else uuid.uuid4().hex
+def unforeseen(request_id: str) -> DrayError:
+    """The error about a bug: the log holds the traceback, the client gets its request's id to name it by."""
+    return DrayError(
+        "the server failed in a way that nobody foresaw",
+        hint=f"its log holds the traceback of request {request_id}; please report it",
+    )
 
 
 async def _on_dray_error(request: Request, error: Exception) -> Response:
@@ -234,13 +268,8 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 
 async def _on_unexpected(request: Request, _error: Exception) -> Response:
-    """A bug: the traceback is in the log (the server raises on), the client gets its request's id to name it by."""
-    request_id = request.state.request_id
-    unexpected = DrayError(
-        "the server failed in a way that nobody foresaw",
-        hint=f"its log holds the traceback of request {request_id}; please report it",
-    )
-    return error_response(unexpected, request_id)
+    """A bug: the server raises on, so that the log has it."""
+    return error_response(unforeseen(request.state.request_id), request.state.request_id)
 
 
 def _openapi(app: FastAPI, serving: Serving) -> dict[str, Any]:

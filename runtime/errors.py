@@ -75,6 +75,12 @@ class Overloaded(ServerError):
     code = "E-OVERLOADED"
 
 
+class ControlRefused(ServerError):
+    """Models are loaded and unloaded over HTTP only where DRAY_MODEL_CONTROL allows it."""
+
+    code = "E-CONTROL"
+
+
 class Unauthorised(ServerError):
     """API keys are set, and the request carries none of them."""
 

@@ -31,6 +31,10 @@ class Settings:
         port: 0 takes any free one.
         standby_port: When set, the process listens there only, until SIGUSR1 makes it take ``port`` as well.
         threads: Of ONNX Runtime, for each run; None follows the container's CPU limit.
+        max_batch: Rows of requests that may share a run; None follows what was measured at the start.
+        max_delay_us: How long the first of them waits for others; None waits for nothing.
+        fast_path: Whether inference is answered below FastAPI where that is possible; the answers are the same.
+        model_control: Whether clients may load and unload models over HTTP.
         max_queue: Requests that are read, waiting or running at any time; one more is refused.
         request_timeout_s: From the request's head to its answer.
         providers: ONNX Runtime execution providers in order of preference; absent ones are left out with a warning.
@@ -54,6 +58,8 @@ class Settings:
     api_keys_file: Path | None = None
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
+    fast_path: bool = True
+    model_control: bool = False
     log_level: str = "info"
     sample_rate: float = 0.0
 
@@ -75,8 +81,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, t
     warnings += [f"{name}={given.pop(name)!r} is what Kubernetes sets for a Service; it is ignored" for name in links]
     settings = _parse(_Reader(given))
     _check_together(settings)
-    batching = [name for name in ("DRAY_MAX_BATCH", "DRAY_MAX_DELAY_US") if name in given]
-    warnings += [f"{name} has no effect: this version does not batch across requests" for name in batching]
     return settings, tuple(warnings)
 
 
@@ -99,6 +103,8 @@ def _parse(read: "_Reader") -> Settings:
         api_keys_file=read.file("DRAY_API_KEYS_FILE"),
         tls_cert_file=read.file("DRAY_TLS_CERT_FILE"),
         tls_key_file=read.file("DRAY_TLS_KEY_FILE"),
+        fast_path=read.yes("DRAY_FAST_PATH", default.fast_path),
+        model_control=read.yes("DRAY_MODEL_CONTROL", default.model_control),
         log_level=read.one_of("DRAY_LOG_LEVEL", _LEVELS, default.log_level),
         sample_rate=read.number("DRAY_SAMPLE_RATE", 0, 0, 0.0, "this version does not sample requests; leave it out"),
     )
@@ -155,6 +161,9 @@ class _Reader:
         if value not in allowed:
             raise self._bad(name, ", ".join(allowed))
         return value
+
+    def yes(self, name: str, default: bool) -> bool:
+        return self.one_of(name, ("1", "0", "true", "false"), "1" if default else "0") in ("1", "true")
 
     def host(self, name: str, default: str) -> str:
         value = self._given.get(name, default)

@@ -60,6 +60,9 @@ def _serve(
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of one inference.")
     ] = None,
+    fast_path: Annotated[
+        bool, typer.Option("--fast-path/--no-fast-path", help="Answer inference below FastAPI where that is possible.")
+    ] = True,
     accept_unverified: AcceptUnverified = False,
 ) -> None:
     from packager.core.extras import require_extra
@@ -74,6 +77,7 @@ def _serve(
         "DRAY_HOST": host,
         "DRAY_PORT": str(port),
         **({"DRAY_THREADS": str(threads)} if threads else {}),
+        **({} if fast_path else {"DRAY_FAST_PATH": "0"}),
     }
     sys.stdout.flush()
     # -P: no folder of the user's can shadow the runtime. The same process goes on, so signals reach the server itself.

@@ -5,17 +5,20 @@ Source: MLflow 2 and 3, mlflow/pyfunc/scoring_server.
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import orjson
 
 from runtime.codec.frames import tensors_from_records, tensors_from_split
 from runtime.codec.instances import tensors_from_inputs, tensors_from_instances
 from runtime.codec.json_body import parse_json
-from runtime.codec.values import Array, json_values
+from runtime.codec.predictions import plain_values, rows_of
+from runtime.codec.values import Array
 from runtime.contract.cells import show
+from runtime.contract.frame_readers import Header
 from runtime.contract.manifest import Signature
-from runtime.errors import InvalidInput
+from runtime.errors import EncodingRefused, InvalidInput
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,41 @@ _FORMS: Final[Mapping[str, Callable[[Any, Signature, str], dict[str, Array]]]] =
     "inputs": tensors_from_inputs,
 }
 _PARAMS_SHOWN: Final = 8
+_JSON: Final = "application/json"
+_CSV: Final = "text/csv"
+_HINT: Final = f"send JSON as 'Content-Type: {_JSON}' or a CSV as 'Content-Type: {_CSV}', in UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyForm:
+    """What the head of a request says of its body.
+
+    Attributes:
+        header: Of a CSV, where the sender says whether it has one (RFC 4180, section 3).
+    """
+
+    csv: bool
+    header: Header | None = None
+
+
+def body_form(content_type: str | None) -> BodyForm:
+    """How to read the body; one without a content type is JSON.
+
+    Raises:
+        EncodingRefused: Neither JSON nor CSV, not in UTF-8, or with a parameter that would change its meaning.
+    """
+    kind, *pairs = [part.strip() for part in (content_type or _JSON).split(";")]
+    parameters = {name.strip().lower(): value.strip().strip('"').lower() for name, _, value in _split(pairs)}
+    csv = kind.lower() == _CSV
+    header = parameters.pop("header", None) if csv else None
+    fits = kind.lower() in (_JSON, _CSV) and header in (None, "present", "absent")
+    if not fits or parameters.pop("charset", "utf-8") not in ("utf-8", "utf8", "us-ascii") or parameters:
+        raise EncodingRefused(f"the body has the content type {content_type!r}, which is not read here", hint=_HINT)
+    return BodyForm(csv, cast("Header | None", header))
+
+
+def _split(pairs: list[str]) -> list[tuple[str, str, str]]:
+    return [pair.partition("=") for pair in pairs if pair]
 
 
 def decode_invocation(body: bytes, signature: Signature) -> dict[str, Array]:
@@ -51,39 +89,11 @@ def decode_invocation(body: bytes, signature: Signature) -> dict[str, Array]:
 def encode_predictions(outputs: Mapping[str, Array]) -> bytes:
     """The body of an answer.
 
-    One output gives its rows; several give one record a row by output name (where an output has no rows of its own, one
-    object with each output whole).
-
     Raises:
         NonFiniteOutput: An output holds infinity.
     """
-    plain = {name: _plain(name, array) for name, array in outputs.items()}
-    rows = {array.shape[0] if array.ndim else None for array in outputs.values()}
-    if len(plain) == 1:
-        predictions: Any = next(iter(plain.values()))
-    elif len(rows) == 1 and None not in rows:
-        predictions = [dict(zip(plain, row, strict=True)) for row in zip(*map(_rows, plain.values()), strict=True)]
-    else:
-        predictions = plain
-    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _plain(name: str, array: Array) -> Any:
-    """The output in its axes, as orjson writes it."""
-    values = json_values(name, array)
-    if isinstance(values, list):
-        nested = array.copy()
-        nested.reshape(-1)[:] = values
-        return nested.tolist()
-    return values.reshape(array.shape) if array.ndim else _rows(values)[0]
-
-
-def _rows(values: Any) -> list[Any]:
-    """One entry a row. Numbers of a narrow float type stay that, and are written as short as they can be."""
-    if isinstance(values, list) or values.ndim > 1 or values.dtype.kind == "f":
-        return list(values)
-    plain: list[Any] = values.tolist()  # orjson does not know every name that numpy has for an integer
-    return plain
+    answer = {"predictions": rows_of(plain_values(outputs), outputs)}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _check_params(params: object) -> None:

@@ -51,3 +51,19 @@ DTYPES: Final = MappingProxyType[Datatype, DtypeFacts](
 
 BY_ONNX: Final = MappingProxyType[int, Datatype]({facts.onnx: name for name, facts in DTYPES.items()})
 BY_ORT: Final = MappingProxyType[str, Datatype]({f"tensor({facts.ort})": name for name, facts in DTYPES.items()})
+
+_MANTISSA_BITS: Final = MappingProxyType[Datatype, int]({"FP16": 11, "FP32": 24, "FP64": 53})
+
+
+def holds_all_of(wide: Datatype, narrow: Datatype) -> bool:
+    """Whether every value of one numeric type is a value of the other: FP64 holds all of FP32, and of INT32."""
+    if wide == narrow:
+        return True
+    if {wide, narrow} & {"BOOL", "BYTES"}:
+        return False
+    to, of = DTYPES[wide].numpy, DTYPES[narrow].numpy
+    bits, signed = 8 * DTYPES[narrow].itemsize, of[1] != "u"
+    if to[1] == "f":
+        return _MANTISSA_BITS[wide] >= (_MANTISSA_BITS[narrow] if of[1] == "f" else bits - signed)
+    room = 8 * DTYPES[wide].itemsize - (to[1] == "i")
+    return of[1] != "f" and room >= bits - signed and (to[1] == "i" or not signed)

@@ -69,6 +69,10 @@ class Place:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The request is over; a run that has not ended keeps the place until it has."""
         if self._running is None:
             self._queue.leave()
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,29 +12,41 @@ from typing import TYPE_CHECKING, Final, Literal
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage, read_package
+from runtime.engine.statistics import Statistics
 from runtime.errors import DuplicateModel, ModelLoadFailed, ModelNotReady, UnknownModel
 
 if TYPE_CHECKING:  # ONNX Runtime is imported when the first package is loaded, not before
+    from runtime.engine.costs import Costs
     from runtime.engine.session import OnnxModel, SessionSettings
 
 logger = logging.getLogger(__name__)
 
-State = Literal["starting", "ready", "failed"]
+Whole = Literal["starting", "ready", "failed"]
+State = Whole | Literal["unloaded"]
 _BOOKKEEPING: Final = "this is a bug in dray; the log holds the traceback"
 
 
 @dataclass(slots=True)
 class Slot:
-    """Place of one package: what is known of it so far."""
+    """Place of one package: what is known of it so far.
+
+    Attributes:
+        costs: Measured after the self-test.
+        unloaded: Taken out of service while the process went on; its package may be loaded again.
+    """
 
     path: Path
     package: VerifiedPackage | None = None
     model: "OnnxModel | None" = None
+    costs: "Costs | None" = None
     error: DrayError | None = None
+    unloaded: bool = False
 
     @property
     def state(self) -> State:
         """``ready`` only after the self-test."""
+        if self.unloaded:
+            return "unloaded"
         if self.error is not None:
             return "failed"
         return "ready" if self.model is not None else "starting"
@@ -51,12 +64,13 @@ class Repository:
     paths: Sequence[Path]
     session_settings: "Callable[[], SessionSettings]"
     slots: tuple[Slot, ...] = field(init=False)
+    _changing: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.slots = tuple(Slot(path) for path in self.paths)
 
     @property
-    def state(self) -> State:
+    def state(self) -> Whole:
         """``failed`` when any package failed, ``ready`` when all are."""
         states = {slot.state for slot in self.slots}
         if "failed" in states:
@@ -84,12 +98,16 @@ class Repository:
             ModelNotReady: It may be or is one of them, and does not answer yet, or never will.
         """
         slots = self.named(name, version)
-        ready = [slot.model for slot in slots if slot.model is not None and slot.error is None]
+        ready = [slot.model for slot in slots if slot.model is not None and slot.state == "ready"]
         if ready:
             return max(ready, key=lambda model: version_key(model.manifest.version))
         if not slots and all(slot.manifest is not None for slot in self.slots):
             raise self._unknown(name, version)
         failed = next((slot.error for slot in slots or self.slots if slot.error is not None), None)
+        if failed is None and slots and all(slot.unloaded for slot in slots):
+            raise ModelNotReady(
+                f"the model {name!r} was unloaded", hint=f"POST /v2/repository/models/{name}/load brings it back"
+            )
         if failed is None:
             raise ModelNotReady(f"the model {name!r} is not ready: it is being loaded", hint="ask again in a moment")
         raise ModelNotReady(
@@ -113,6 +131,34 @@ class Repository:
                 detail={"served": names},
             )
         return self.find(names[0] if names else "")
+
+    def reload(self, name: str) -> None:
+        """Load the packages of this name anew from their folders; blocks, so it belongs in a thread.
+
+        The one that serves goes on until the new one has passed its self-test, and for good where it does not.
+
+        Raises:
+            UnknownModel: No folder of this server holds such a package.
+            DrayError: Why the new one cannot serve; nothing has changed then.
+        """
+        with self._changing:
+            fresh = [self._renewed(slot) for slot in self.slots if _holds(slot, name)]
+            if not fresh:
+                raise self._unknown(name, None)
+            by_path = {slot.path: slot for slot in fresh}
+            self.slots = tuple(by_path.get(slot.path, slot) for slot in self.slots)
+
+    def unload(self, name: str) -> None:
+        """Take every version of a model out of service; requests that it has are answered.
+
+        Raises:
+            UnknownModel: There is none of this name.
+        """
+        with self._changing:
+            if not (slots := self.named(name)):
+                raise self._unknown(name, None)
+            gone = {slot.path: Slot(slot.path, slot.package, unloaded=True) for slot in slots}
+            self.slots = tuple(gone.get(slot.path, slot) for slot in self.slots)
 
     def named(self, name: str, version: str | None = None) -> list[Slot]:
         """Slots whose package is of this name, and of this version if one is given; the highest last."""
@@ -141,6 +187,7 @@ class Repository:
         slot.package = package
 
     def _load(self, slot: Slot) -> None:
+        from runtime.engine.costs import measure
         from runtime.engine.selftest import self_test
         from runtime.engine.session import load_model
 
@@ -149,6 +196,8 @@ class Repository:
         started = time.perf_counter()
         model = load_model(slot.package, self.session_settings())
         cases = self_test(model)
+        slot.costs = costs = measure(model)
+        model.statistics = Statistics()
         slot.model = model
         fields = {
             "model": model.manifest.name,
@@ -156,14 +205,32 @@ class Repository:
             "digest": slot.package.digest,
             "provider": model.providers[0],
             "test_data_sets": cases,
+            "run_us": round(costs.run_ns / 1000, 1),
+            "batch_rows": costs.best_rows,
             "seconds": round(time.perf_counter() - started, 3),
         }
         logger.info("model ready", extra={"fields": fields})
+
+    def _renewed(self, slot: Slot) -> Slot:
+        """A slot with what its folder holds now, loaded and tested."""
+        fresh = Slot(slot.path, read_package(slot.path))
+        self._load(fresh)
+        return fresh
 
     def _unknown(self, name: str, version: str | None) -> UnknownModel:
         served = [f"{m.name} {m.version}" for slot in self.slots if (m := slot.manifest) is not None]
         which = f"{name!r} version {version!r}" if version is not None else repr(name)
         return UnknownModel(f"no model {which} is served here; served: {', '.join(served)}", detail={"served": served})
+
+
+def _holds(slot: Slot, name: str) -> bool:
+    """Whether the slot's folder holds a package of this name, as far as is known or can be read."""
+    if slot.manifest is not None and slot.manifest.name == name:
+        return True
+    try:
+        return read_package(slot.path).manifest.name == name
+    except (DrayError, OSError):
+        return False
 
 
 def version_key(version: str) -> list[tuple[int, int, str]]:

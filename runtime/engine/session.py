@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.finite import check_finite
+from runtime.engine.statistics import Statistics
 from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
 from runtime.preprocessing.tokenization import TokenizationError, Tokenizer
@@ -78,6 +80,7 @@ class OnnxModel:
 
     Attributes:
         providers: The execution providers in use, best first.
+        statistics: Of every run so far; the self-test begins them anew.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class OnnxModel:
         self.package = package
         self._tokenizer = tokenizer
         self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self.statistics = Statistics()
         self._session = session
         self._batchable = package.certificate.batch_safety.batchable
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
@@ -111,20 +115,30 @@ class OnnxModel:
             InvalidInput: NaN or infinity where the source takes none.
             RefusedByModel: ONNX Runtime stops at these values.
         """
-        for spec in self._limited:
-            check_finite(spec, inputs[spec.name])
+        self.check(inputs)
         names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
+        started = time.perf_counter_ns()
+        try:
+            results = self._results(names, inputs, cancellation)
+        except RefusedByModel:
+            self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
+            raise
+        rows = _rows(inputs) if self.manifest.signature.batch_dim is not None else 1
+        self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
+        return dict(zip(names, results, strict=True))
+
+    def _results(
+        self, names: Sequence[str], inputs: Mapping[str, Array], cancellation: Cancellation | None
+    ) -> Sequence[Array]:
         options = cancellation.run_options() if cancellation is not None else None
 
         def ask(feeds: Mapping[str, Array]) -> list[Array]:
             return self._ask(names, feeds, options)
 
         if self._tokenizer is None:
-            results = ask(inputs)
-        else:
-            stopped = cancellation.cancelled if cancellation is not None else (lambda: False)
-            results = answer_texts(self._tokenizer, inputs, ask, batchable=self._batchable, stopped=stopped)
-        return dict(zip(names, results, strict=True))
+            return ask(inputs)
+        stopped = cancellation.cancelled if cancellation is not None else (lambda: False)
+        return answer_texts(self._tokenizer, inputs, ask, batchable=self._batchable, stopped=stopped)
 
     def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:
         try:
@@ -136,6 +150,15 @@ class OnnxModel:
                 hint="they fit its signature; look at what they mean to the model (an index, a size, an empty batch)",
             ) from error
         return results
+
+    def check(self, inputs: Mapping[str, Array]) -> None:
+        """Refuse what the source refuses, and the graph alone would not.
+
+        Raises:
+            InvalidInput: NaN or infinity where the source takes none.
+        """
+        for spec in self._limited:
+            check_finite(spec, inputs[spec.name])
 
 
 def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel:
@@ -178,6 +201,11 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
         raise ModelLoadFailed(
             f"the model {package.manifest.name!r} cannot be served: {error.message}", hint=error.hint
         ) from error
+
+
+def _rows(inputs: Mapping[str, Array]) -> int:
+    first = next(iter(inputs.values()), None)
+    return int(first.shape[0]) if first is not None and first.ndim else 1
 
 
 def one_line(error: Exception) -> str:

@@ -5,43 +5,54 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
+from starlette.responses import Response
 
+from runtime.codec.compression import decompressor
 from runtime.errors import BodyTimeout, RunTimeout
 from runtime.routes.answers import read_body
+from runtime.routes.dialects import Dialect, Reply
 from runtime.routes.serving import Serving
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
-    from runtime.engine.session import Cancellation
+    from runtime.engine.session import Cancellation, OnnxModel
 
-_MIB = 1 << 20
+MIB = 1 << 20
 
 
-async def answer(
-    serving: Serving, request: Request, name: str, work: "Callable[[bytes, Cancellation], bytes]"
-) -> bytes:
-    """What ``work`` makes of the request's body, in a thread: large bodies must not hold up the event loop.
-
-    Args:
-        name: Of the model, for errors.
+async def answer(serving: Serving, request: Request, find: "Callable[[], OnnxModel]", dialect: Dialect) -> Response:
+    """The model's answer, made in a thread: large bodies must not hold up the event loop.
 
     Raises:
+        UnknownModel, ModelNotReady: As ``find`` does.
+        EncodingRefused: The body is in a form or a compression that is not read.
         Overloaded: No place is free; the body is not read then.
-        BodyTimeout, BodyTooLarge, EncodingRefused: The body did not come, or not in a form that is read.
+        BodyTimeout, BodyTooLarge, InvalidInput: The body did not come, or is too large or damaged in its compression.
         RunTimeout: The answer took too long; the run is told to stop.
     """
-    limit_s = serving.settings.request_timeout_s
+    settings = serving.settings
+    limit_s, limit_bytes = settings.request_timeout_s, settings.max_body_mib * MIB
+    read = dialect(request.headers)
+    model = find()
+    expand = decompressor(request.headers.get("content-encoding"), limit_bytes=limit_bytes)
+
+    def work(cancellation: "Cancellation") -> Reply:
+        asked = read(content if expand is None else expand(content), model.manifest)
+        return asked.reply(model.run(asked.inputs, asked.outputs, cancellation=cancellation))
+
     body: bytes | None = None
     with serving.queue.enter() as place:
         try:
             async with asyncio.timeout(limit_s):
-                body = await read_body(request, limit_bytes=serving.settings.max_body_mib * _MIB)
-                return await place.run(_bound(work, body))
+                body = content = await read_body(request, limit_bytes=limit_bytes)
+                reply = await place.run(work)
         except TimeoutError:
-            if body is None:
-                raise BodyTimeout(f"the body did not arrive within {limit_s:g} s") from None
-            hint = "send fewer rows at a time, or raise DRAY_REQUEST_TIMEOUT_S"
-            raise RunTimeout(f"the model {name!r} did not answer within {limit_s:g} s", hint=hint) from None
+            raise late(model.manifest.name, limit_s, arrived=body is not None) from None
+    return Response(reply.body, media_type=reply.media_type, headers=dict(reply.headers))
 
 
-def _bound(work: "Callable[[bytes, Cancellation], bytes]", body: bytes) -> "Callable[[Cancellation], bytes]":
-    return lambda cancellation: work(body, cancellation)
+def late(model: str, limit_s: float, *, arrived: bool) -> BodyTimeout | RunTimeout:
+    """The error about a request that took too long, before or after its body had arrived."""
+    if not arrived:
+        return BodyTimeout(f"the body did not arrive within {limit_s:g} s")
+    hint = "send fewer rows at a time, or raise DRAY_REQUEST_TIMEOUT_S"
+    return RunTimeout(f"the model {model!r} did not answer within {limit_s:g} s", hint=hint)

@@ -1,23 +1,25 @@
 """The Open Inference Protocol v2: server and model metadata, readiness of a model, inference."""
 
-from collections.abc import Callable
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.codec.oip import decode_request, encode_response
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.wire import ModelMetadata, ServerMetadata, TensorMetadata
 from runtime.routes.answers import Json
+from runtime.routes.dialects import open_inference
 from runtime.routes.inference import answer
 from runtime.routes.serving import Serving
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
-    from runtime.engine.session import Cancellation, OnnxModel
+    from runtime.engine.session import OnnxModel
+
+# Source: Triton Inference Server, "Extensions".
+_EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 
 
 def oip_routes(serving: Serving) -> APIRouter:
@@ -26,8 +28,7 @@ def oip_routes(serving: Serving) -> APIRouter:
 
     @router.get("", summary="Name, version and extensions of this server")
     async def server() -> Response:
-        answer = ServerMetadata(name="dray", version=dray_version(), extensions=[])
-        return Json(answer.model_dump())
+        return Json(ServerMetadata(name="dray", version=dray_version(), extensions=list(_EXTENSIONS)).model_dump())
 
     @router.get("/models/{model}", summary="Inputs, outputs and origin of a model")
     async def model_metadata(model: str) -> Response:
@@ -47,11 +48,11 @@ def oip_routes(serving: Serving) -> APIRouter:
 
     @router.post("/models/{model}/infer", summary="Ask a model")
     async def infer(request: Request, model: str) -> Response:
-        return Json(await _infer(serving, request, model, None))
+        return await _infer(serving, request, model, None)
 
     @router.post("/models/{model}/versions/{version}/infer", summary="Ask a model's version")
     async def infer_version(request: Request, model: str, version: str) -> Response:
-        return Json(await _infer(serving, request, model, version))
+        return await _infer(serving, request, model, version)
 
     return router
 
@@ -105,22 +106,8 @@ def _ready(serving: Serving, name: str, version: str | None) -> Response:
     return Json({"name": name, "ready": True})
 
 
-async def _infer(serving: Serving, request: Request, name: str, version: str | None) -> bytes:
-    model = serving.repository.find(name, version)
-    return await answer(serving, request, name, _work(model))
-
-
-def _work(model: "OnnxModel") -> "Callable[[bytes, Cancellation], bytes]":
-    manifest = model.manifest
-
-    def work(body: bytes, cancellation: "Cancellation") -> bytes:
-        request = decode_request(body, manifest.signature)
-        outputs = model.run(request.inputs, request.outputs, cancellation=cancellation)
-        return encode_response(
-            outputs, manifest.signature, model=manifest.name, version=manifest.version, request_id=request.id
-        )
-
-    return work
+async def _infer(serving: Serving, request: Request, name: str, version: str | None) -> Response:
+    return await answer(serving, request, lambda: serving.repository.find(name, version), open_inference)
 
 
 def _tensor_metadata(spec: TensorSpec) -> TensorMetadata:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runtime.contract.dtypes import DTYPES, Datatype
+from runtime.contract.dtypes import DTYPES, Datatype, holds_all_of
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.package import TestDataSet, VerifiedPackage
@@ -12,6 +12,7 @@ from runtime.contract.tensors import TensorFile
 from runtime.engine.repository import version_key
 from runtime.routes.frame_schema import invocation_content, predictions_schema
 from runtime.routes.serving import Serving
+from runtime.routes.swagger import service_schemas
 
 _EXAMPLE_VALUES: Final = 4096
 _JSON_TYPES: Final[Mapping[str, list[str]]] = {"f": ["number", "null"], "b": ["boolean"], "O": ["string"]}
@@ -45,6 +46,10 @@ def describe_inference(document: dict[str, Any], serving: Serving) -> dict[str, 
                 _complete(operation, packages)
             elif path == "/invocations":
                 _complete_invocations(operation, packages)
+            elif path == "/score":
+                _complete_rows(operation, packages, "data", "result")
+            elif path.endswith(":predict"):
+                _complete_rows(operation, packages, "instances", "predictions")
             else:
                 operation["responses"].pop("422", None)
     return document
@@ -61,11 +66,33 @@ def _complete(operation: dict[str, Any], packages: list[VerifiedPackage]) -> Non
         "description": "The outputs",
         "content": {"application/json": {"schema": _any_of(packages, "Response")}},
     }
+    _complete_path(operation, packages)
+
+
+def _complete_path(operation: dict[str, Any], packages: list[VerifiedPackage]) -> None:
+    """The names and versions that may stand in the path."""
     for parameter in operation.get("parameters", []):
         manifests = [package.manifest for package in packages]
         values = {"model": [m.name for m in manifests], "version": [m.version for m in manifests]}[parameter["name"]]
         if values:
             parameter["schema"] = {"type": "string", "enum": list(dict.fromkeys(values))}
+
+
+def _complete_rows(operation: dict[str, Any], packages: list[VerifiedPackage], taken: str, given: str) -> None:
+    """A dialect that takes and gives rows under these names."""
+    operation["responses"].pop("422", None)
+    _complete_path(operation, packages)
+    if len(packages) != 1:
+        return
+    for side, name, schema in zip(("data", "result"), (taken, given), service_schemas(packages[0]), strict=True):
+        named = {"type": "object", "required": [name], "properties": {name: schema["properties"][side]}}
+        content: dict[str, Any] = {"application/json": {"schema": named}}
+        if "example" in schema:
+            content["application/json"]["example"] = {name: schema["example"][side]}
+        if name == taken:
+            operation["requestBody"] = {"required": True, "content": content}
+        else:
+            operation["responses"]["200"] = {"description": "The predictions", "content": content}
 
 
 def _complete_invocations(operation: dict[str, Any], packages: list[VerifiedPackage]) -> None:
@@ -98,7 +125,7 @@ def _request_schema(package: VerifiedPackage) -> dict[str, Any]:
         "required": ["inputs"],
         "properties": {
             "id": {"type": ["string", "null"]},
-            "inputs": _tensors_schema(signature.inputs, data="flat or nested, as shape says"),
+            "inputs": _tensors_schema(signature.inputs, data="flat or nested, as shape says", taken=True),
             "outputs": {"type": ["array", "null"], "items": wanted},
         },
     }
@@ -117,11 +144,13 @@ def _response_schema(package: VerifiedPackage) -> dict[str, Any]:
     }
 
 
-def _tensors_schema(specs: tuple[TensorSpec, ...], *, data: str) -> dict[str, Any]:
-    return {"type": "array", "items": {"anyOf": [_tensor_schema(spec, data) for spec in specs]}}
+def _tensors_schema(specs: tuple[TensorSpec, ...], *, data: str, taken: bool = False) -> dict[str, Any]:
+    """Of inputs (``taken``), with the types that hold nothing beyond the input's own, or of outputs."""
+    return {"type": "array", "items": {"anyOf": [_tensor_schema(spec, data, taken=taken) for spec in specs]}}
 
 
-def _tensor_schema(spec: TensorSpec, data: str) -> dict[str, Any]:
+def _tensor_schema(spec: TensorSpec, data: str, *, taken: bool) -> dict[str, Any]:
+    narrower = [name for name in DTYPES if name != spec.dtype and holds_all_of(spec.dtype, name)] if taken else []
     shape: dict[str, Any] = {
         "type": "array",
         "prefixItems": [{"const": dim} if isinstance(dim, int) else {"type": "integer", "minimum": 0, "title": dim}
@@ -136,7 +165,7 @@ def _tensor_schema(spec: TensorSpec, data: str) -> dict[str, Any]:
         "properties": {
             "name": {"const": spec.name},
             "shape": shape,
-            "datatype": {"const": spec.dtype},
+            "datatype": {"enum": [spec.dtype, *narrower]} if narrower else {"const": spec.dtype},
             "data": {"type": "array", "items": {"type": [*_json_types(spec.dtype), "array"]},
                      "description": data + columns},
         },

@@ -1,5 +1,6 @@
 """What every route works on: the one state of this server process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository, Slot
 from runtime.errors import Draining, ModelNotReady
 from runtime.settings import Settings
+from runtime.telemetry import Requests
 
 ServingState = Literal["starting", "ready", "failed", "draining"]
 
@@ -18,15 +20,21 @@ class Serving:
 
     Attributes:
         addresses: ``host:port`` of every listening socket, IPv6 hosts in brackets.
+        requests: Counts and logs them.
+        keys: API keys, one of which a request must carry; none where everyone may ask.
         handover_error: Why the public address could not be taken over.
+        models_changed: Told when models were loaded or unloaded while serving.
     """
 
     settings: Settings
     repository: Repository
     queue: Queue
+    requests: Requests = field(default_factory=Requests)
+    keys: tuple[bytes, ...] = ()
     draining: bool = False
     addresses: list[str] = field(default_factory=list)
     handover_error: DrayError | None = None
+    models_changed: Callable[[], None] = lambda: None
 
     @property
     def state(self) -> ServingState:

@@ -17,6 +17,7 @@ import uvicorn
 from runtime.contract.errors import DrayError
 from runtime.routes.serving import Serving
 from runtime.server.backlog import accept_waiting, stop_new_connections
+from runtime.server.hot_routes import HotRoutes, keep_fresh
 from runtime.server.sockets import BACKLOG, address_of, listen_shared
 
 logger = logging.getLogger(__name__)
@@ -33,9 +34,22 @@ _POLL_S: Final = 0.02
 class Server(uvicorn.Server):
     """One process' server."""
 
-    def __init__(self, config: uvicorn.Config, serving: Serving, listeners: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        serving: Serving,
+        listeners: list[socket.socket],
+        hot_routes: HotRoutes | None = None,
+    ) -> None:
+        """Over sockets that listen.
+
+        Args:
+            hot_routes: Filled as models become ready; None leaves every request to FastAPI.
+        """
         super().__init__(config)
         self._serving = serving
+        self._hot_routes = hot_routes
+        self._filling: asyncio.Task[None] | None = None
         self._listeners = listeners
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handover: asyncio.Task[None] | None = None
@@ -49,6 +63,8 @@ class Server(uvicorn.Server):
         logger.info("listening", extra={"fields": {"addresses": self._serving.addresses}})
         # A daemon: a process that is told to stop does not wait for a model to load.
         threading.Thread(target=self._load, name="load", daemon=True).start()
+        if self._hot_routes is not None:
+            self._filling = asyncio.create_task(keep_fresh(self._hot_routes, self._serving))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what was accepted, and nothing else; at most for the grace period."""

@@ -48,11 +48,15 @@ def serve(settings: Settings) -> None:
     listeners = listen_alone(settings.host, port)
     # Imported behind the open port: it takes most of the start, and whoever waits sees a listener meanwhile.
     from runtime.app import create_app, create_serving
+    from runtime.server.hot_routes import HotRoutes
     from runtime.server.http import Server
     from runtime.server.uvicorn_config import uvicorn_config
 
     serving = create_serving(settings)
-    config = uvicorn_config(create_app(serving), settings)
+    routes = HotRoutes(serving)
+    if settings.fast_path:
+        serving.models_changed = routes.refresh
+    config = uvicorn_config(create_app(serving), serving, routes)
     try:
         config.load()
     except (ssl.SSLError, OSError) as error:
@@ -61,7 +65,7 @@ def serve(settings: Settings) -> None:
             f" {str(error).lower()}",
             hint="DRAY_TLS_CERT_FILE and DRAY_TLS_KEY_FILE are a PEM certificate chain and its unencrypted key",
         ) from error
-    Server(config, serving, listeners).run()
+    Server(config, serving, listeners, routes if settings.fast_path else None).run()
     logger.info("stopped")
 
 

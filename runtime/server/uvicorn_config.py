@@ -8,19 +8,21 @@ from starlette.types import ASGIApp
 
 from runtime.errors import InvalidInput
 from runtime.routes.answers import error_body
+from runtime.routes.serving import Serving
+from runtime.server.hot_routes import HotRoutes
 from runtime.server.sockets import BACKLOG
-from runtime.settings import Settings
 
 # Longer than the idle time of the usual load balancers (Azure: 4 minutes at layer 4, nginx: 60 s to an upstream), so
 # that the side that sends requests is the one that closes.
 _KEEP_ALIVE_S: Final = 75
 
 
-def uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    """The configuration of a server of ``app``; uvloop and httptools where they are installed."""
+def uvicorn_config(app: ASGIApp, serving: Serving, routes: HotRoutes) -> uvicorn.Config:
+    """The configuration of a server of ``app``; uvloop, httptools and the fast path where they are installed."""
+    settings = serving.settings
     return uvicorn.Config(
         app,
-        http=_protocol(),
+        http=_protocol(serving, routes),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -34,14 +36,14 @@ def uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _protocol() -> Any:
+def _protocol(serving: Serving, routes: HotRoutes) -> Any:
     try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    except ImportError:
+        from runtime.server.fast_path import FastProtocol
+    except ImportError:  # no httptools
         return "h11"
 
-    class Protocol(HttpToolsProtocol):
-        """httptools, with the error object for what is not even HTTP."""
+    class Protocol(FastProtocol):
+        """One connection, with the error object for what is not even HTTP."""
 
         def send_400_response(self, msg: str) -> None:
             body = orjson.dumps(error_body(InvalidInput(msg.lower().rstrip(".")), None))
@@ -52,4 +54,5 @@ def _protocol() -> Any:
             self.transport.write(head.encode("ascii") + body)
             self.transport.close()
 
+    Protocol.serving, Protocol.routes = serving, routes
     return Protocol

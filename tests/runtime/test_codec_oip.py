@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from runtime.codec.oip import DecodedRequest, decode_request, encode_response
 from runtime.contract.dtypes import DTYPES, Datatype
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import Dim, Signature, TensorSpec
-from runtime.errors import EncodingRefused, InvalidInput, NonFiniteOutput
+from runtime.errors import InvalidInput, NonFiniteOutput
+from tests.support.tensors import typed_arrays
 
 
 def signature(dtype: Datatype = "FP32", shape: tuple[Dim, ...] = ("batch", 2)) -> Signature:
@@ -116,8 +116,8 @@ def test_unknown_keys_are_passed_over() -> None:
         (tensor(["1", 2], [1, 2]), "numbers or null (FP32)", "the string '1' at position 0"),
         (tensor([{}, 2], [1, 2]), "numbers or null (FP32)", "an object of 0 at position 0"),
         (tensor([1, 3.5e38], [1, 2]), "values in the range of FP32", "3.5e+38 at position 1"),
-        (tensor(3, [1, 2]), "an array under 'data'", "3"),
-        (tensor(None, [1, 2]), "an array under 'data'", "null"),
+        (tensor(3, [1, 2]), "an array under 'data', or 'binary_data_size' among its parameters", "3"),
+        (tensor(None, [1, 2]), "an array under 'data', or 'binary_data_size' among its parameters", "null"),
         (tensor([], [10**9, 2]), "2000000000 values for the shape [1000000000, 2]", "0 values"),
         (tensor([], [10**30, 2]), "a shape of whole numbers of at least 0", "an array of 2"),
     ],
@@ -199,15 +199,6 @@ def test_id_must_be_a_string() -> None:
     assert refused(tensor([1, 2], [1, 2]), id=7).message == "'id' must be a string, got 7"
 
 
-def test_binary_tensor_is_refused_with_the_way_out() -> None:
-    entry = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
-    with pytest.raises(EncodingRefused) as caught:
-        decode(entry)
-    assert caught.value.code == "E-ENCODING"
-    assert "input 'x' is in the binary form" in caught.value.message
-    assert "binary_data=False" in caught.value.hint
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -234,7 +225,7 @@ def test_body_that_is_no_request_is_refused(body: bytes) -> None:
 
 def answer(array: np.ndarray, dtype: Datatype = "FP32", request_id: str | None = None) -> dict[str, Any]:
     body = encode_response({"y": array}, signature(dtype), model="m", version="1", request_id=request_id)
-    document: dict[str, Any] = json.loads(body)
+    document: dict[str, Any] = json.loads(body.body)
     return document
 
 
@@ -272,21 +263,7 @@ def test_scalar_infinity_is_named_too() -> None:
 # --- for any input
 
 
-@st.composite
-def typed_arrays(draw: st.DrawFn) -> tuple[Datatype, np.ndarray]:
-    dtype: Datatype = draw(st.sampled_from(sorted(DTYPES)))
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
-    if dtype == "BYTES":
-        words = draw(st.lists(st.text(), min_size=math.prod(shape), max_size=math.prod(shape)))
-        array = np.empty(len(words), dtype=object)
-        array[:] = words
-        return dtype, array.reshape(shape)
-    finite = {"allow_infinity": False} if DTYPES[dtype].is_float else {}
-    elements = hnp.from_dtype(np.dtype(DTYPES[dtype].numpy), **finite)
-    return dtype, draw(hnp.arrays(np.dtype(DTYPES[dtype].numpy), shape, elements=elements))
-
-
-@given(typed_arrays(), st.booleans())
+@given(typed_arrays(infinite=False), st.booleans())
 def test_tensors_go_there_and_back(typed: tuple[Datatype, np.ndarray], nested: bool) -> None:
     dtype, array = typed
     against = signature(dtype, tuple(f"d{axis}" for axis in range(array.ndim)))
@@ -301,7 +278,7 @@ def test_tensors_go_there_and_back(typed: tuple[Datatype, np.ndarray], nested: b
 
 def answer_of(array: np.ndarray, against: Signature) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(
-        encode_response({"y": array}, against, model="m", version="1", request_id=None)
+        encode_response({"y": array}, against, model="m", version="1", request_id=None).body
     )
     return document
 
@@ -332,7 +309,7 @@ def test_any_json_is_decoded_or_refused(document: Any, dtype: Datatype) -> None:
     error: DrayError | None = None
     try:
         decode_request(json.dumps(document).encode(), signature(dtype, ("batch", "n")))
-    except (InvalidInput, EncodingRefused) as refusal:
+    except InvalidInput as refusal:
         error = refusal
     if error is not None:
         json.dumps(error.as_dict(), ensure_ascii=False).encode("utf-8")
@@ -342,3 +319,36 @@ def test_any_json_is_decoded_or_refused(document: Any, dtype: Datatype) -> None:
 def test_any_bytes_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         decode_request(body, signature())
+
+
+@pytest.mark.parametrize("given", ["FP16", "FP32", "INT32", "UINT8"])
+def test_values_of_a_narrower_type_are_taken_as_they_are(given: str) -> None:
+    body = json.dumps({"inputs": [tensor([3, 7], [1, 2], given)]}).encode()
+
+    values = decode_request(body, signature("FP64")).inputs["x"]
+
+    assert values.dtype == np.float64
+    assert values.tolist() == [[3.0, 7.0]]
+
+
+def test_a_number_that_was_written_is_not_first_rounded_to_the_type_it_is_said_to_have() -> None:
+    body = json.dumps({"inputs": [tensor([5.1, 1e300], [1, 2], "FP32")]}).encode()
+
+    assert decode_request(body, signature("FP64")).inputs["x"].tolist() == [[5.1, 1e300]]
+
+
+def test_fractions_are_no_integers_even_for_an_input_that_takes_fractions() -> None:
+    body = json.dumps({"inputs": [tensor([1, 1.5], [1, 2], "INT32")]}).encode()
+
+    with pytest.raises(InvalidInput, match="INT32"):
+        decode_request(body, signature("FP64"))
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("FP64", "FP32"), ("INT64", "FP64"), ("INT64", "INT32"), ("BOOL", "FP32")]
+)
+def test_a_type_that_may_lose_something_is_refused(given: str, wanted: Datatype) -> None:
+    body = json.dumps({"inputs": [tensor([1, 2], [1, 2], given)]}).encode()
+
+    with pytest.raises(InvalidInput, match=f"the datatype '{wanted}'"):
+        decode_request(body, signature(wanted))

@@ -12,8 +12,8 @@ import pytest
 from onnx import TensorProto
 
 from runtime.app import create_app, create_serving
+from runtime.codec.mlflow import BodyForm, body_form
 from runtime.errors import EncodingRefused
-from runtime.routes.mlflow import BodyForm, body_form
 from runtime.routes.serving import Serving
 from runtime.settings import Settings
 from tests.support.packages import columns_model, identity_model, logistic_model, make_package

@@ -135,13 +135,11 @@ def test_names_that_kubernetes_injects_never_stop_the_start() -> None:
     assert any("DRAY_PORT='tcp://10.0.0.1:8080' is what Kubernetes sets" in warning for warning in warnings)
 
 
-def test_batching_is_not_silently_left_out() -> None:
-    settings, warnings = read_settings({"DRAY_MAX_BATCH": "32", "DRAY_MAX_DELAY_US": "500"})
-    assert (settings.max_batch, settings.max_delay_us) == (32, 500)
-    assert warnings == (
-        "DRAY_MAX_BATCH has no effect: this version does not batch across requests",
-        "DRAY_MAX_DELAY_US has no effect: this version does not batch across requests",
-    )
+def test_batching_and_the_fast_path_can_be_set() -> None:
+    settings, warnings = read_settings({"DRAY_MAX_BATCH": "32", "DRAY_MAX_DELAY_US": "500", "DRAY_FAST_PATH": "0"})
+
+    assert (settings.max_batch, settings.max_delay_us, settings.fast_path) == (32, 500, False)
+    assert warnings == ()
 
 
 def test_settings_cannot_be_changed() -> None:

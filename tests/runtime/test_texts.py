@@ -13,6 +13,7 @@ from packager.smoke.invocation import build_request
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.package import read_package
 from runtime.contract.wire import ModelMetadata
+from runtime.engine.costs import measure
 from runtime.engine.repository import Repository
 from runtime.engine.selftest import self_test
 from runtime.engine.session import SessionSettings, load_model
@@ -272,3 +273,29 @@ def test_texts_have_the_shape_of_the_signature(package: Path) -> None:
     assert read_package(package).manifest.signature.inputs == (
         TensorSpec(name="text", dtype="BYTES", shape=("batch",)),
     )
+
+
+# --- beside other requests
+
+
+def test_texts_never_hold_up_the_event_loop(package: Path) -> None:
+    """However fast the first text of the test data was, another may be long."""
+    assert not measure(load_model(read_package(package), ONE)).inline
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/models/texts:predict", {"instances": ["good film", "bad"]}),
+        ("/v1/models/texts:predict", {"inputs": {"text": ["good film", "bad"]}}),
+        ("/score", {"data": ["good film", "bad"]}),
+        ("/score", {"input_data": {"columns": ["text"], "index": [0, 1], "data": [["good film"], ["bad"]]}}),
+    ],
+)
+def test_every_other_dialect_takes_texts(serving: Serving, path: str, body: dict[str, Any]) -> None:
+    response = ask(serving, "POST", path, json=body)
+
+    assert response.status_code == 200, response.text
+    document = response.json()
+    rows = document if isinstance(document, list) else next(iter(document.values()))
+    right(rows, "good film", "bad")

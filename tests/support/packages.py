@@ -76,18 +76,24 @@ def make_package(
     inputs: dict[str, np.ndarray] | None = None,
     wrong_answers: bool = False,
     columns: dict[str, tuple[str, ...]] | None = None,
+    batched: bool = True,
 ) -> ModelPackage:
     """A package of ``model`` with its own answers as test data; ``wrong_answers`` shifts the expected floats by 0.5.
 
-    ``columns`` names the columns of inputs.
+    ``columns`` names the columns of inputs. Without ``batched`` the inputs are one call, whatever their shapes.
     """
-    with conversion_of(model or logistic_model(), inputs=inputs, wrong_answers=wrong_answers) as result:
+    given = conversion_of(model or logistic_model(), inputs=inputs, wrong_answers=wrong_answers, batched=batched)
+    with given as result:
         return write_package(_with_columns(result, columns or {}), out, name=name, version=version)
 
 
 @contextmanager
 def conversion_of(
-    model: onnx.ModelProto, *, inputs: dict[str, np.ndarray] | None = None, wrong_answers: bool = False
+    model: onnx.ModelProto,
+    *,
+    inputs: dict[str, np.ndarray] | None = None,
+    wrong_answers: bool = False,
+    batched: bool = True,
 ) -> Iterator[ConversionResult]:
     """What a conversion that ended in ``model`` would hand to the packer."""
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +106,7 @@ def conversion_of(
         outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
         if wrong_answers:
             outputs = {k: v + np.asarray(0.5, v.dtype) if v.dtype.kind == "f" else v for k, v in outputs.items()}
-        yield _result(path, model.ir_version, session, inputs, outputs)
+        yield _result(path, model.ir_version, session, inputs, outputs, batched=batched)
 
 
 def _with_columns(result: ConversionResult, columns: dict[str, tuple[str, ...]]) -> ConversionResult:
@@ -114,8 +120,12 @@ def _result(
     session: ort.InferenceSession,
     inputs: dict[str, np.ndarray],
     outputs: dict[str, np.ndarray],
+    *,
+    batched: bool,
 ) -> ConversionResult:
-    cases = [TestCase(_tensors(_head(inputs, rows)), _tensors(_head(outputs, rows))) for rows in (1, 5)]
+    cases = [TestCase(_tensors(inputs), _tensors(outputs))]
+    if batched:
+        cases = [TestCase(_tensors(_head(inputs, rows)), _tensors(_head(outputs, rows))) for rows in (1, 5)]
     deviation = OutputDeviation(rows=5, max_abs_error=0.0, max_rel_error=0.0, rows_over=0, labels_differing=0)
     comparison = Comparison(outputs=dict.fromkeys(outputs, deviation))
     return ConversionResult(
@@ -133,7 +143,7 @@ def _result(
         signature=Signature(
             inputs=tuple(_spec(arg) for arg in session.get_inputs()),
             outputs=tuple(_spec(arg) for arg in session.get_outputs()),
-            batch_dim="batch",
+            batch_dim="batch" if batched else None,
         ),
         labels={"probabilities": CLASSES} if "probabilities" in outputs else None,
         test_cases=tuple(cases),
@@ -166,10 +176,11 @@ def _head(tensors: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
 
 def _tensors(tensors: dict[str, np.ndarray]) -> tuple[bytes, ...]:
     return tuple(
-        numpy_helper.from_array(np.ascontiguousarray(value), name).SerializeToString()
+        numpy_helper.from_array(np.asarray(value, order="C"), name).SerializeToString()
         for name, value in tensors.items()
     )
 
 
 def _spec(arg: ort.NodeArg) -> TensorSpec:
-    return TensorSpec(name=arg.name, dtype=BY_ORT[arg.type], shape=tuple(arg.shape))
+    shape = tuple(f"axis_{at}" if dim is None else dim for at, dim in enumerate(arg.shape))
+    return TensorSpec(name=arg.name, dtype=BY_ORT[arg.type], shape=shape)

@@ -1,0 +1,119 @@
+"""Requests that arrived in one turn of the event loop go through the graph together.
+
+No timer: a request never waits for others that may come, only for those that are there. Belongs to the event loop's
+thread alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.contract.errors import DrayError
+from runtime.engine.costs import Costs, shares_runs
+from runtime.engine.session import Array, OnnxModel
+
+Outputs = Mapping[str, Array]
+# Called with what came of a request; an exception of no known kind is a bug, and is passed on as it is.
+Done = Callable[["Outputs | Exception"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request that waits for its run.
+
+    Attributes:
+        rows: Of its inputs; 0 is a batch of its own.
+        gone: Whether nobody waits for it any more.
+    """
+
+    inputs: Mapping[str, Array]
+    outputs: Sequence[str] | None
+    rows: int
+    done: Done
+    gone: Callable[[], bool]
+
+    def fits(self, other: "Job") -> bool:
+        """Whether the two may share a run: same outputs, same free axes behind the batch's."""
+        return self.outputs == other.outputs and all(
+            value.shape[1:] == other.inputs[name].shape[1:] for name, value in self.inputs.items()
+        )
+
+
+class Batcher:
+    """Runs of one model that is fast enough for the event loop.
+
+    Args:
+        max_rows: Rows that one run may have; a larger request has a run of its own.
+        delay_s: How long the first of a batch waits for others; 0 for those that are there.
+    """
+
+    def __init__(self, model: OnnxModel, costs: Costs, *, max_rows: int | None = None, delay_s: float = 0.0) -> None:
+        self._model = model
+        self._shares = shares_runs(model)
+        self._max_rows = (max_rows or costs.best_rows) if self._shares else 1
+        self._delay_s = delay_s
+        self._waiting: list[Job] = []
+
+    def submit(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, *, done: Done, gone: Callable[[], bool]
+    ) -> None:
+        """Answer in this turn of the loop or the next; ``done`` is called once, unless ``gone`` says yes by then."""
+        rows = len(next(iter(inputs.values()))) if self._shares else 1
+        job = Job(inputs, outputs, rows, done, gone)
+        if self._max_rows <= 1:
+            self._run_alone(job)
+            return
+        self._waiting.append(job)
+        if len(self._waiting) == 1:
+            loop = asyncio.get_running_loop()
+            if self._delay_s > 0:
+                loop.call_later(self._delay_s, self._flush)
+            else:
+                loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        jobs = [job for job in waiting if not job.gone()]
+        while jobs:
+            batch, jobs = self._first_batch(jobs)
+            if len(batch) == 1:
+                self._run_alone(batch[0])
+            else:
+                self._run_together(batch)
+
+    def _first_batch(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
+        """As many as may share a run with the first, in the order in which they came, and the rest."""
+        first, rows = jobs[0], jobs[0].rows
+        batch, rest = [first], []
+        for job in jobs[1:]:
+            if job.rows > 0 and rows > 0 and rows + job.rows <= self._max_rows and job.fits(first):
+                batch.append(job)
+                rows += job.rows
+            else:
+                rest.append(job)
+        return batch, rest
+
+    def _run_alone(self, job: Job) -> None:
+        try:
+            outputs = self._model.run(job.inputs, job.outputs)
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            job.done(error)
+            return
+        job.done(outputs)
+
+    def _run_together(self, batch: list[Job]) -> None:
+        joined = {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
+        try:
+            outputs = self._model.run(joined, batch[0].outputs)
+        except DrayError:
+            # One of them may be bad: each gets its own answer, and no neighbour the blame.
+            for job in batch:
+                self._run_alone(job)
+            return
+        start = 0
+        for job in batch:
+            end = start + job.rows
+            job.done({name: value[start:end] for name, value in outputs.items()})
+            start = end

@@ -1,0 +1,116 @@
+"""The inference dialects as data: how a body becomes tensors, and how outputs become an answer.
+
+FastAPI's routes and the fast path below them go through the same functions, so that both answer alike.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from runtime.codec import binary
+from runtime.codec.azureml import decode_score, encode_score
+from runtime.codec.frames import tensors_from_csv
+from runtime.codec.mlflow import body_form, decode_invocation, encode_predictions
+from runtime.codec.oip import DecodedRequest, decode_request, encode_response
+from runtime.codec.predict_v1 import decode_predict, encode_predict
+from runtime.codec.values import Array
+from runtime.contract.manifest import ModelManifest
+
+JSON: Final = "application/json"
+BINARY: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The body of a successful answer."""
+
+    body: bytes
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request asks of a model.
+
+    Attributes:
+        outputs: Names; None for all.
+        reply: Makes the answer of the outputs.
+    """
+
+    inputs: Mapping[str, Array]
+    outputs: Sequence[str] | None
+    reply: Callable[[Mapping[str, Array]], Reply]
+
+
+# Reads a body, once its headers, by name in lower case, have been found to be of a form that is read.
+Read = Callable[[bytes, ModelManifest], Ask]
+Dialect = Callable[[Mapping[str, str]], Read]
+
+
+def open_inference(headers: Mapping[str, str]) -> Read:
+    """``POST …/infer`` of the Open Inference Protocol v2."""
+    header_length = headers.get(binary.HEADER)
+
+    def read(body: bytes, manifest: ModelManifest) -> Ask:
+        asked = decode_request(body, manifest.signature, header_length=header_length)
+        return Ask(asked.inputs, asked.outputs, partial(_inference_reply, manifest, asked))
+
+    return read
+
+
+def predict_v1(_headers: Mapping[str, str]) -> Read:
+    """``POST …:predict`` of KServe v1 and TensorFlow Serving."""
+
+    def read(body: bytes, manifest: ModelManifest) -> Ask:
+        asked = decode_predict(body, manifest.signature)
+        return Ask(asked.inputs, None, lambda outputs: Reply(encode_predict(outputs, columnar=asked.columnar)))
+
+    return read
+
+
+def score(_headers: Mapping[str, str]) -> Read:
+    """Azure Machine Learning's ``POST /score``."""
+
+    def read(body: bytes, manifest: ModelManifest) -> Ask:
+        asked = decode_score(body, manifest.signature)
+        return Ask(asked.inputs, None, lambda outputs: Reply(encode_score(outputs, asked.wrap)))
+
+    return read
+
+
+def invocations(headers: Mapping[str, str]) -> Read:
+    """MLflow's ``POST /invocations``.
+
+    Raises:
+        EncodingRefused: The body is neither JSON nor CSV.
+    """
+    form = body_form(headers.get("content-type"))
+
+    def read(body: bytes, manifest: ModelManifest) -> Ask:
+        signature = manifest.signature
+        inputs = (
+            tensors_from_csv(body, signature, header=form.header) if form.csv else decode_invocation(body, signature)
+        )
+        return Ask(inputs, None, _predictions)
+
+    return read
+
+
+def _inference_reply(manifest: ModelManifest, asked: DecodedRequest, outputs: Mapping[str, Array]) -> Reply:
+    answer = encode_response(
+        outputs,
+        manifest.signature,
+        model=manifest.name,
+        version=manifest.version,
+        request_id=asked.id,
+        as_binary=asked.binary,
+    )
+    if answer.header_length is None:
+        return Reply(answer.body)
+    return Reply(answer.body, BINARY, {binary.HEADER: str(answer.header_length)})
+
+
+def _predictions(outputs: Mapping[str, Any]) -> Reply:
+    return Reply(encode_predictions(outputs))

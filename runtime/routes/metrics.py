@@ -1,0 +1,98 @@
+"""``/metrics`` for Prometheus: made from what the process counts anyway, when it is asked for."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runtime.routes.serving import Serving
+from runtime.telemetry import BUCKETS
+
+if TYPE_CHECKING:  # importing it loads ONNX Runtime
+    from runtime.engine.session import OnnxModel
+
+
+def metrics_routes(serving: Serving) -> APIRouter:
+    """The one route."""
+    router = APIRouter(tags=["observability"])
+
+    @router.get("/metrics", summary="Counters of this process, as Prometheus reads them")
+    async def metrics() -> Response:
+        from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+
+        registry = CollectorRegistry()
+        registry.register(_Collector(serving))
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return router
+
+
+class _Collector:
+    """What Prometheus asks for its families of metrics."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    def collect(self) -> Iterable[Any]:
+        """All of them, as they stand now."""
+        yield from self._of_requests()
+        yield from self._of_models()
+
+    def _of_requests(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        counted = self._serving.requests
+        answers = CounterMetricFamily("dray_requests", "Answers by dialect and status", labels=["dialect", "status"])
+        for (dialect, status), count in sorted(counted.by_status.items()):
+            answers.add_metric([dialect, str(status)], count)
+        yield answers
+        seconds = HistogramMetricFamily("dray_request_seconds", "From the head to the answer", labels=["dialect"])
+        for name, found in sorted(counted.latencies.items()):
+            seconds.add_metric([name], _cumulative(found.counts), found.sum_s)
+        yield seconds
+        places = GaugeMetricFamily("dray_queue_places_taken", "Requests that are read, waiting or running")
+        places.add_metric([], self._serving.queue.taken)
+        yield places
+        ready = GaugeMetricFamily("dray_ready", "1 when every model passed its self-test and traffic may come")
+        ready.add_metric([], int(self._serving.not_ready() is None))
+        yield ready
+
+    def _of_models(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        labels = ["model", "version"]
+        info = GaugeMetricFamily("dray_model_info", "1 for each model", labels=[*labels, "digest", "provider"])
+        rows = CounterMetricFamily("dray_model_rows", "Rows answered", labels=labels)
+        runs = CounterMetricFamily("dray_model_runs", "Runs of the graph", labels=[*labels, "outcome"])
+        seconds = CounterMetricFamily("dray_model_run_seconds", "Time in runs of the graph", labels=labels)
+        sizes = HistogramMetricFamily("dray_batch_rows", "Rows of a run", labels=labels)
+        for model in self._models():
+            found, named = model.statistics, [model.manifest.name, model.manifest.version]
+            info.add_metric([*named, model.package.digest, model.providers[0]], 1)
+            rows.add_metric(named, found.rows)
+            runs.add_metric([*named, "succeeded"], found.succeeded.count)
+            runs.add_metric([*named, "failed"], found.failed.count)
+            seconds.add_metric(named, (found.succeeded.ns + found.failed.ns) / 1e9)
+            sizes.add_metric(named, _by_size({size: each.count for size, each in found.by_batch.items()}), found.rows)
+        yield from (info, rows, runs, seconds, sizes)
+
+    def _models(self) -> "Iterator[OnnxModel]":
+        return (slot.model for slot in self._serving.repository.slots if slot.model is not None)
+
+
+def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+    total, found = 0, []
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
+        total += count
+        found.append((bound, float(total)))
+    return found
+
+
+def _by_size(counts: dict[int, int]) -> list[tuple[str, float]]:
+    """Buckets of 1, 2, 4, … rows."""
+    bounds, top = [1], max(counts, default=1)
+    while bounds[-1] < top:
+        bounds.append(bounds[-1] * 2)
+    found = [(str(bound), float(sum(n for size, n in counts.items() if size <= bound))) for bound in bounds]
+    return [*found, ("+Inf", float(sum(counts.values())))]

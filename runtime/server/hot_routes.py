@@ -1,0 +1,85 @@
+"""Which paths the fast path answers: those of models that are ready, by their exact bytes."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtime.engine.repository import Slot, version_key
+from runtime.routes.dialects import Dialect, invocations, open_inference, predict_v1, score
+from runtime.routes.serving import Serving
+from runtime.telemetry import Dialect as DialectName
+from runtime.telemetry import dialect_of
+
+if TYPE_CHECKING:  # importing it loads ONNX Runtime
+    from runtime.engine.batching import Batcher
+    from runtime.engine.session import OnnxModel
+
+
+@dataclass(frozen=True, slots=True)
+class HotRoute:
+    """One path.
+
+    Attributes:
+        batcher: None for a model whose runs are too long for the event loop.
+    """
+
+    path: str
+    dialect_name: DialectName
+    dialect: Dialect
+    model: "OnnxModel"
+    batcher: "Batcher | None"
+
+
+class HotRoutes:
+    """The table of a server; made anew when its models have changed."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._table: Mapping[bytes, HotRoute] = {}
+        self._made_of: tuple[int, ...] = ()
+
+    def find(self, url: bytes) -> HotRoute | None:
+        """The route of a request target; None for what FastAPI answers, such as anything with a query."""
+        return self._table.get(url)
+
+    def refresh(self) -> None:
+        """Take in what is ready now. Cheap where nothing has changed."""
+        slots = [slot for slot in self._serving.repository.slots if slot.state == "ready"]
+        made_of = tuple(id(slot.model) for slot in slots)
+        if made_of != self._made_of:
+            self._table = dict(self._entries(slots))
+            self._made_of = made_of
+
+    def _entries(self, slots: list[Slot]) -> Iterator[tuple[bytes, HotRoute]]:
+        ordered = sorted(slots, key=lambda slot: version_key(slot.manifest.version if slot.manifest else ""))
+        names = {slot.manifest.name for slot in self._serving.repository.slots if slot.manifest is not None}
+        for slot in ordered:  # the highest version last, so that the path without one is its
+            model, batcher = slot.model, self._batcher(slot)
+            if model is None:
+                continue
+            name, version = model.manifest.name, model.manifest.version
+            paths: list[tuple[str, Dialect]] = []
+            for base in (name, f"{name}/versions/{version}"):
+                paths += [(f"/v2/models/{base}/infer", open_inference), (f"/v1/models/{base}:predict", predict_v1)]
+            if len(names) == 1:
+                paths += [("/score", score), ("/invocations", invocations)]
+            for path, dialect in paths:
+                yield path.encode("ascii"), HotRoute(path, dialect_of(path), dialect, model, batcher)
+
+    def _batcher(self, slot: Slot) -> "Batcher | None":
+        from runtime.engine.batching import Batcher
+
+        if slot.model is None or slot.costs is None or not slot.costs.inline:
+            return None
+        settings = self._serving.settings
+        delay_s = (settings.max_delay_us or 0) / 1e6
+        return Batcher(slot.model, slot.costs, max_rows=settings.max_batch, delay_s=delay_s)
+
+
+async def keep_fresh(routes: HotRoutes, serving: Serving, *, poll_s: float = 0.02) -> None:
+    """Take in the models as they become ready, until all are or one failed."""
+    while serving.repository.state == "starting":
+        await asyncio.sleep(poll_s)
+        routes.refresh()
+    routes.refresh()
