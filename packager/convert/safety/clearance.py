@@ -24,6 +24,7 @@ Trust = bool | Callable[[Sequence[str]], bool]
 _MOST_TRAILING = 100
 _SHOWN = 3
 _SAVE_AGAIN = "save the fitted estimator again with joblib.dump(estimator, 'model.joblib')"
+_SAVE_TORCH_AGAIN = "copy the file again, or save it again with torch.save, torch.jit.save or torch.export.save"
 _PICKLE_SUFFIXES = {".joblib", ".pkl", ".pickle"}
 
 
@@ -85,7 +86,8 @@ def cleared(
         else:
             _read(copy, findings)
     except Unreadable as problem:
-        raise _unreadable(source, findings, problem) from problem
+        again = _SAVE_TORCH_AGAIN if "torch" in frameworks else _SAVE_AGAIN
+        raise _unreadable(source, findings, problem, again) from problem
     calls = tuple(finding.what for finding in findings)
     if not calls:
         return Cleared(copy, sha256, limits=limits)
@@ -144,7 +146,7 @@ def _unsafe(source: Path, found: list[Finding]) -> UnsafeModel:
     )
 
 
-def _unreadable(source: Path, findings: Findings, problem: Unreadable) -> UnsafeModel | ModelInvalid:
+def _unreadable(source: Path, findings: Findings, problem: Unreadable, again: str) -> UnsafeModel | ModelInvalid:
     found = list(findings)
     where = f"at byte {problem.position}: {problem.what}"
     if found:
@@ -156,12 +158,12 @@ def _unreadable(source: Path, findings: Findings, problem: Unreadable) -> Unsafe
     if problem.unsafe:
         return UnsafeModel(
             f"{source.name!r} cannot be judged {where}",
-            hint=f"nothing of it was run; {_SAVE_AGAIN}",
+            hint=f"nothing of it was run; {again}",
             detail=_detail([]),
         )
     return ModelInvalid(
         f"{source.name!r} is not a pickle that can be read, or is cut off, {where}",
-        hint=_SAVE_AGAIN,
+        hint=again,
         detail={"position": problem.position},
     )
 
