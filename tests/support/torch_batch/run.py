@@ -94,6 +94,11 @@ def cases():
     )
     yield "branch", Case(models.Branch(), samples={"x": floats(8, 4)})
     yield "noise", Case(models.Noise(), samples={"x": floats(8, 4)})
+    yield "counter", Case(models.Counter(), samples={"x": floats(8, 4)})
+    yield "torch.cond", Case(models.Conditional(), samples={"x": floats(8, 4)})
+    yield "unet of any even size", Case(models.UNet(), inputs=(hint("x", "FP32", "N", 3, "H", "W"),))
+    both = {"ids": RNG.integers(0, 200, (6, 7)), "mask": np.ones((6, 7), bool)}
+    yield "two axes of one size", Case(models.TinyTransformer(), samples=both, options={"dynamic": ["ids:1", "mask:1"]})
     yield "states first", Case(models.StatesFirst(), samples={"x": floats(6, 5, 4)})
     yield "no ONNX form", Case(models.Eigen(), samples={"x": floats(6, 4, 4)})
     yield "complex answers", Case(models.Spectrum(), samples={"x": floats(6, 8)})
