@@ -29,7 +29,7 @@ CONVERTED = (
     "opset 20", "script", "script with a dict", "script with a branch", "traced", "program", "program without samples",
     "weights", "weights of DataParallel", "weights of torch.compile", "weights of Lightning",
     "weights in the old format", "weights in safetensors", "torch.cond", "unet of any even size",
-    "two axes of one size",
+    "two axes of one size", "weights beside other things",
 )  # fmt: skip
 REFUSED = {
     "returns number": ("E-CONVERSION", "output_1", "tensors only"),
@@ -41,6 +41,7 @@ REFUSED = {
     "frozen sequence": ("E-CONVERSION", "the size 20 only", "--input"),
     "branch": ("E-CONVERSION", "if x.sum() > 0", "torch.jit.script"),
     "noise": ("E-CONVERSION", "Dropout, RandomNormalLike", "self.training"),
+    "rows that make no call": ("E-SAMPLES", "7 rows, and --input fixes 5", "a multiple"),
     "counter": ("E-CONVERSION", "changes its own state when it answers (calls)", "self.training"),
     "states first": ("E-CONVERSION", "'output_1'", "batch first"),
     "no ONNX form": ("E-NO-CONVERTER", "aten._linalg_eigh", "replace"),

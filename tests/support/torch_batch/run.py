@@ -3,6 +3,7 @@
 Run in an environment with PyTorch; leaves ``outcomes.json``: by case, what came out of it.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -157,6 +158,12 @@ def of_weights():
     yield "weights of Lightning", case(lightning)
     yield "weights in the old format", case(state, options={"old": True})
     yield "weights in safetensors", Case(state, form="safetensors", kind="Returns", samples=samples)
+    training = {"state_dict": state, "best": np.float64(0.5), "args": argparse.Namespace(lr=0.1), "path": Path("x")}
+    yield "weights beside other things", case(training)
+    yield (
+        "rows that make no call",
+        Case(models.Frozen(), samples={"x": floats(7, 4)}, inputs=(hint("x", "FP32", 5, 4),)),
+    )
     yield "weights without a class", case(state, kind=None)
     yield "weights of another class", case(state, kind="TinyTransformer")
     yield "class that is not there", case(state, kind="Return")
