@@ -91,7 +91,14 @@ def form_of_arrays(arrays: Mapping[str, Array], request: ConversionRequest) -> F
                 f" {','.join(map(str, hint.shape))}",
                 hint="give samples of that shape, one row a sample",
             )
-    return _free(inputs, hints, request)
+    form = _free(inputs, hints, request)
+    counts = {one.shape[0] for one in inputs if one.shape}
+    if form.fixed_rows and any(count % form.fixed_rows for count in counts):
+        raise SampleError(
+            f"the samples hold {max(counts)} rows, and --input fixes {form.fixed_rows} for a call",
+            hint=f"give {form.fixed_rows} rows, or a multiple of it, or leave the first axis free with a letter",
+        )
+    return form
 
 
 def form_of_hints(arguments: Arguments, request: ConversionRequest) -> Form | None:

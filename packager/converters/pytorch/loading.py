@@ -2,9 +2,10 @@
 
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from packager.converters.pytorch import user_code, weights
@@ -132,9 +133,10 @@ def _unpickled(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=False)
         if kind_of(path) is FileKind.CHECKPOINT and _is_zip(path):
             names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-            with torch.serialization.safe_globals([_found(name, limit) for name in names]):
+            with torch.serialization.safe_globals([_found(name, limit) for name in names]), suppress(UnpicklingError):
                 return torch.load(path, map_location="cpu", weights_only=True)
-        # The older form has no such list; it was read opcode by opcode, and is watched while it is loaded.
+        # The older form has no such list, and PyTorch's unpickler lacks opcodes and types that are harmless (numbers of
+        # NumPy's). The file was read opcode by opcode, and Python reports every name while it is loaded.
         return torch.load(path, map_location="cpu", weights_only=False)
 
 

@@ -30,6 +30,15 @@ _OF_ARCHIVE = {
     ArchiveKind.SCRIPT: FileKind.SCRIPT,
 }
 
+# Of a zip whose end is missing, so that it is called cut off, and not unknown.
+_OF_SUFFIX = {
+    ".pt": FileKind.CHECKPOINT,
+    ".pth": FileKind.CHECKPOINT,
+    ".ckpt": FileKind.CHECKPOINT,
+    ".ts": FileKind.SCRIPT,
+    ".pt2": FileKind.PROGRAM,
+}
+
 
 def kind_of(path: Path, function: str | None = None) -> FileKind | None:
     """The kind of file; None for one that is not PyTorch's.
@@ -43,7 +52,8 @@ def kind_of(path: Path, function: str | None = None) -> FileKind | None:
         return None
     if first_bytes(path).startswith(LEGACY_MAGIC):
         return FileKind.CHECKPOINT
-    return _kind_of_zip(path) or (FileKind.SAFETENSORS if _is_safetensors(path) else None)
+    damaged = _OF_SUFFIX.get(path.suffix.lower()) if first_bytes(path).startswith(b"PK") else None
+    return _kind_of_zip(path) or (FileKind.SAFETENSORS if _is_safetensors(path) else damaged)
 
 
 def is_traced(path: Path) -> bool:

@@ -9,6 +9,7 @@ from packager.converters.pytorch.inputs import BATCH, Axes
 from packager.converters.torch_export import Exported, export, output_tensors
 from packager.converters.torch_export.capture import call
 from packager.converters.torch_export.exporting import check_opset, class_name, finished, quiet, write_program
+from packager.converters.torch_export.proofs import check_stateless
 from packager.core.errors import ConversionError
 
 Write = Callable[[Sequence[Any], Axes, Path, int], Exported]
@@ -66,6 +67,7 @@ def program_source(program: Any) -> Source:
 
     def write(tensors: Sequence[Any], axes: Axes, path: Path, opset: int) -> Exported:
         check_opset(opset, scripted=False)
+        check_stateless(program, name)
         write_program(program, path=path, opset=opset, name=name)
         with quiet():
             outputs = tuple(output_tensors(answer(tensors)))

@@ -4,13 +4,13 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from packager.converters.torch_export.capture import call, captured, recurrent_layers_whole
+from packager.converters.torch_export.capture import call, captured, multiples_of, recurrent_layers_whole
 from packager.converters.torch_export.graph_names import name_axes, name_values, strip_provenance
-from packager.converters.torch_export.proofs import check_free, check_not_random, check_sizes
+from packager.converters.torch_export.proofs import check_free, check_not_random, check_sizes, check_stateless
 from packager.converters.torch_export.refusals import not_translated
 from packager.converters.torch_export.scripted import NEWEST_OPSET, write_script
 from packager.converters.torch_export.structure import named_tensors, output_tensors
@@ -73,28 +73,44 @@ def export(
         ConversionError: The module branches on values, draws random numbers, keeps an axis to one size, or answers
             otherwise in ONNX Runtime.
     """
-    import torch
-
     module.eval()
     tensors = named_tensors(example)
-    inputs, axes = tuple(input_names or tensors), {**free_axes}
-    name = class_name(module)
+    inputs, name = tuple(input_names or tensors), class_name(module)
+    returned, notes = _written(module, example, path=path, free_axes=free_axes, longest=longest or {}, opset=opset)
+    given = dict(zip(inputs, tensors.values(), strict=True))
+    axes = dict(zip(inputs, (free_axes.get(tensor, {}) for tensor in tensors), strict=True))
+
+    def answer(flat: Sequence[Any]) -> list[Any]:
+        return list(output_tensors(call(module, example, flat)).values())
+
+    exported = finished(path, answer, given, tuple(output_names or output_tensors(returned)), axes, name)
+    return replace(exported, notes=(*notes, *exported.notes))
+
+
+def _written(
+    module: Any,
+    example: Mapping[str, Any],
+    *,
+    path: Path,
+    free_axes: Mapping[str, Mapping[int, str]],
+    longest: Mapping[str, int],
+    opset: int,
+) -> tuple[Any, tuple[str, ...]]:
+    """What the module returns for the example, and what is to be said of the file that was written of it."""
+    import torch
+
+    tensors, name = named_tensors(example), class_name(module)
     scripted = isinstance(module, torch.jit.ScriptModule)
     check_opset(opset, scripted=scripted)
-
-    def answer(given: Sequence[Any]) -> list[Any]:
-        return list(output_tensors(call(module, example, given)).values())
-
     with torch.no_grad(), quiet():
         returned = call(module, example, list(tensors.values()))
-        outputs = tuple(output_names or output_tensors(returned))
         if scripted:
-            write_script(module, tensors, returned, path=path, free_axes=axes, opset=opset, name=name)
-        else:
-            write_program(captured(module, example, axes, longest or {}), path=path, opset=opset, name=name)
-    given = dict(zip(inputs, tensors.values(), strict=True))
-    renamed = dict(zip(inputs, (axes.get(tensor, {}) for tensor in tensors), strict=True))
-    return finished(path, answer, given, outputs, renamed, name)
+            write_script(module, tensors, returned, path=path, free_axes=free_axes, opset=opset, name=name)
+            return returned, ()
+        program = captured(module, example, free_axes, longest)
+        check_stateless(program, name)
+        write_program(program, path=path, opset=opset, name=name)
+        return returned, multiples_of(program, {tensor: free_axes.get(tensor, {}) for tensor in tensors})
 
 
 def write_program(program: Any, *, path: Path, opset: int, name: str) -> None:

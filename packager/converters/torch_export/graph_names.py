@@ -41,6 +41,8 @@ def name_axes(model: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]]) -> 
         for dim in value.type.tensor_type.shape.dim:
             if _INVENTED in dim.dim_param:
                 dim.Clear()  # the exporter of TorchScript names an axis after the output, and knows nothing of it
+            elif dim.dim_param in names:
+                dim.dim_param = names[dim.dim_param]  # a multiple of something too
             elif dim.dim_param:
                 dim.dim_param = re.sub(r"[A-Za-z_]\w*", lambda found: names.get(found[0], found[0]), dim.dim_param)
 

@@ -37,6 +37,20 @@ def check_not_random(model: onnx.ModelProto, name: str) -> None:
         )
 
 
+def check_stateless(program: Any, name: str) -> None:
+    """Refuse a module that changes itself when it answers: the next answer would be another one.
+
+    Raises:
+        ConversionError: Names the buffers.
+    """
+    if changed := sorted(program.graph_signature.buffers_to_mutate.values()):
+        raise ConversionError(
+            f"{name} changes its own state when it answers ({', '.join(changed)}), and a graph keeps none",
+            hint="pass the state in and out, or leave the change out in evaluation mode (if self.training)",
+            detail={"buffers": changed},
+        )
+
+
 def check_free(model: onnx.ModelProto, free_axes: Mapping[str, Mapping[int, str]]) -> None:
     """Every axis that was asked to be free is free in the graph.
 

@@ -30,7 +30,7 @@ def not_captured(error: Exception, name: str) -> NoReturn:
     if "DataDependent" in kind or "data-dependent" in text.lower() or "dynamic control flow" in text:
         where = _own_line(error)
         raise ConversionError(
-            f"{name} takes another path depending on the values it is given{where}, which has no single graph",
+            f"{name} decides in Python by the values that it is given{where}, which has no single graph",
             hint=_BRANCH,
             detail={"torch": text[:2000]},
         ) from error
@@ -46,7 +46,7 @@ def not_captured(error: Exception, name: str) -> NoReturn:
         raise ConversionError(
             f"{name} does not work with every size of an axis that was asked to be free:"
             f" {' '.join((fix[1] if fix else text).split())[:300]}",
-            hint="fix that axis to one size with --input NAME=DTYPE:D0,D1,…, or mend the module",
+            hint="give axes of one size the same letter in --input NAME=DTYPE:N,L, or fix the axis to one size there",
             detail={"torch": text[:2000]},
         ) from error
     raise ConversionError(

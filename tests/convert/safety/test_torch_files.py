@@ -44,14 +44,23 @@ def test_what_pytorch_saves_is_harmless(tmp_path: Path, name: str) -> None:
 def test_a_class_of_ones_own_needs_its_name_or_trust(tmp_path: Path) -> None:
     path = copied(tmp_path, "branch.pt")
 
-    with pytest.raises(UnsafeModel, match=r"pt_defs\.DataDep"):
+    with pytest.raises(UnsafeModel, match=r"pt_defs\.DataDep") as caught:
         judged(path)
+    assert "--class pt_defs:DataDep" in caught.value.hint
     (tmp_path / "again").mkdir()
     named = cleared(path, tmp_path / "again", frameworks=("torch",), classes=("pt_defs:DataDep",))
     assert (named.trusted, named.limits.classes) == ((), ("pt_defs:DataDep",))
     (tmp_path / "other").mkdir()
     with pytest.raises(UnsafeModel):
         cleared(path, tmp_path / "other", frameworks=("torch",), classes=("pt_defs:Other",))
+
+
+def test_no_function_of_python_can_be_named_as_the_class(tmp_path: Path) -> None:
+    path = with_pickle(tmp_path / "m.pt", touching(tmp_path / "touched", protocol=2))
+
+    with pytest.raises(UnsafeModel, match="system") as caught:
+        judged(path, classes=("posix:system",))
+    assert "--class" not in caught.value.hint
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -195,6 +195,26 @@ class Noise(nn.Module):
         return F.dropout(x, 0.5) + torch.randn_like(x)
 
 
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x):
+        self.calls += 1
+        return x + self.calls
+
+
+class Conditional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 3)
+        self.b = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return torch.cond(x[0, 0] > 0, self.a.forward, self.b.forward, (x,))
+
+
 class StatesFirst(nn.Module):
     def __init__(self):
         super().__init__()

@@ -3,6 +3,7 @@
 Run in an environment with PyTorch; leaves ``outcomes.json``: by case, what came out of it.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -94,6 +95,11 @@ def cases():
     )
     yield "branch", Case(models.Branch(), samples={"x": floats(8, 4)})
     yield "noise", Case(models.Noise(), samples={"x": floats(8, 4)})
+    yield "counter", Case(models.Counter(), samples={"x": floats(8, 4)})
+    yield "torch.cond", Case(models.Conditional(), samples={"x": floats(8, 4)})
+    yield "unet of any even size", Case(models.UNet(), inputs=(hint("x", "FP32", "N", 3, "H", "W"),))
+    both = {"ids": RNG.integers(0, 200, (6, 7)), "mask": np.ones((6, 7), bool)}
+    yield "two axes of one size", Case(models.TinyTransformer(), samples=both, options={"dynamic": ["ids:1", "mask:1"]})
     yield "states first", Case(models.StatesFirst(), samples={"x": floats(6, 5, 4)})
     yield "no ONNX form", Case(models.Eigen(), samples={"x": floats(6, 4, 4)})
     yield "complex answers", Case(models.Spectrum(), samples={"x": floats(6, 8)})
@@ -152,6 +158,12 @@ def of_weights():
     yield "weights of Lightning", case(lightning)
     yield "weights in the old format", case(state, options={"old": True})
     yield "weights in safetensors", Case(state, form="safetensors", kind="Returns", samples=samples)
+    training = {"state_dict": state, "best": np.float64(0.5), "args": argparse.Namespace(lr=0.1), "path": Path("x")}
+    yield "weights beside other things", case(training)
+    yield (
+        "rows that make no call",
+        Case(models.Frozen(), samples={"x": floats(7, 4)}, inputs=(hint("x", "FP32", 5, 4),)),
+    )
     yield "weights without a class", case(state, kind=None)
     yield "weights of another class", case(state, kind="TinyTransformer")
     yield "class that is not there", case(state, kind="Return")
