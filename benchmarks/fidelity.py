@@ -132,7 +132,7 @@ def fixture_row(folder: Path) -> Row:
             return Row(name, refusal(error))
         seconds = time.perf_counter() - started
         session = ort.InferenceSession(result.onnx_path)
-    feeds = _fixture_feeds(given, session)
+    feeds = fixture_feeds(given, session)
     with np.load(folder / "expected.npz", allow_pickle=False) as archive:
         expected = {key: archive[key] for key in archive.files}
     answers = answers_of(session, feeds)
@@ -180,7 +180,8 @@ def _plugin_of(folder: Path) -> Path | None:
     return plugin if plugin.exists() else None
 
 
-def _fixture_feeds(given: Path, session: ort.InferenceSession) -> Arrays:
+def fixture_feeds(given: Path, session: ort.InferenceSession) -> Arrays:
+    """The inputs of a fixture by the names of the graph."""
     inputs = session.get_inputs()
     if given.suffix == ".npz":
         with np.load(given, allow_pickle=False) as archive:
@@ -216,6 +217,10 @@ def fixtures(root: Path) -> Iterable[Row]:
         for folder in sorted((root / kind).iterdir()) if (root / kind).is_dir() else ():
             if folder.is_dir():
                 yield fixture_row(folder)
+    from fidelity_pytorch import pytorch_rows  # which compares as this module does
+
+    for folder in sorted((root / "pytorch").glob("*/")):
+        yield from pytorch_rows(folder)
 
 
 def estimators() -> Iterable[Row]:

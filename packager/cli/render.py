@@ -80,6 +80,8 @@ def inspection(document: InspectDocument) -> str:
         f"onnx         opset {onnx.opset}{domains}, IR {onnx.ir_version}, {onnx.size_bytes} bytes",
         *_signature(document.signature),
     ]
+    if (step := document.preprocessing) is not None:
+        lines.append(f"tokenizer    {step.path}, {step.max_length} tokens of a text at most")
     for output, labels in (document.labels or {}).items():
         lines.append(f"labels       {output}: {', '.join(map(str, labels))}")
     summary = PackageDocument(

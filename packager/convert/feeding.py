@@ -1,7 +1,7 @@
 """Rows through ONNX Runtime in batches of a size, and values as HTTP would bring them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
@@ -12,6 +12,9 @@ from packager.converters.onnx_files import ORT_ERRORS
 from packager.core.errors import ConversionError, SampleError
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.manifest import Signature
+
+if TYPE_CHECKING:
+    from packager.convert.texts import TextSession
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -45,7 +48,7 @@ def as_sent(samples: Mapping[str, Array], signature: Signature) -> Arrays:
 
 
 def run_in_batches(
-    session: ort.InferenceSession, feeds: Mapping[str, Array], size: int, *, order: Array | None = None
+    session: "ort.InferenceSession | TextSession", feeds: Mapping[str, Array], size: int, *, order: Array | None = None
 ) -> Arrays:
     """Outputs for all rows, ``size`` at a time (the last batch may be smaller), joined in the order of the rows.
 
@@ -88,7 +91,7 @@ def batch_sizes(graph: CheckedGraph, feeds: Mapping[str, Array], free: tuple[int
     return free if graph.rows_per_call is None else (graph.rows_per_call,)
 
 
-def _run(session: ort.InferenceSession, names: list[str], feeds: Mapping[str, Array]) -> list[Array]:
+def _run(session: "ort.InferenceSession | TextSession", names: list[str], feeds: Mapping[str, Array]) -> list[Array]:
     try:
         results: list[Array] = session.run(names, dict(feeds))
     except ORT_ERRORS as error:

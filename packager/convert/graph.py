@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 
 from packager.converters.onnx_files import open_session, read_model
 from packager.core.errors import ConversionError, ModelInvalid
 from runtime.contract.dtypes import BY_ORT, DTYPES
-from runtime.contract.manifest import MODEL_NAME, Dim, NonFinite, OnnxInfo, Signature, TensorSpec
+from runtime.contract.manifest import MODEL_NAME, Dim, NonFinite, OnnxInfo, Signature, TensorSpec, Tokenization
 from runtime.contract.package import file_sha256
+
+if TYPE_CHECKING:
+    from packager.convert.texts import TextSession
 
 BATCH = "batch"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -29,7 +33,7 @@ class CheckedGraph:
     path: Path
     info: OnnxInfo
     signature: Signature
-    session: ort.InferenceSession
+    session: "ort.InferenceSession | TextSession"
     rows_per_call: int | None
     single_call: bool
 
@@ -39,12 +43,14 @@ def check_graph(
     *,
     columns: Mapping[str, tuple[str, ...]] | None = None,
     non_finite: Mapping[str, NonFinite] | None = None,
+    preprocessing: Tokenization | None = None,
 ) -> CheckedGraph:
     """The file's facts, after the checker and a load in ONNX Runtime.
 
     Args:
         columns: Column names by input name, for the signature.
         non_finite: What each input takes beside finite numbers, by its name.
+        preprocessing: What comes before the graph; the signature is then that of the texts.
 
     Raises:
         ModelInvalid: Not ONNX, truncated, invalid, with data outside its folder, or not loadable.
@@ -64,7 +70,19 @@ def check_graph(
         size_bytes=path.stat().st_size + sum((path.parent / name).stat().st_size for name in external),
         external_data=external,
     )
+    if preprocessing is not None:
+        return _of_texts(CheckedGraph(path, info, signature, session, None, False), preprocessing)
     return CheckedGraph(path, info, signature, session, fixed, signature.batch_dim is None and fixed is None)
+
+
+def _of_texts(graph: CheckedGraph, step: Tokenization) -> CheckedGraph:
+    """The graph behind its tokenizer: what clients see of it."""
+    from packager.convert.texts import prove_sizes, text_inputs, text_session  # few models need it
+
+    session = text_session(graph.session, step, graph.path.parent)
+    prove_sizes(graph.session, step)
+    signature = Signature(inputs=text_inputs(step, BATCH), outputs=graph.signature.outputs, batch_dim=BATCH)
+    return replace(graph, signature=signature, session=session)
 
 
 def _signature(session: ort.InferenceSession) -> Signature:

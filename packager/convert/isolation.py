@@ -156,6 +156,7 @@ def _write_request(converter: Converter, request: ConversionRequest, *, memory_m
         "converter": f"{type(converter).__module__}:{type(converter).__qualname__}",
         "memory_mib": memory_mib,
         "unpickles": limits.frameworks,
+        "classes": limits.classes,
         "reads": [str(path) for path in limits.imports] + companions,
         "request": TypeAdapter(ConversionRequest).dump_python(inner, mode="json"),
     }
@@ -200,7 +201,8 @@ def _raw_conversion(document: object, *, inside: Path) -> RawConversion:
         raw = TypeAdapter(RawConversion).validate_python(document, strict=False)
     except ValidationError as error:
         raise ConversionError(f"the conversion process left an answer of another form: {error}") from error
-    for path in (raw.onnx, raw.samples, raw.reference_original, raw.reference_cast):
+    tokenizer = raw.onnx.parent / raw.preprocessing.path if raw.preprocessing else None
+    for path in (raw.onnx, raw.samples, raw.reference_original, raw.reference_cast, tokenizer):
         if path is not None and not path.resolve().is_relative_to(inside.resolve()):
             raise ConversionError(f"the conversion process names a file outside its folder: {str(path)!r}")
     return raw

@@ -11,7 +11,7 @@ from packager import plugins
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
-from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, holds_pickle
+from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, cleared_folder, holds_pickle
 from packager.core.conversion import (
     DEFAULT_ATOL,
     DEFAULT_OPSET,
@@ -27,7 +27,7 @@ from packager.core.environment import LEGACY
 from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
 from packager.core.extras import extras
 from packager.core.progress import Progress, SilentProgress
-from packager.core.protocols import Converter
+from packager.core.protocols import Converter, FolderConverter
 from runtime.contract.manifest import SourceInfo, content_digest
 from runtime.contract.package import file_sha256
 
@@ -74,7 +74,8 @@ def convert(
     report = progress or SilentProgress()
     converter = _recognised(source)
     # Before an environment is made: nothing is installed for a file that will be refused.
-    safe = _cleared(converter, source.path, workdir, trust, report)
+    safe = _cleared(converter, source, workdir, trust, report, named_class=(options or {}).get("class"))
+    _check_proof(converter)
     chosen = choose(
         environment or EnvironmentChoice(), converter, source, samples=samples, progress=report, timeout_s=timeout_s
     )
@@ -113,15 +114,25 @@ def convert(
     return replace(result, source=read, trusted=safe.trusted, notes=notes)
 
 
-def _cleared(converter: Converter, source: Path, workdir: Path, trust: Trust, progress: Progress) -> Cleared:
+def _cleared(
+    converter: Converter, source: ModelSource, workdir: Path, trust: Trust, progress: Progress, *, named_class: Any
+) -> Cleared:
     """The file that the converter may load: a copy of what was read, where loading can run code."""
+    path = source.path
+    if path.is_dir() and isinstance(converter, FolderConverter):
+        progress.step("reading what the folder would run")
+        code, pickles = converter.runs(path), converter.unpickled(path)
+        return cleared_folder(path, workdir / "source", code=code, pickles=pickles, trust=trust)
     unpickles: tuple[str, ...] | None = getattr(converter, "unpickles", None)
-    if not converter.isolated or not source.is_file() or (unpickles is None and not holds_pickle(source)):
-        return Cleared(source)
+    if source.function is not None or not converter.isolated or not path.is_file():
+        return Cleared(path)  # the user's own code is run as such
+    if unpickles is None and not holds_pickle(path):
+        return Cleared(path)
     progress.step("reading what the file would call")
     folder = workdir / "source"
     folder.mkdir()
-    return cleared(source, folder, trust=trust, frameworks=unpickles or KNOWN_FRAMEWORKS)
+    classes = (str(named_class),) if named_class else ()
+    return cleared(path, folder, trust=trust, frameworks=unpickles or KNOWN_FRAMEWORKS, classes=classes)
 
 
 def _recognised(source: ModelSource) -> Converter:
@@ -163,6 +174,17 @@ def _check_installed(converter: Converter, *, elsewhere: bool) -> None:
         hint=command,
         detail={"missing": list(absent)},
     )
+
+
+def _check_proof(converter: Converter) -> None:
+    """What comparing models of this framework needs in this environment, wherever they are converted."""
+    needed: tuple[str, ...] = getattr(converter, "needs_here", ())
+    if absent := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise EnvironmentMissing(
+            f"proving and serving {converter.name} models needs {', '.join(absent)}, not installed here",
+            hint=f"pip install {' '.join(absent)}",
+            detail={"missing": absent},
+        )
 
 
 @contextmanager
@@ -215,6 +237,7 @@ def _result(
         versions={**verified.versions, **raw.versions},
         notes=where + raw.notes + verified.notes,
         training=raw.training,
+        preprocessing=raw.preprocessing,
     )
 
 

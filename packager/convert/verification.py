@@ -17,6 +17,7 @@ from packager.convert.judgement import Checks
 from packager.convert.parity import Tolerance, check_conversion, check_user_visible, compare, within_tolerance
 from packager.core.conversion import RawConversion, Reference, TestCase
 from packager.core.errors import SampleError
+from packager.core.extras import versions_of
 from runtime.contract.certificate import BatchSafety, Parity
 
 Array = NDArray[Any]
@@ -62,7 +63,7 @@ def verify(raw: RawConversion, checks: Checks) -> Verified:
     Raises:
         ModelInvalid, ParityError, SampleError: What does not hold, and where.
     """
-    graph = check_graph(raw.onnx, columns=raw.columns, non_finite=raw.non_finite)
+    graph = check_graph(raw.onnx, columns=raw.columns, non_finite=raw.non_finite, preprocessing=raw.preprocessing)
     evidence = _bounded(_evidence(raw, graph, checks.expected))
     tolerance = Tolerance(checks.atol, checks.rtol)
     safety = batching.prove(graph, evidence.feeds, tolerance=tolerance, seed=checks.seed)
@@ -82,7 +83,12 @@ def verify(raw: RawConversion, checks: Checks) -> Verified:
         parity=parity,
         batch_safety=safety,
         cases=_cases(graph, evidence, runs, tolerance, batchable=safety.batchable),
-        versions={"numpy": np.__version__, "onnx": onnx.__version__, "onnxruntime": ort.__version__},
+        versions={
+            "numpy": np.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": ort.__version__,
+            **(versions_of("tokenizers") if raw.preprocessing else {}),
+        },
         notes=notes,
     )
 

@@ -56,7 +56,7 @@ def main(workdir: Path) -> None:
     if (frameworks := document["unpickles"]) is not None:
         from packager.convert.safety import allowed
 
-        limit_unpickling(allowed(frameworks))
+        limit_unpickling(allowed(frameworks, document["classes"]))
     try:
         answer = {"ok": _dump(_convert(document, FileProgress(workdir / PROGRESS_NAME)))}
     except DrayError as error:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from runtime.contract.certificate import BatchSafety, Coverage, Parity
 from runtime.contract.dtypes import Datatype
-from runtime.contract.manifest import Label, NonFinite, OnnxInfo, Signature, SourceInfo
+from runtime.contract.manifest import Label, NonFinite, OnnxInfo, Signature, SourceInfo, Tokenization
 
 DEFAULT_OPSET = 18
 DEFAULT_ML_OPSET = 3
@@ -87,10 +87,12 @@ class LoadLimits:
     Attributes:
         frameworks: Whose lists of harmless names hold for what is unpickled; None where the file is trusted, or is
             none that is unpickled.
+        classes: Beside those lists, the class that the user named as the model's: ``MODULE:NAME``.
         imports: Folders that a trusted file may import from, after those of PYTHONPATH.
     """
 
     frameworks: tuple[str, ...] | None = None
+    classes: tuple[str, ...] = ()
     imports: tuple[Path, ...] = ()
 
 
@@ -111,6 +113,7 @@ class RawConversion:
         versions: Of the framework and the conversion tools, by distribution name.
         seed: None when the samples are the user's.
         training: What the file tells of how the model was found, as JSON: a search's parameters and scores.
+        preprocessing: How texts, which the samples then are, become the graph's inputs; its file lies beside the graph.
     """
 
     onnx: Path
@@ -129,6 +132,7 @@ class RawConversion:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     training: Mapping[str, Any] | None = None
+    preprocessing: Tokenization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ class ConversionResult:
     Attributes:
         onnx_path: In a working folder that lives until the package is written.
         external_data: Files beside ``onnx_path``, by name.
+        preprocessing: As in ``RawConversion``; the signature is that of the texts.
     """
 
     onnx_path: Path
@@ -168,3 +173,4 @@ class ConversionResult:
     trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     training: Mapping[str, Any] | None = None
+    preprocessing: Tokenization | None = None

@@ -6,6 +6,7 @@ Register by entry point, group ``dray.converters`` or ``dray.targets``; the buil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from packager.core.artifact import Release
@@ -30,7 +31,8 @@ class Converter(Protocol):
     A converter may also have ``unpickles: ClassVar[tuple[str, ...]]``, the frameworks whose classes its pickles may
     hold; its files are then read before it gets them. Without it, that is done for files that look like pickles, with
     all lists. ``companions(source: Path) -> tuple[Path, ...]`` names files beside the source that belong to the model,
-    which the child may read too and finds in ``request.options["companions"]``.
+    which the child may read too and finds in ``request.options["companions"]``. ``needs_here: ClassVar[tuple[str, ...]]``
+    are distributions that the proof needs in dray's own environment, wherever the model is converted.
     """
 
     name: ClassVar[str]
@@ -48,6 +50,19 @@ class Converter(Protocol):
         Raises:
             ConversionError: One of its family, with what would mend it.
         """
+
+
+@runtime_checkable
+class FolderConverter(Protocol):
+    """A converter of folders that can tell, without loading anything, what of a folder may run code."""
+
+    @abstractmethod
+    def runs(self, source: Path) -> tuple[str, ...]:
+        """Modules of the folder's own that run when it is loaded; they need ``--trust``."""
+
+    @abstractmethod
+    def unpickled(self, source: Path) -> tuple[Path, ...]:
+        """Files of the folder that are unpickled, as weights of PyTorch are; what they would call is read first."""
 
 
 class InferenceClient(Protocol):

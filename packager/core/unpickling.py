@@ -30,6 +30,11 @@ def limit_unpickling(allowed: AbstractSet[tuple[str, str]]) -> None:
         _limit.hooked = True
 
 
+def unpickling_limit() -> AbstractSet[tuple[str, str]] | None:
+    """What may be imported while a model is loaded; None where the file is trusted."""
+    return _limit.allowed
+
+
 @contextmanager
 def limited_unpickling() -> Iterator[None]:
     """Keep to what ``limit_unpickling`` allowed, in whatever way something is unpickled.

@@ -162,9 +162,13 @@ class UvInstaller(Installer):
         wanted.write_text("\n".join(resolved.pins), encoding="utf-8")
         venv = [*self._argv, "venv", "--no-project", "--python", str(resolved.python), str(folder)]
         _follow(venv, cwd=folder.parent, on_line=on_line, timeout_s=timeout_s)
-        install = [*self._argv, "pip", "install", "--python", str(interpreter_of(folder)), *_WHEELS_ONLY, "--no-deps"]
+        # What converts may write nowhere but into its own folder, and could not keep what it compiles.
+        install = [*self._argv, "pip", "install", "--python", str(interpreter_of(folder)), "--compile-bytecode"]
         _follow(
-            [*install, *resolved.options, "-r", str(wanted)], cwd=folder.parent, on_line=on_line, timeout_s=timeout_s
+            [*install, *_WHEELS_ONLY, "--no-deps", *resolved.options, "-r", str(wanted)],
+            cwd=folder.parent,
+            on_line=on_line,
+            timeout_s=timeout_s,
         )
 
     def command(self, spec: EnvironmentSpec, folder: Path, python: str) -> str:

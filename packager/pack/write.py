@@ -48,6 +48,8 @@ def _write_content(result: ConversionResult, folder: Path) -> None:
     shutil.copyfile(result.onnx_path, folder / result.onnx.path)
     for name in result.external_data:
         shutil.copyfile(result.onnx_path.parent / name, folder / name)
+    if (step := result.preprocessing) is not None:
+        shutil.copyfile(result.onnx_path.parent / step.path, folder / step.path)
     for index, case in enumerate(result.test_cases):
         _write_case(case, folder / f"test_data_set_{index}")
 
@@ -69,6 +71,7 @@ def _manifest(result: ConversionResult, folder: Path, *, name: str, version: str
         files=hash_content(folder),
         labels=dict(result.labels) if result.labels else None,
         training=dict(result.training) if result.training else None,
+        preprocessing=result.preprocessing,
     )
 
 

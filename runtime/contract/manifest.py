@@ -122,10 +122,50 @@ class OnnxInfo(Persisted):
     external_data: tuple[RelativePath, ...] = ()
 
 
+class Tokenization(Persisted):
+    """Texts become token ids before they reach the graph: a tokenizer, and all that its own file leaves open.
+
+    The signature holds the texts, which clients send; the graph's own inputs are named here.
+
+    Attributes:
+        path: The tokenizer, in the form of the library ``tokenizers``.
+        text, text_pair: Inputs of the signature, BYTES with one text a row; a pair makes one sequence of two texts.
+        input_ids, attention_mask, token_type_ids: Inputs of the graph, INT64 of rows by tokens; None where it has none.
+        max_length: Tokens of a row, special ones included; what is longer is cut, the longer text of a pair first.
+        truncation_side, padding_side: At which end tokens are cut off, and shorter rows filled up.
+        prefix: Stands before every text (the first of a pair), such as a model's prompt.
+    """
+
+    kind: Literal["tokenizer"] = "tokenizer"
+    path: RelativePath = "tokenizer.json"
+    text: Annotated[str, Field(min_length=1)] = "text"
+    text_pair: Annotated[str, Field(min_length=1)] | None = None
+    input_ids: Annotated[str, Field(min_length=1)]
+    attention_mask: Annotated[str, Field(min_length=1)] | None = None
+    token_type_ids: Annotated[str, Field(min_length=1)] | None = None
+    max_length: Annotated[int, Field(strict=True, ge=1)]
+    truncation_side: Literal["left", "right"] = "right"
+    padding_side: Literal["left", "right"] = "right"
+    pad_id: Annotated[int, Field(strict=True, ge=0)] = 0
+    pad_type_id: Annotated[int, Field(strict=True, ge=0)] = 0
+    prefix: str = ""
+
+    @property
+    def text_names(self) -> tuple[str, ...]:
+        """Inputs of the signature that it takes."""
+        return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
+
+    @property
+    def graph_inputs(self) -> tuple[str, ...]:
+        """Inputs of the graph that it feeds."""
+        return tuple(name for name in (self.input_ids, self.attention_mask, self.token_type_ids) if name is not None)
+
+
 class ModelManifest(Persisted):
     """Content of a model package; the package digest covers it and every file that it names.
 
     Attributes:
+        preprocessing: What the runtime does to the signature's inputs before the graph; None where they are its own.
         files: SHA-256 of every content file but the manifest itself, by path relative to the package.
         labels: By output name, the class that each column of it (or value in it) stands for.
         training: What the source tells of how the model was found: a search's best parameters and scores.
@@ -140,11 +180,27 @@ class ModelManifest(Persisted):
     files: Mapping[RelativePath, Sha256]
     labels: Mapping[str, tuple[Label, ...]] | None = None
     training: Mapping[str, JsonValue] | None = None
+    preprocessing: Tokenization | None = None
+
+    @model_validator(mode="after")
+    def _preprocessing_fits(self) -> Self:
+        if (step := self.preprocessing) is None:
+            return self
+        if step.path not in self.files:
+            raise ValueError(f"the tokenizer {step.path!r} is not among the files")
+        taken = {spec.name: (spec.dtype, len(spec.shape)) for spec in self.signature.inputs}
+        if taken != dict.fromkeys(step.text_names, ("BYTES", 1)):
+            raise ValueError(f"the tokenizer takes {list(step.text_names)}, one text a row; the inputs are {taken}")
+        return self
 
     def to_bytes(self) -> bytes:
-        """The canonical bytes of ``manifest.json``: keys sorted by this schema, two spaces, a final newline."""
+        """The canonical bytes of ``manifest.json``: keys sorted by this schema, two spaces, a final newline.
+
+        A package without preprocessing has the bytes, and the digest, that it had before there was any.
+        """
         ordered = self.model_copy(update={"files": dict(sorted(self.files.items()))})
-        return (ordered.model_dump_json(indent=2) + "\n").encode()
+        absent = {"preprocessing"} if self.preprocessing is None else set()
+        return (ordered.model_dump_json(indent=2, exclude=absent) + "\n").encode()
 
 
 def content_digest(files: Mapping[str, str]) -> str:

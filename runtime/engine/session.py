@@ -17,7 +17,9 @@ from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.finite import check_finite
 from runtime.engine.statistics import Statistics
+from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
+from runtime.preprocessing.tokenization import TokenizationError, Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,10 @@ class Cancellation:
             if self._options is not None:
                 self._options.terminate = True
 
+    def cancelled(self) -> bool:
+        """Whether the run was told to stop."""
+        return self._cancelled
+
     def run_options(self) -> ort.RunOptions:
         """Options of the run that this handle stops."""
         with self._lock:
@@ -77,11 +83,15 @@ class OnnxModel:
         statistics: Of every run so far; the self-test begins them anew.
     """
 
-    def __init__(self, package: VerifiedPackage, session: ort.InferenceSession) -> None:
+    def __init__(
+        self, package: VerifiedPackage, session: ort.InferenceSession, tokenizer: Tokenizer | None = None
+    ) -> None:
         self.package = package
+        self._tokenizer = tokenizer
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self.statistics = Statistics()
         self._session = session
+        self._batchable = package.certificate.batch_safety.batchable
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
 
     @property
@@ -107,20 +117,39 @@ class OnnxModel:
         """
         self.check(inputs)
         names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
-        options = cancellation.run_options() if cancellation is not None else None
         started = time.perf_counter_ns()
         try:
-            results = self._session.run(names, dict(inputs), options)
-        except _ORT_ERRORS as error:
+            results = self._results(names, inputs, cancellation)
+        except RefusedByModel:
             self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
+            raise
+        rows = _rows(inputs) if self.manifest.signature.batch_dim is not None else 1
+        self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
+        return dict(zip(names, results, strict=True))
+
+    def _results(
+        self, names: Sequence[str], inputs: Mapping[str, Array], cancellation: Cancellation | None
+    ) -> Sequence[Array]:
+        options = cancellation.run_options() if cancellation is not None else None
+
+        def ask(feeds: Mapping[str, Array]) -> list[Array]:
+            return self._ask(names, feeds, options)
+
+        if self._tokenizer is None:
+            return ask(inputs)
+        stopped = cancellation.cancelled if cancellation is not None else (lambda: False)
+        return answer_texts(self._tokenizer, inputs, ask, batchable=self._batchable, stopped=stopped)
+
+    def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:
+        try:
+            results: list[Array] = self._session.run(list(names), dict(feeds), options)
+        except _ORT_ERRORS as error:
             reason = one_line(error)
             raise RefusedByModel(
                 f"the model {self.manifest.name!r} stops at these values: {reason}",
                 hint="they fit its signature; look at what they mean to the model (an index, a size, an empty batch)",
             ) from error
-        rows = _rows(inputs) if self.manifest.signature.batch_dim is not None else 1
-        self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
-        return dict(zip(names, results, strict=True))
+        return results
 
     def check(self, inputs: Mapping[str, Array]) -> None:
         """Refuse what the source refuses, and the graph alone would not.
@@ -141,6 +170,7 @@ def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel
         ModelLoadFailed: ONNX Runtime does not take the model, or it is not as the manifest says.
     """
     providers = _usable_providers(settings)
+    tokenizer = _tokenizer(package)
     onnx = package.manifest.onnx
     options = _session_options(settings)
     if onnx.external_data:
@@ -155,10 +185,22 @@ def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel
             f"onnxruntime {ort.__version__} cannot load the model {package.manifest.name!r}: {one_line(error)}",
             hint="package the model for this version of onnxruntime, or serve it with the one that packaged it",
         ) from error
-    model = OnnxModel(package, session)
+    model = OnnxModel(package, session, tokenizer)
     _check_required(settings.require, model.providers)
     _check_signature(model, session)
     return model
+
+
+def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
+    step = package.manifest.preprocessing
+    if step is None:
+        return None
+    try:
+        return Tokenizer(step, package.read_content(step.path))
+    except TokenizationError as error:
+        raise ModelLoadFailed(
+            f"the model {package.manifest.name!r} cannot be served: {error.message}", hint=error.hint
+        ) from error
 
 
 def _rows(inputs: Mapping[str, Array]) -> int:
@@ -210,11 +252,13 @@ def _missing(missing: Sequence[str], present: Sequence[str]) -> ProviderMissing:
 
 def _check_signature(model: OnnxModel, session: ort.InferenceSession) -> None:
     signature = model.manifest.signature
-    for side, specs, args in (
-        ("inputs", signature.inputs, session.get_inputs()),
-        ("outputs", signature.outputs, session.get_outputs()),
+    step = model.manifest.preprocessing
+    taken = dict.fromkeys(step.graph_inputs, "INT64") if step else {spec.name: spec.dtype for spec in signature.inputs}
+    given = {spec.name: spec.dtype for spec in signature.outputs}
+    for side, promised, args in (
+        ("inputs", taken, session.get_inputs()),
+        ("outputs", given, session.get_outputs()),
     ):
-        promised = {spec.name: spec.dtype for spec in specs}
         found = {arg.name: BY_ORT.get(arg.type, arg.type) for arg in args}
         if promised != found:
             raise ModelLoadFailed(

@@ -64,6 +64,8 @@ def describe_model(serving: Serving, model: "OnnxModel") -> ModelMetadata:
     manifest = model.manifest
     versions = [slot.manifest.version for slot in serving.repository.named(manifest.name) if slot.manifest]
     columns = {spec.name: list(spec.columns) for spec in manifest.signature.inputs if spec.columns is not None}
+    step = manifest.preprocessing
+    tokenizer = {} if step is None else {"tokenizer": {"max_length": step.max_length}}
     return ModelMetadata(
         name=manifest.name,
         versions=versions,
@@ -75,6 +77,7 @@ def describe_model(serving: Serving, model: "OnnxModel") -> ModelMetadata:
             "version": manifest.version,
             "labels": {name: list(labels) for name, labels in (manifest.labels or {}).items()},
             "columns": columns,
+            **tokenizer,
             "providers": list(model.providers),
             "runtime": {"dray": dray_version(), "onnxruntime": onnxruntime.__version__},
         },

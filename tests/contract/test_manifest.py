@@ -13,6 +13,7 @@ from runtime.contract.manifest import (
     Signature,
     SourceInfo,
     TensorSpec,
+    Tokenization,
     content_digest,
 )
 
@@ -97,3 +98,53 @@ def test_repeated_tensor_names_are_refused() -> None:
 def test_columns_must_be_as_many_as_the_last_axis() -> None:
     with pytest.raises(ValidationError, match="names 1 columns"):
         TensorSpec(name="x", dtype="FP32", shape=("batch", 2), columns=("a",))
+
+
+# --- preprocessing
+
+STEP = Tokenization(input_ids="input_ids", max_length=16)
+
+
+def of_texts(step: Tokenization = STEP, *, path: str = "tokenizer.json", **spec: Any) -> ModelManifest:
+    text = TensorSpec(**{"name": "text", "dtype": "BYTES", "shape": ("batch",), **spec})
+    info = {"path": "model.onnx", "opset": 18, "domains": {}, "ir_version": 10, "sha256": "0" * 64, "size_bytes": 1}
+    return ModelManifest(
+        name="m",
+        version="1",
+        source=SourceInfo(framework="f", framework_version="1", filename="m", sha256="0" * 64),
+        onnx=OnnxInfo(**info),
+        signature=Signature(inputs=(text,), outputs=(), batch_dim="batch"),
+        files={path: "0" * 64},
+        preprocessing=step,
+    )
+
+
+@given(MANIFESTS)
+def test_a_package_without_preprocessing_has_the_bytes_it_always_had(manifest: ModelManifest) -> None:
+    keys = list(json.loads(manifest.to_bytes()))
+
+    assert keys == ["schema_version", "name", "version", "source", "onnx", "signature", "files", "labels", "training"]
+
+
+def test_a_tokenizer_is_read_back_and_covered_by_the_digest() -> None:
+    manifest = of_texts()
+
+    assert ModelManifest.model_validate_json(manifest.to_bytes()) == manifest
+    assert b'"max_length": 16' in manifest.to_bytes()
+    assert manifest.preprocessing is not None
+    assert manifest.preprocessing.graph_inputs == ("input_ids",)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"path": "other.json"}, "is not among the files"),
+        ({"dtype": "INT64"}, "one text a row"),
+        ({"shape": ("batch", 1)}, "one text a row"),
+        ({"name": "sentence"}, "one text a row"),
+        ({"step": STEP.model_copy(update={"text_pair": "text_pair"})}, "one text a row"),
+    ],
+)
+def test_a_tokenizer_that_does_not_fit_the_signature_is_refused(wrong: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        of_texts(**wrong)

@@ -39,13 +39,17 @@ class Machine:
 
     Args:
         arrays: Whether bytes of arrays stand between the opcodes, as joblib writes them.
+        storages: Whether persistent ids stand for the storages of tensors, as torch.save writes them.
     """
 
-    def __init__(self, stream: BinaryIO, size: int, findings: Findings, *, arrays: bool = True) -> None:
+    def __init__(
+        self, stream: BinaryIO, size: int, findings: Findings, *, arrays: bool = True, storages: bool = False
+    ) -> None:
         self._stream = stream
         self._size = size
         self._findings = findings
         self._arrays = arrays
+        self._storages = storages
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -287,6 +291,14 @@ class Machine:
         role = calls.role(pair)
         return Name(pair) if role is Role.PLAIN else Restricted(pair, role)
 
+    def _persistent_id(self, argument: object) -> None:
+        """A storage, named by its kind and its type; or, before PyTorch 1.6, a class with the text of its source."""
+        identity = self._stack.pop() if self._storages else None
+        kind, name = identity[:2] if type(identity) is tuple and len(identity) >= 2 else (None, None)
+        if kind not in {"storage", "module"} or not isinstance(name, Name) or type(name) is Restricted:
+            self._refused(argument)
+        self._stack.append(name if kind == "module" else Made(None))
+
     def _refused(self, argument: object) -> None:
         what = "it refers to objects outside the file (persistent ids, extensions or buffers)"
         raise Unreadable(what, self._position, unsafe=True)
@@ -474,5 +486,6 @@ _HANDLERS: Mapping[str, str] = {
     "\x81": "new_object",
     "\x92": "new_object_ex",
     "b": "build",
-    **dict.fromkeys("PQ\x82\x83\x84\x97\x98", "refused"),
+    "Q": "persistent_id",
+    **dict.fromkeys("P\x82\x83\x84\x97\x98", "refused"),
 }

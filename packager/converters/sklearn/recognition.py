@@ -4,6 +4,9 @@ import re
 import zipfile
 from pathlib import Path
 
+from packager.converters.recognised import first_bytes
+from packager.core.torch_archives import LEGACY_MAGIC
+
 _MOST_SCHEMA = 64 << 20
 _SKOPS_VERSION = re.compile(r'"_sklearn_version":\s*\{[^{}]*?"content":\s*"\\"([^"\\]{1,64})\\""')
 _SUFFIXES = {".joblib", ".pkl", ".pickle"}
@@ -12,7 +15,22 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"ZF")
 _PROTOCOLS = range(2, 6)
 # Archives and tensors with their own converters, now or later.
-_OTHERS = {".onnx", ".npz", ".npy", ".zip", ".gz", ".tgz", ".pt", ".pth", ".pt2", ".h5", ".keras", ".skops"}
+_OTHERS = {
+    ".onnx",
+    ".npz",
+    ".npy",
+    ".zip",
+    ".gz",
+    ".tgz",
+    ".pt",
+    ".pth",
+    ".pt2",
+    ".ts",
+    ".safetensors",
+    ".h5",
+    ".keras",
+    ".skops",
+}
 
 
 def is_skops(path: Path) -> bool:
@@ -39,7 +57,11 @@ def looks_pickled(path: Path) -> bool:
     """True for the suffixes of pickles, and for pickle's or a compressor's first bytes under an unknown suffix."""
     if not path.is_file():
         return False
-    if path.suffix.lower() in _SUFFIXES or is_skops(path):
+    if is_skops(path):
+        return True
+    if first_bytes(path).startswith((LEGACY_MAGIC, b"PK\x03\x04")):
+        return False
+    if path.suffix.lower() in _SUFFIXES:
         return True
     if path.suffix.lower() in _OTHERS:
         return False
