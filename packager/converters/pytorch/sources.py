@@ -9,7 +9,7 @@ from packager.converters.pytorch.inputs import BATCH, Axes
 from packager.converters.torch_export import Exported, export, output_tensors
 from packager.converters.torch_export.capture import call
 from packager.converters.torch_export.exporting import check_opset, class_name, finished, quiet, write_program
-from packager.converters.torch_export.proofs import check_stateless
+from packager.converters.torch_export.proofs import stateless
 from packager.core.errors import ConversionError
 
 Write = Callable[[Sequence[Any], Axes, Path, int], Exported]
@@ -67,9 +67,8 @@ def program_source(program: Any) -> Source:
 
     def write(tensors: Sequence[Any], axes: Axes, path: Path, opset: int) -> Exported:
         check_opset(opset, scripted=False)
-        check_stateless(program, name)
         write_program(program, path=path, opset=opset, name=name)
-        with quiet():
+        with quiet(), stateless(module, name):
             outputs = tuple(output_tensors(answer(tensors)))
         given = dict(zip(inputs, tensors, strict=True))
         return finished(path, lambda flat: list(output_tensors(answer(flat)).values()), given, outputs, axes, name)

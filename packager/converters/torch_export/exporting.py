@@ -10,7 +10,7 @@ from typing import Any
 
 from packager.converters.torch_export.capture import call, captured, multiples_of, recurrent_layers_whole
 from packager.converters.torch_export.graph_names import name_axes, name_values, strip_provenance
-from packager.converters.torch_export.proofs import check_free, check_not_random, check_sizes, check_stateless
+from packager.converters.torch_export.proofs import check_free, check_not_random, check_sizes, stateless
 from packager.converters.torch_export.refusals import not_translated
 from packager.converters.torch_export.scripted import NEWEST_OPSET, write_script
 from packager.converters.torch_export.structure import named_tensors, output_tensors
@@ -103,7 +103,8 @@ def _written(
     scripted = isinstance(module, torch.jit.ScriptModule)
     check_opset(opset, scripted=scripted)
     with torch.no_grad(), quiet():
-        returned = call(module, example, list(tensors.values()))
+        with stateless(module, name):
+            returned = call(module, example, list(tensors.values()))
         if scripted:
             write_script(module, tensors, returned, path=path, free_axes=free_axes, opset=opset, name=name)
             return returned, ()

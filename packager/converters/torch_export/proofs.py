@@ -1,6 +1,7 @@
 """What must be true of an exported graph: nothing random in it, free axes free, and other sizes answered alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,26 @@ def check_not_random(model: onnx.ModelProto, name: str) -> None:
         )
 
 
-def check_stateless(program: Any, name: str) -> None:
-    """Refuse a module that changes itself when it answers: the next answer would be another one.
+@contextmanager
+def stateless(module: Any, name: str) -> Iterator[None]:
+    """Refuse a module that changes itself when it answers in the block: the next answer would be another one.
 
     Raises:
         ConversionError: Names the buffers.
     """
-    if changed := sorted(program.graph_signature.buffers_to_mutate.values()):
+    before = _states(module)
+    yield
+    if changed := sorted(buffer for buffer, state in _states(module).items() if state != before.get(buffer)):
         raise ConversionError(
             f"{name} changes its own state when it answers ({', '.join(changed)}), and a graph keeps none",
             hint="pass the state in and out, or leave the change out in evaluation mode (if self.training)",
             detail={"buffers": changed},
         )
+
+
+def _states(module: Any) -> dict[str, tuple[int, int]]:
+    """Of each buffer, where it lies and how often it was written to."""
+    return {buffer: (tensor.data_ptr(), tensor._version) for buffer, tensor in module.named_buffers()}
 
 
 def check_free(model: onnx.ModelProto, free_axes: Mapping[str, Mapping[int, str]]) -> None:
