@@ -208,6 +208,7 @@ def _result(
         versions={**verified.versions, **raw.versions},
         notes=where + raw.notes + verified.notes,
         training=raw.training,
+        raw=raw,
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from runtime.contract.certificate import BatchSafety, Coverage, Parity
 from runtime.contract.dtypes import Datatype
-from runtime.contract.manifest import Label, NonFinite, OnnxInfo, Signature, SourceInfo
+from runtime.contract.manifest import Label, NonFinite, OnnxInfo, OutputTolerance, Signature, SourceInfo
+from runtime.contract.transformation import Transformation
 
 DEFAULT_OPSET = 18
 DEFAULT_ML_OPSET = 3
@@ -152,6 +153,8 @@ class ConversionResult:
     Attributes:
         onnx_path: In a working folder that lives until the package is written.
         external_data: Files beside ``onnx_path``, by name.
+        raw: What the converter left, for steps that prove their own work; it lives as long as ``onnx_path``.
+        tolerances: By output name, what the test data are held to where it is not the tolerance of parity.
     """
 
     onnx_path: Path
@@ -168,3 +171,6 @@ class ConversionResult:
     trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     training: Mapping[str, Any] | None = None
+    raw: RawConversion | None = None
+    tolerances: Mapping[str, OutputTolerance] | None = None
+    transform: Transformation | None = None

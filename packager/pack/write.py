@@ -69,6 +69,7 @@ def _manifest(result: ConversionResult, folder: Path, *, name: str, version: str
         files=hash_content(folder),
         labels=dict(result.labels) if result.labels else None,
         training=dict(result.training) if result.training else None,
+        tolerances=dict(result.tolerances) if result.tolerances else None,
     )
 
 
@@ -81,4 +82,5 @@ def _certificate(result: ConversionResult, *, digest: str) -> Certificate:
         versions=dict(result.versions),
         trusted=result.trusted,
         notes=result.notes,
+        transform=result.transform,
     ).sealed()

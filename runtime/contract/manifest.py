@@ -122,6 +122,13 @@ class OnnxInfo(Persisted):
     external_data: tuple[RelativePath, ...] = ()
 
 
+class OutputTolerance(Persisted):
+    """What an output is held to: |actual - expected| <= atol + rtol * |expected|, and labels equal."""
+
+    atol: Annotated[float, Field(ge=0)]
+    rtol: Annotated[float, Field(ge=0)]
+
+
 class ModelManifest(Persisted):
     """Content of a model package; the package digest covers it and every file that it names.
 
@@ -129,6 +136,7 @@ class ModelManifest(Persisted):
         files: SHA-256 of every content file but the manifest itself, by path relative to the package.
         labels: By output name, the class that each column of it (or value in it) stands for.
         training: What the source tells of how the model was found: a search's best parameters and scores.
+        tolerances: By output name, how near to the source's answers a quantised model comes on the test data.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -140,11 +148,21 @@ class ModelManifest(Persisted):
     files: Mapping[RelativePath, Sha256]
     labels: Mapping[str, tuple[Label, ...]] | None = None
     training: Mapping[str, JsonValue] | None = None
+    tolerances: Mapping[str, OutputTolerance] | None = None
+
+    @model_validator(mode="after")
+    def _tolerances_are_of_outputs(self) -> Self:
+        strange = set(self.tolerances or ()) - {spec.name for spec in self.signature.outputs}
+        if strange:
+            raise ValueError(f"tolerances of outputs that there are not: {sorted(strange)}")
+        return self
 
     def to_bytes(self) -> bytes:
         """The canonical bytes of ``manifest.json``: keys sorted by this schema, two spaces, a final newline."""
         ordered = self.model_copy(update={"files": dict(sorted(self.files.items()))})
-        return (ordered.model_dump_json(indent=2) + "\n").encode()
+        # A package that declares none has the bytes, and so the digest, that it had before there were any.
+        absent = {"tolerances"} if self.tolerances is None else set()
+        return (ordered.model_dump_json(indent=2, exclude=absent) + "\n").encode()
 
 
 def content_digest(files: Mapping[str, str]) -> str:

@@ -1,0 +1,149 @@
+"""What a quantised package is held to when it runs: the source's answers, and how near to them it declares to come.
+
+Integers do not add up to the same floats on every processor, so the declared tolerance is twice the largest error on
+the test data. They are rows on which the quantised model comes near to its source (nine in ten do) and whose labels
+are no close call: the nearer the tolerance, the surer is a wrong model found.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packager.convert import cases
+from packager.convert.feeding import Arrays
+from packager.core.conversion import TestCase
+from packager.core.errors import GateFailed
+from packager.transform.subject import Subject
+from packager.transform.trial import Trial
+from runtime.contract.closeness import compare_answer
+from runtime.contract.dtypes import DTYPES
+from runtime.contract.manifest import OutputTolerance
+from runtime.contract.tensors import TensorFile, load_tensor
+
+Array = NDArray[Any]
+MARGIN = 2.0
+_NEAR_SHARE = 0.9
+
+
+def held_to(subject: Subject, trial: Trial) -> tuple[tuple[TestCase, ...], dict[str, OutputTolerance]]:
+    """Test data with the source's answers, and a tolerance for every output of floats.
+
+    Raises:
+        GateFailed: No test data would tell the model from a wrong one.
+    """
+    for sizes in (cases.SIZES, (1,)):
+        found = (
+            subject.result.test_cases if subject.graph.signature.batch_dim is None else _cases(subject, trial, sizes)
+        )
+        errors = _replayed(trial, found)
+        if errors is not None:
+            tolerances = {
+                name: OutputTolerance(
+                    atol=max(subject.checks.atol, _rounded_up(MARGIN * error)), rtol=subject.checks.rtol
+                )
+                for name, error in errors.items()
+            }
+            _check_sharp(subject, found, tolerances)
+            return found, tolerances
+    raise GateFailed(
+        f"{trial.variant.name} gives other labels than the source on the rows that a package is tested with",
+        hint="package it without --quantize, or give other rows with --samples",
+    )
+
+
+def _cases(subject: Subject, trial: Trial, sizes: tuple[int, ...]) -> tuple[TestCase, ...]:
+    usable, error = _near_rows(subject.expected, trial.runs)
+    return cases.make_cases(
+        subject.graph.signature,
+        subject.feeds,
+        subject.expected,
+        usable=usable,
+        sizes=sizes,
+        margin=max(cases.MARGIN, 2 * MARGIN * error),
+    )
+
+
+def _near_rows(expected: Arrays, runs: tuple[Arrays, ...]) -> tuple[NDArray[np.bool_], float]:
+    """Rows with the source's labels and none of the largest errors; and the largest error among them."""
+    rows = len(next(iter(expected.values())))
+    usable, largest = np.ones(rows, bool), 0.0
+    for name, want in expected.items():
+        if runs[0][name].dtype.kind != "f":
+            for run in runs:
+                usable &= (want.astype(str) == run[name].astype(str)).reshape(rows, -1).all(axis=1)
+            continue
+        errors = np.max([_row_errors(want, run[name]) for run in runs], axis=0)
+        limit = float(np.quantile(errors, _NEAR_SHARE, method="higher"))
+        usable &= errors <= limit
+        largest = max(largest, limit)
+    return usable, largest
+
+
+def _row_errors(want: Array, got: Array) -> Array:
+    left, right = want.astype(np.float64), got.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        error = np.where((left == right) | (np.isnan(left) & np.isnan(right)), 0.0, np.abs(left - right))
+    result: Array = error.reshape(len(error), -1).max(axis=1)
+    return result
+
+
+def _replayed(trial: Trial, found: tuple[TestCase, ...]) -> dict[str, float] | None:
+    """The largest error by output over the test data as they will be replayed; None where a label is another."""
+    if trial.graph is None:
+        return None
+    names = [spec.name for spec in trial.graph.signature.outputs]
+    largest: dict[str, float] = {}
+    for case in found:
+        feeds = {tensor.name: _array(tensor) for tensor in map(load_tensor, case.inputs)}
+        for name, expected in zip(names, map(load_tensor, case.outputs), strict=True):
+            (actual,) = trial.graph.session.run([name], feeds)
+            seen = compare_answer(expected, actual.reshape(-1).tolist(), actual.shape, atol=math.inf, rtol=0)
+            if seen.problem is not None:
+                return None
+            if DTYPES[expected.dtype].is_float:
+                largest[name] = max(largest.get(name, 0.0), seen.max_abs_error or 0.0)
+    return largest
+
+
+def _check_sharp(subject: Subject, found: tuple[TestCase, ...], tolerances: Mapping[str, OutputTolerance]) -> None:
+    """Refuse test data that a model with one answer to everything would pass.
+
+    Raises:
+        GateFailed: The declared tolerances reach from one end of the source's answers to the other.
+    """
+    for index, spec in enumerate(subject.graph.signature.outputs):
+        if not DTYPES[spec.dtype].is_float:
+            return  # labels are compared for equality
+        held, answers = tolerances[spec.name], np.asarray(subject.expected[spec.name], np.float64)
+        expected = load_tensor(found[-1].outputs[index])
+        values = np.asarray(expected.to_list(), np.float64).reshape(expected.shape)
+        middle = answers.mean(axis=0) if subject.graph.signature.batch_dim is not None else values.mean()
+        with np.errstate(invalid="ignore"):
+            if not (np.abs(values - middle) <= held.atol + held.rtol * np.abs(values)).all():
+                return
+        if held.atol <= subject.checks.atol:
+            return
+    raise GateFailed(
+        "the quantised model errs by as much as the source's answers differ from one another, so that its test data"
+        " would pass a wrong model",
+        hint="package it without --quantize, or give rows with different answers with --samples FILE",
+        detail={"tolerances": {name: held.model_dump() for name, held in tolerances.items()}},
+    )
+
+
+def _array(tensor: TensorFile) -> Array:
+    if isinstance(tensor.values, tuple):
+        texts: Array = np.array([value.decode() for value in tensor.values], dtype=object)
+        return texts.reshape(tensor.shape)
+    return np.frombuffer(tensor.values, DTYPES[tensor.dtype].numpy).reshape(tensor.shape)
+
+
+def _rounded_up(value: float) -> float:
+    """Two significant digits, never less: small differences of measurement give the same package."""
+    if value <= 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit - 1e-9) * unit:.1e}")
