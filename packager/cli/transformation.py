@@ -14,8 +14,8 @@ def transformation(record: Transformation, tolerances: Mapping[str, OutputTolera
     if not record.lossless:
         yield f"  LOSSY        answers differ from the source's; gate: agreement of at least {record.min_agreement:g}"
     for name, output in after.outputs.items():
-        was = before.outputs[name]
-        yield f"  agreement    {name}: {_measures(output.measures)} (before {was.agreement:.4f}), {_error(output.max_abs_error)}"
+        was = f"before {before.outputs[name].agreement:.4f}"
+        yield f"  agreement    {name}: {_measures(output.measures)} ({was}), {_error(output.max_abs_error)}"
     if record.steps:
         yield f"  size         {before.size_bytes} -> {after.size_bytes} bytes, {before.nodes} -> {after.nodes} nodes"
         yield f"  latency      {_latency(before, after)}"
@@ -24,7 +24,8 @@ def transformation(record: Transformation, tolerances: Mapping[str, OutputTolera
         weak = "WEAK, " if record.calibration.weak else ""
         yield f"  calibration  {record.calibration.rows} rows ({weak}{_ORIGINS[record.calibration.origin]})"
     for name, held in (tolerances or {}).items():
-        yield f"  held to      {name}: {held.atol:g} + {held.rtol:g} x |expected| on the test data, labels equal"
+        rms = "" if held.rms is None else f", {held.rms:g} in the root of the mean square"
+        yield f"  held to      {name}: {held.atol:g} + {held.rtol:g} x |expected|{rms}, on the test data"
     yield from (f"  tried        {_tried(variant, before)}" for variant in record.tried)
 
 

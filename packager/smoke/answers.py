@@ -65,7 +65,7 @@ def _compare(expected: TensorFile, actual: Tensor, tolerance: OutputTolerance) -
     values = list(_flat(actual.data))
     if DTYPES[expected.dtype].is_float and (strange := [v for v in values if not _is_number(v)]):
         return Verdict(None, f"output {expected.name!r} holds {strange[0]!r}, expected numbers")
-    result = compare_answer(expected, values, actual.shape, atol=tolerance.atol, rtol=tolerance.rtol)
+    result = compare_answer(expected, values, actual.shape, atol=tolerance.atol, rtol=tolerance.rtol, rms=tolerance.rms)
     return Verdict(result.max_abs_error, result.problem)
 
 

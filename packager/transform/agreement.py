@@ -47,8 +47,8 @@ def _output(want: Array, got: Array, *, labelled: bool) -> OutputAgreement:
     finite = np.isfinite(left)
     if not np.array_equal(finite, np.isfinite(right)) or not _same(left[~finite], right[~finite]):
         return OutputAgreement(rows=len(want), agreement=0.0, measures={"finite": 0.0})
-    error = float(np.abs(left - right, where=finite, out=np.zeros_like(left)).max(initial=0.0))
     left, right = np.where(finite, left, 0.0), np.where(finite, right, 0.0)
+    error = float(np.abs(left - right).max(initial=0.0))
     measures = {name: round(measure(left, right), 6) for name, measure in _measures(left, labelled=labelled).items()}
     return OutputAgreement(
         rows=len(want),

@@ -71,7 +71,7 @@ def facts_of(path: Path) -> GraphFacts:
             continue
         kinds = {types[name] for name in node.input if name in types}
         weighted[node.op_type] += onnx.TensorProto.FLOAT in kinds
-        wide[node.op_type] += onnx.TensorProto.DOUBLE in kinds
+        wide[node.op_type] += onnx.TensorProto.DOUBLE in kinds and node.op_type != "Gather"
     return GraphFacts(+weighted, +wide, Counter(node.op_type for node in all_nodes(model)))
 
 
@@ -83,7 +83,7 @@ def check_quantizable(facts: GraphFacts) -> None:
     """
     if facts.convolutional or facts.products:
         return
-    if sum(facts.wide.values()):
+    if facts.wide:
         raise NothingToQuantize(
             f"the weights of this model are FP64 ({_listed(facts.wide)}), and only FP32 ones can be quantised",
             hint="the conversion keeps FP64 where the source computes in it; train on float32 data, or package without"

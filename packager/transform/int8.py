@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from packager.transform.facts import DYNAMIC_ONLY, PRODUCTS
-from packager.transform.tools import write_model
+from packager.transform.tools import all_nodes, write_model
 
 Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ def quantize_static(
     chosen = settings or StaticSettings()
     methods = {"minmax": tool.CalibrationMethod.MinMax, "percentile": tool.CalibrationMethod.Percentile}
     tool.quantize_static(
-        source,
+        _with_flat_biases(onnx.load(source)),
         out,
         _reader(rows),
         quant_format=tool.QuantFormat.QDQ,
@@ -81,6 +81,25 @@ def quantize_dynamic(source: Path, out: Path, *, seven_bits: bool = True) -> Non
         weight_type=tool.QuantType.QInt8,
     )
     write_model(onnx.load(out), out)
+
+
+def _with_flat_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the biases of Gemm as vectors: at rows of shape [1, n] the quantiser stops (onnxruntime 1.32)."""
+    tensors, replaced = {tensor.name: tensor for tensor in model.graph.initializer}, set()
+    for index, node in enumerate(model.graph.node):
+        bias = tensors.get(node.input[2]) if node.op_type == "Gemm" and len(node.input) > 2 else None
+        if bias is None or list(bias.dims[:-1]) != [1]:
+            continue
+        flat = model.graph.initializer.add()
+        flat.CopyFrom(bias)
+        flat.name = f"{bias.name}_flat_{index}"
+        del flat.dims[0]
+        replaced.add(bias.name)
+        node.input[2] = flat.name
+    unused = replaced - {name for node in all_nodes(model) for name in node.input}
+    for name in unused:
+        model.graph.initializer.remove(tensors[name])
+    return model
 
 
 def _reader(rows: Sequence[Mapping[str, Array]]) -> Any:

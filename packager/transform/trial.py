@@ -8,7 +8,7 @@ import onnx
 from packager.convert import batching
 from packager.convert.feeding import Arrays, run_in_batches
 from packager.convert.graph import CheckedGraph, check_graph
-from packager.convert.parity import Tolerance
+from packager.convert.parity import Tolerance, compare
 from packager.convert.verification import Verified, verify
 from packager.core import interrupts
 from packager.core.errors import ConversionError, DrayError
@@ -64,7 +64,16 @@ def attempt(subject: Subject, candidate: Candidate, folder: Path, *, gate: float
         trial = _measured(subject, candidate.name, candidate.step, graph, verified)
     except ConversionError as error:
         return _rejected(candidate, error.message)
-    return trial if lossless or trial.variant.agreement >= gate else refused(trial, _below(trial.variant, gate))
+    if lossless:
+        return trial if _unchanged(subject, trial) else refused(trial, "it answers differently from the original")
+    return trial if trial.variant.agreement >= gate else refused(trial, _below(trial.variant, gate))
+
+
+def _unchanged(subject: Subject, trial: Trial) -> bool:
+    """Whether the answers are the original's; they were held against the source's where there is one."""
+    if subject.evidence.cast is not None:
+        return True
+    return compare(subject.expected, trial.runs, Tolerance(subject.checks.atol, subject.checks.rtol)).passed
 
 
 def refused(trial: Trial, reason: str) -> Trial:

@@ -123,10 +123,15 @@ class OnnxInfo(Persisted):
 
 
 class OutputTolerance(Persisted):
-    """What an output is held to: |actual - expected| <= atol + rtol * |expected|, and labels equal."""
+    """What an output is held to: |actual - expected| <= atol + rtol * |expected|.
+
+    Attributes:
+        rms: What the root of the mean squared error over a test data set may be; None: as large as the entries allow.
+    """
 
     atol: Annotated[float, Field(ge=0)]
     rtol: Annotated[float, Field(ge=0)]
+    rms: Annotated[float, Field(ge=0)] | None = None
 
 
 class ModelManifest(Persisted):

@@ -36,7 +36,8 @@ def _replay(model: OnnxModel, case: TestDataSet) -> str | None:
         return error.message
     for spec, expected in zip(signature.outputs, case.outputs, strict=True):
         actual, held = outputs[spec.name], model.package.tolerance(spec.name)
-        found = compare_answer(expected, actual.reshape(-1).tolist(), actual.shape, atol=held.atol, rtol=held.rtol)
+        values = actual.reshape(-1).tolist()
+        found = compare_answer(expected, values, actual.shape, atol=held.atol, rtol=held.rtol, rms=held.rms)
         if found.problem is not None:
             return found.problem
     return None
