@@ -51,7 +51,7 @@ def _order(
 ) -> Array:
     """Row numbers, those that matter most first; each once."""
     rows = np.flatnonzero(steady if steady.any() else usable if usable.any() else np.ones(len(usable), bool))
-    plain = rows[[all(_finite(value[row]) for value in feeds.values()) for row in rows]]
+    plain = rows[[all(_finite(np.asarray(value[row])) for value in feeds.values()) for row in rows]]
     special = [row for output in expected.values() for row in _ends(output, plain if len(plain) else rows)]
     missing = np.setdiff1d(rows, plain)[:2]
     spaced = rows[np.linspace(0, len(rows) - 1, min(len(rows), 256)).astype(int)]
@@ -90,7 +90,7 @@ def _finite(values: Array) -> bool:
 
 
 def _rows_within_bytes(feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> int:
-    row_bytes: int = sum(max(1, value[0].size) * 8 for value in (*feeds.values(), *expected.values()))
+    row_bytes: int = sum(max(1, value[:1].size) * 8 for value in (*feeds.values(), *expected.values()))
     return MAX_CASE_BYTES // row_bytes
 
 

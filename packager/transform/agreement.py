@@ -41,7 +41,7 @@ def _output(want: Array, got: Array, *, labelled: bool) -> OutputAgreement:
     if want.shape != got.shape:
         return OutputAgreement(rows=len(want), agreement=0.0, measures={"shape": 0.0})
     if want.dtype.kind not in "fiub" or got.dtype.kind != "f":
-        share = float((want.astype(str) == got.astype(str)).mean())
+        share = round(float((want.astype(str) == got.astype(str)).mean()), 6)
         return OutputAgreement(rows=len(want), agreement=share, measures={"labels": share})
     left, right = want.astype(np.float64), got.astype(np.float64)
     finite = np.isfinite(left)

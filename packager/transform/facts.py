@@ -90,9 +90,17 @@ def check_quantizable(facts: GraphFacts) -> None:
             " --quantize",
         )
     raise NothingToQuantize(
-        f"nothing in this model can be quantised: it computes with {_listed(facts.operators)}",
-        hint="int8 and fp16 are for matrix products and convolutions; package without --quantize",
+        "nothing in this model can be quantised: it has no FP32 weights in matrix products or convolutions, and"
+        f" computes with {_listed(facts.operators)}",
+        hint="package it without --quantize; trees and look-ups are small and fast as they are",
     )
+
+
+def has_fewer_bits(path: Path) -> bool:
+    """Whether any weight is of 8 or 16 bits: the tools write a model as it was where they find nothing to do."""
+    few = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT16}
+    model = onnx.load(path, load_external_data=False)
+    return any(tensor.data_type in few and len(tensor.dims) > 0 for tensor in model.graph.initializer)
 
 
 def _listed(counts: Counter[str]) -> str:

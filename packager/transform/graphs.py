@@ -36,12 +36,20 @@ def optimise(source: Path, out: Path, *, level: str) -> None:
     options.log_severity_level = 4
     options.graph_optimization_level = LEVELS[level]
     options.optimized_model_filepath = str(out)
-    ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    ort.InferenceSession(_with_weights_inside(source), options, providers=["CPUExecutionProvider"])
     model = onnx.load(out)
     bound = sorted({node.op_type for node in all_nodes(model) if node.domain in _HARDWARE_DOMAINS})
     if bound:
         raise BoundToHardware(f"it holds {', '.join(bound)}, made for this processor's registers")
     write_model(model, out)
+
+
+def _with_weights_inside(source: Path) -> Path | bytes:
+    """The file; its bytes with the weights of the files beside it, whose place the optimised graph would not know."""
+    model = onnx.load(source, load_external_data=False)
+    if not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        return source
+    return onnx.load(source).SerializeToString()
 
 
 def slim(source: Path, out: Path) -> None:

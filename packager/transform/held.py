@@ -7,7 +7,7 @@ nearer the tolerance, the surer is a wrong model found.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packager.convert import cases
-from packager.convert.feeding import Arrays
+from packager.convert.feeding import Arrays, chosen_rows, row_count
 from packager.convert.judgement import Checks
 from packager.core.conversion import TestCase
 from packager.core.errors import GateFailed
@@ -37,10 +37,7 @@ def held_to(subject: Subject, trial: Trial) -> tuple[tuple[TestCase, ...], dict[
     Raises:
         GateFailed: No test data would tell the model from a wrong one.
     """
-    for sizes in (cases.SIZES, (1,)):
-        found = (
-            subject.result.test_cases if subject.graph.signature.batch_dim is None else _cases(subject, trial, sizes)
-        )
+    for found in _possible(subject, trial):
         errors = _replayed(trial, found)
         if errors is not None:
             tolerances = {name: _tolerance(error, subject.checks) for name, error in errors.items()}
@@ -50,6 +47,23 @@ def held_to(subject: Subject, trial: Trial) -> tuple[tuple[TestCase, ...], dict[
         f"{trial.variant.name} gives other labels than the source on the rows that a package is tested with",
         hint="package it without --quantize, or give other rows with --samples",
     )
+
+
+def _possible(subject: Subject, trial: Trial) -> Iterator[tuple[TestCase, ...]]:
+    """Test data to choose from, the best first."""
+    graph = subject.graph
+    if graph.single_call:
+        yield subject.result.test_cases
+    elif graph.rows_per_call is not None:
+        size = graph.rows_per_call
+        for start in range(0, row_count(subject.feeds) - size + 1, size):
+            feeds, expected = (
+                chosen_rows(side, slice(start, start + size)) for side in (subject.feeds, subject.expected)
+            )
+            yield (cases.whole_case(graph.signature, feeds, expected),)
+    else:
+        yield _cases(subject, trial, cases.SIZES)
+        yield _cases(subject, trial, (1,))
 
 
 def _cases(subject: Subject, trial: Trial, sizes: tuple[int, ...]) -> tuple[TestCase, ...]:

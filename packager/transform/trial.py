@@ -14,6 +14,7 @@ from packager.core import interrupts
 from packager.core.errors import ConversionError, DrayError
 from packager.transform.agreement import agreement_of
 from packager.transform.candidates import Candidate
+from packager.transform.facts import has_fewer_bits
 from packager.transform.subject import Subject
 from packager.transform.tools import all_nodes, silenced
 from runtime.contract.certificate import BatchSafety
@@ -58,6 +59,8 @@ def attempt(subject: Subject, candidate: Candidate, folder: Path, *, gate: float
         return _rejected(candidate, failure)
     try:
         graph = check_graph(path, columns=subject.raw.columns, non_finite=subject.raw.non_finite)
+        if not lossless and not has_fewer_bits(path):
+            return _rejected(candidate, "nothing in it could be quantised this way")
         if graph.signature != subject.graph.signature:
             return _rejected(candidate, "its inputs or outputs are not those of the original")
         verified = verify(replace(subject.raw, onnx=path), subject.checks) if lossless else None
@@ -100,22 +103,27 @@ def _rejected(candidate: Candidate, reason: str) -> Trial:
 
 def _measured(subject: Subject, name: str, step: str, graph: CheckedGraph, verified: Verified | None) -> Trial:
     runs = tuple(run_in_batches(graph.session, subject.feeds, size) for size in subject.sizes)
-    safety = _safety(subject, graph) if verified is None else verified.batch_safety
+    nodes = [node.op_type for node in all_nodes(onnx.load(graph.path, load_external_data=False))]
+    safety = _safety(subject, graph, nodes) if verified is None else verified.batch_safety
     variant = Variant(
         name=name,
         accepted=True,
         size_bytes=graph.info.size_bytes,
-        nodes=sum(1 for _ in all_nodes(onnx.load(graph.path, load_external_data=False))),
+        nodes=len(nodes),
         outputs=agreement_of(subject.expected, runs, labelled=frozenset(subject.result.labels or ())),
         batchable=safety.batchable,
     )
     return Trial(variant, step, graph, runs, safety, verified)
 
 
-def _safety(subject: Subject, graph: CheckedGraph) -> BatchSafety:
+def _safety(subject: Subject, graph: CheckedGraph, nodes: list[str]) -> BatchSafety:
     """Proven at the ordinary tolerance: a coarser one would let the rows of one request be felt in another."""
     if graph is subject.graph:
         return subject.result.batch_safety
+    if any(node.startswith("DynamicQuantize") for node in nodes):
+        return BatchSafety(
+            batchable=False, reason="the ranges of its integers are taken from all rows of a run together"
+        )
     tolerance = Tolerance(subject.checks.atol, subject.checks.rtol)
     return batching.prove(graph, subject.feeds, tolerance=tolerance, seed=subject.checks.seed)
 

@@ -64,7 +64,8 @@ def convolutions(path: Path, *, dtype: type = np.float32, seed: int = 0) -> Path
 
     weights = {
         "k1": weight(8, 1, 3, 3), "scale": np.full(8, 1.5, dtype), "shift": weight(8, 1).ravel(),
-        "mean": weight(8, 1).ravel() * 0, "var": np.ones(8, dtype), "k2": weight(8, 8, 3, 3), "w": weight(10, 32).T.copy(),
+        "mean": weight(8, 1).ravel() * 0, "var": np.ones(8, dtype), "k2": weight(8, 8, 3, 3),
+        "w": weight(10, 32).T.copy(),
     }  # fmt: skip
     nodes = [
         helper.make_node("Conv", ["x", "k1"], ["c1"], pads=[1, 1, 1, 1]),
