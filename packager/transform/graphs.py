@@ -49,7 +49,8 @@ def _with_weights_inside(source: Path) -> Path | bytes:
     model = onnx.load(source, load_external_data=False)
     if not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         return source
-    return onnx.load(source).SerializeToString()
+    whole: bytes = onnx.load(source).SerializeToString()
+    return whole
 
 
 def slim(source: Path, out: Path) -> None:
