@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packager.core.conversion import ConversionResult
-from packager.core.extras import require_extra, versions_of
+from packager.core.extras import versions_of
 from packager.core.progress import Progress
 from packager.transform.wanted import Wanted
 
@@ -24,11 +24,9 @@ def transform(
         workdir: An empty folder that lives until the package is written.
 
     Raises:
-        EnvironmentMissing: The tools are not installed.
         NothingToQuantize: There are no weights to quantise.
         GateFailed, ParityError: No form of the model agrees with the source, or none is faster.
     """
-    require_extra("optimize")
     from packager.transform.bench import Bench
     from packager.transform.lossless import optimised
     from packager.transform.quantized import quantised

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from packager.core.errors import UsageError
+from packager.core.errors import SampleError, UsageError
+from packager.core.extras import require_extra
 
 DEFAULT_MIN_AGREEMENT = 0.99
 # ``int8`` takes the best form; the others name one, which is then taken even where it is slower.
@@ -45,10 +46,12 @@ class Wanted:
 def wanted(
     *, optimize: bool, quantize: str | None, min_agreement: float | None, calibration: Path | None
 ) -> Wanted | None:
-    """What the options ask for; None where they ask for nothing.
+    """What the options ask for; None where they ask for nothing. Judged before anything is converted.
 
     Raises:
         UsageError: They cannot be meant.
+        SampleError: There is no calibration file.
+        EnvironmentMissing: The tools are not installed.
     """
     asked = Wanted(
         optimize=optimize,
@@ -56,7 +59,10 @@ def wanted(
         min_agreement=DEFAULT_MIN_AGREEMENT if min_agreement is None else min_agreement,
         calibration=calibration,
     )
+    if calibration is not None and not calibration.is_file():
+        raise SampleError(f"no calibration file at {str(calibration)!r}", hint="check the path after --calibration")
     if optimize or quantize:
+        require_extra("optimize")
         return asked
     if min_agreement is not None:
         raise UsageError(

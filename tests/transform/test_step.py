@@ -1,5 +1,7 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,19 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from packager import package
-from packager.core import extras
-from packager.core.errors import EnvironmentMissing, GateFailed, ParityError, SampleError
+from packager.convert.judgement import Checks
+from packager.core.conversion import ConversionResult, RawConversion
+from packager.core.errors import ConversionTimeout, GateFailed, ParityError, SampleError
+from packager.core.progress import SilentProgress
 from packager.documents import PackageDocument
-from packager.transform import latency
+from packager.transform import Wanted, latency, transform
 from packager.transform.facts import NothingToQuantize
 from packager.transform.latency import Timings
+from runtime.contract.certificate import Coverage
 from tests.support.graphs import write_graph
 from tests.support.models import iris, saved
 from tests.support.nets import convolutions, digit_rows, digits_mlp, digits_model, embeddings, write_net
+from tests.support.packages import conversion_of
 
 
 @pytest.fixture(scope="module")
@@ -250,11 +256,10 @@ def test_a_network_of_scikit_learn_is_held_to_its_own_answers(tmp_path: Path) ->
     assert made.transform.after.agreement >= 0.97
 
 
-@pytest.mark.parametrize("quantize", ["int8", "fp16"])
-def test_trees_have_nothing_to_quantise(quantize: str, tmp_path: Path) -> None:
+def test_trees_have_nothing_to_quantise(tmp_path: Path) -> None:
     trees = HistGradientBoostingRegressor(max_iter=3, random_state=0).fit(*iris())
     with pytest.raises(NothingToQuantize, match=r"nothing in this model can be quantised: .* computes with "):
-        packaged(saved(trees, tmp_path), tmp_path / "p", quantize=quantize)
+        packaged(saved(trees, tmp_path), tmp_path / "p", quantize="int8")
     assert not (tmp_path / "p").exists()
 
 
@@ -265,9 +270,10 @@ def doubles(folder: Path) -> Path:
     return write_net(folder / "m.onnx", nodes, [shape], [("y", TensorProto.DOUBLE, ["batch", 3])], weights)
 
 
-def test_doubles_are_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quantize", ["int8", "fp16"])
+def test_doubles_are_refused_by_name(quantize: str, tmp_path: Path) -> None:
     with pytest.raises(NothingToQuantize, match=r"the weights of this model are FP64 \(MatMul\)"):
-        packaged(doubles(tmp_path), tmp_path / "p", quantize="int8")
+        packaged(doubles(tmp_path), tmp_path / "p", quantize=quantize)
 
 
 def recurrent(folder: Path) -> Path:
@@ -327,11 +333,64 @@ def test_an_optimised_form_that_answers_differently_is_refused(tmp_path: Path) -
         packaged(source, tmp_path / "p", optimize=True, samples=rows, expected=tmp_path / "expected.npz")
 
 
-def test_absent_tools_come_with_the_command(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = extras.installed_version
+def test_known_class_names_make_scores_of_numbers(tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"digit {number}" for number in range(10)))
+    made = packaged(convolutions(tmp_path / "net.onnx"), tmp_path / "p", quantize="fp16", labels=names)
 
-    monkeypatch.setattr(extras, "installed_version", lambda name: None if name == "onnxslim" else installed(name))
-    with pytest.raises(EnvironmentMissing) as caught:
-        packaged(net / "digits.onnx", tmp_path / "p", optimize=True)
-    assert caught.value.hint == 'pip install "dray[optimize]"'
-    assert "onnxslim" in caught.value.message
+    assert made.transform is not None
+    assert set(made.transform.after.outputs["logits"].measures) == {"classes"}
+
+
+@contextmanager
+def without_a_source(source: Path, folder: Path) -> Iterator[ConversionResult]:
+    """A conversion whose framework nobody could ask."""
+    rows = np.random.default_rng(0).normal(size=(32, 1, 8, 8)).astype(np.float32)
+    np.savez(folder / "samples.npz", x=rows)
+    with conversion_of(onnx.load(source), inputs={"x": rows}) as result:
+        raw = RawConversion(
+            onnx=source,
+            samples=folder / "samples.npz",
+            reference="none",
+            reference_original=None,
+            reference_cast=None,
+            framework="torch",
+            framework_version="2",
+            synthetic=True,
+            seed=0,
+            coverage=Coverage(),
+        )
+        yield replace(result, raw=raw, reference="none", parity=None)
+
+
+@pytest.mark.parametrize("wanted", [Wanted(optimize=True), Wanted(quantize="int8-static")])
+def test_without_a_source_the_conversion_itself_is_what_forms_are_held_to(wanted: Wanted, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    checks = Checks(atol=1e-5, rtol=1e-4, seed=0)
+    with without_a_source(convolutions(tmp_path / "net.onnx"), tmp_path) as result:
+        made = transform(
+            result, wanted, checks=checks, workdir=tmp_path / "work", progress=SilentProgress(), timeout_s=60
+        )
+    assert (made.reference, made.parity) == ("none", None)
+    assert made.transform is not None
+    assert made.transform.after.name != "original"
+    assert made.transform.after.agreement >= 0.99
+    if wanted.optimize:
+        assert made.test_cases == result.test_cases
+
+
+def test_the_time_that_was_given_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    checks = Checks(atol=1e-5, rtol=1e-4, seed=0)
+    with (
+        without_a_source(convolutions(tmp_path / "net.onnx"), tmp_path) as result,
+        pytest.raises(ConversionTimeout, match="the time is up before basic was tried"),
+    ):
+        transform(
+            result,
+            Wanted(optimize=True),
+            checks=checks,
+            workdir=tmp_path / "work",
+            progress=SilentProgress(),
+            timeout_s=-1,
+        )

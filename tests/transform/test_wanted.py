@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from packager.core.errors import UsageError
+from packager.core import extras
+from packager.core.errors import EnvironmentMissing, SampleError, UsageError
 from packager.options import wanted_transformation
 from packager.transform import DEFAULT_MIN_AGREEMENT, Wanted
 
@@ -34,3 +35,17 @@ def test_what_cannot_be_meant_is_refused(options: dict[str, object], message: st
     assert caught.value.message.startswith(message)
     assert caught.value.code == "E-USAGE"
     assert caught.value.hint
+
+
+def test_a_calibration_file_that_is_not_there_is_found_before_anything_is_converted() -> None:
+    with pytest.raises(SampleError, match=r"no calibration file at '.*none.npy'"):
+        wanted_transformation({"quantize": "int8", "calibration": "none.npy"})
+
+
+def test_absent_tools_come_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = extras.installed_version
+    monkeypatch.setattr(extras, "installed_version", lambda name: None if name == "onnxslim" else installed(name))
+    with pytest.raises(EnvironmentMissing) as caught:
+        wanted_transformation({"optimize": True})
+    assert caught.value.hint == 'pip install "dray[optimize]"'
+    assert "onnxslim" in caught.value.message
