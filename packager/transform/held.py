@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packager.convert import cases
-from packager.convert.feeding import Arrays, chosen_rows, row_count
+from packager.convert.feeding import Arrays, chosen_rows, row_count, run_in_batches
 from packager.convert.judgement import Checks
 from packager.core.conversion import TestCase
 from packager.core.errors import GateFailed
@@ -122,20 +122,25 @@ def _tolerance(error: _Error, checks: Checks) -> OutputTolerance:
 
 
 def _replayed(trial: Trial, found: tuple[TestCase, ...]) -> dict[str, _Error] | None:
-    """The errors by output over the test data, as they will be replayed; None where a label is another."""
-    if trial.graph is None:
+    """The errors by output over the test data, as they may be replayed; None where a label is another.
+
+    Where rows must not share a run, whoever serves them may ask for each alone.
+    """
+    if (graph := trial.graph) is None:
         return None
-    names = [spec.name for spec in trial.graph.signature.outputs]
     errors: dict[str, _Error] = {}
     for case in found:
         feeds = {tensor.name: _array(tensor) for tensor in map(load_tensor, case.inputs)}
-        for name, expected in zip(names, map(load_tensor, case.outputs), strict=True):
-            (actual,) = trial.graph.session.run([name], feeds)
-            seen = compare_answer(expected, actual.reshape(-1).tolist(), actual.shape, atol=math.inf, rtol=0)
-            if seen.problem is not None:
-                return None
-            if DTYPES[expected.dtype].is_float:
-                errors[name] = errors.get(name, _Error()).with_one_more(seen)
+        alone = graph.signature.batch_dim is not None and not trial.variant.batchable
+        for size in (row_count(feeds), 1) if alone else (row_count(feeds),):
+            answers = run_in_batches(graph.session, feeds, size)
+            for expected in map(load_tensor, case.outputs):
+                actual = answers[expected.name]
+                seen = compare_answer(expected, actual.reshape(-1).tolist(), actual.shape, atol=math.inf, rtol=0)
+                if seen.problem is not None:
+                    return None
+                if DTYPES[expected.dtype].is_float:
+                    errors[expected.name] = errors.get(expected.name, _Error()).with_one_more(seen)
     return errors
 
 

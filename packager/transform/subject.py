@@ -1,6 +1,7 @@
 """The model that is to be changed, the rows that it is judged on, and the source's answers to them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,22 @@ def subject_of(result: ConversionResult, checks: Checks) -> Subject:
     raw = result.raw
     if raw is None:
         raise ConversionError("the conversion left nothing to compare a changed model with", hint="convert it again")
-    graph = check_graph(raw.onnx, columns=raw.columns, non_finite=raw.non_finite)
+    graph = checked(raw, raw.onnx)
     evidence = _thinned(gather(raw, graph, checks.expected))
     sizes = batch_sizes(graph, evidence.feeds, SIZES if result.batch_safety.batchable else SIZES[:1])
     expected = evidence.cast
     if expected is None:
         expected = run_in_batches(graph.session, evidence.feeds, sizes[0])
     return Subject(result, raw, checks, graph, evidence, expected, sizes)
+
+
+def checked(raw: RawConversion, path: Path) -> CheckedGraph:
+    """The conversion's graph, or a form of it, after the checker and a load.
+
+    Raises:
+        ModelInvalid, ConversionError: It is none that can be used.
+    """
+    return check_graph(path, columns=raw.columns, non_finite=raw.non_finite)
 
 
 def calls_of(graph: CheckedGraph, feeds: Arrays) -> list[Arrays]:

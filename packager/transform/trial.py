@@ -7,7 +7,7 @@ import onnx
 
 from packager.convert import batching
 from packager.convert.feeding import Arrays, run_in_batches
-from packager.convert.graph import CheckedGraph, check_graph
+from packager.convert.graph import CheckedGraph
 from packager.convert.parity import Tolerance, compare
 from packager.convert.verification import Verified, verify
 from packager.core import interrupts
@@ -15,7 +15,7 @@ from packager.core.errors import ConversionError, DrayError
 from packager.transform.agreement import agreement_of
 from packager.transform.candidates import Candidate
 from packager.transform.facts import has_fewer_bits
-from packager.transform.subject import Subject
+from packager.transform.subject import Subject, checked
 from packager.transform.tools import all_nodes, silenced
 from runtime.contract.certificate import BatchSafety
 from runtime.contract.transformation import Variant
@@ -58,7 +58,7 @@ def attempt(subject: Subject, candidate: Candidate, folder: Path, *, gate: float
     if failure is not None:
         return _rejected(candidate, failure)
     try:
-        graph = check_graph(path, columns=subject.raw.columns, non_finite=subject.raw.non_finite)
+        graph = checked(subject.raw, path)
         if not lossless and not has_fewer_bits(path):
             return _rejected(candidate, "nothing in it could be quantised this way")
         if graph.signature != subject.graph.signature:
