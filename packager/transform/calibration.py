@@ -11,6 +11,7 @@ from packager.convert.feeding import Arrays, as_sent, row_count
 from packager.converters.sample_files import SampleFile, read_samples
 from packager.core.errors import SampleError
 from packager.transform.subject import Subject, calls_of
+from packager.transform.tools import silenced
 from runtime.contract.manifest import Signature, TensorSpec
 from runtime.contract.transformation import Calibration
 
@@ -48,7 +49,8 @@ def calibration_rows(subject: Subject, file: Path | None) -> CalibrationRows:
 def _by_input(path: Path, signature: Signature) -> dict[str, NDArray[Any]]:
     names = [column for spec in signature.inputs for column in spec.columns or (spec.name,)]
     texts = frozenset(spec.name for spec in signature.inputs if spec.dtype == "BYTES")
-    file = read_samples(path, columns=names, texts=texts)
+    with silenced():  # pandas 3.1 warns of an option by which numbers are read exactly
+        file = read_samples(path, columns=names, texts=texts)
     arrays = dict(file.arrays or {})
     if file.frame is not None:
         arrays = {spec.name: _of_frame(file, spec, len(signature.inputs)) for spec in signature.inputs}

@@ -10,9 +10,10 @@ from runtime.contract.transformation import Variant
 # Medians of the same graph were seen to differ by less.
 SLOWER = 1.05
 _AS_FAST = 1.10
+_SMALLER = 0.99
 LOSSLESS_RULE = (
-    "of the forms that hold parity and are not slower: fewest nodes, then smallest; `extended` only where it is 5 %"
-    " faster than that; the original where no form has fewer nodes or bytes"
+    "of the forms that hold parity, are not slower and have fewer nodes or 1 % fewer bytes: fewest nodes, then"
+    " smallest; `extended` only where it is 5 % faster than that; the original where there is none"
 )
 LOSSY_RULE = (
     "of the forms that pass the gate and are not slower than the original: the fastest; of those within 10 % of it the"
@@ -42,13 +43,18 @@ def judge_speed(trials: Sequence[Trial], original: Variant) -> list[Trial]:
 def best_lossless(trials: Sequence[Trial], original: Trial) -> Trial:
     """The form to package; the original where nothing is gained."""
     accepted = [trial for trial in trials if trial.variant.accepted]
-    portable = [trial for trial in accepted if trial.variant.name != "extended"]
-    best = min((original, *portable), key=lambda trial: (trial.variant.nodes or 0, trial.variant.size_bytes or 0))
+    portable = [trial for trial in accepted if trial.variant.name != "extended" and _gains(trial.variant, original)]
+    best = min(portable, key=lambda trial: (trial.variant.nodes or 0, trial.variant.size_bytes or 0), default=original)
     for trial in accepted:
         gain = relative_latency(trial.variant, original.variant) / relative_latency(best.variant, original.variant)
         if trial.variant.name == "extended" and gain < 1 / SLOWER:
             return trial
     return best
+
+
+def _gains(variant: Variant, original: Trial) -> bool:
+    nodes, size = original.variant.nodes or 0, original.variant.size_bytes or 0
+    return (variant.nodes or 0) < nodes or (variant.size_bytes or 0) < _SMALLER * size
 
 
 def best_lossy(trials: Sequence[Trial], original: Variant) -> Trial | None:

@@ -130,6 +130,21 @@ def test_a_calibration_file_sets_the_ranges(net: Path, tmp_path: Path) -> None:
     assert made.transform.calibration.model_dump() == {"rows": 20, "origin": "calibration-file", "weak": False}
 
 
+def test_a_calibration_file_may_be_a_table(net: Path, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "rows.csv", np.load(net / "rows.npz")["X"][:30], delimiter=",")
+    made = packaged(
+        net / "digits.onnx",
+        tmp_path / "p",
+        samples=net / "rows.npz",
+        quantize="int8-static",
+        calibration=tmp_path / "rows.csv",
+        min_agreement=0.9,
+    )
+    assert made.transform is not None
+    assert made.transform.calibration is not None
+    assert made.transform.calibration.rows == 30
+
+
 def test_calibration_rows_of_another_width_are_refused(net: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "narrow.npy", np.zeros((4, 7), np.float32))
     with pytest.raises(SampleError, match=r"have the shape \[4, 7\] for 'X', which takes \['batch', 64\]"):
