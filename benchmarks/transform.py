@@ -63,11 +63,10 @@ def main() -> None:
         print(HEADER)
         for make in makers:
             try:
-                subject = make(Path(folder), given)
-                rows = list(measured(subject, Path(folder)))
+                for row in measured(make(Path(folder), given), Path(folder)):
+                    print(row, flush=True)
             except (Absent, DrayError) as reason:
-                rows = [f"{make.__name__}: skipped: {reason}"]
-            print("\n".join(rows), flush=True)
+                print(f"{make.__name__}: skipped: {reason}", flush=True)
 
 
 def digits_cnn(folder: Path, _: argparse.Namespace) -> Subject:
