@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock schema golden clean bench-ship fidelity fuzz-fidelity
+.PHONY: help demo test check format lock schema golden clean bench-ship bench-transform fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("dray needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,text]" --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,text]" --group dev
 	@touch $@
 
 demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
@@ -34,7 +34,7 @@ format: $(STAMP)  ## apply the formatting
 	$(BIN)/ruff check --fix-only .
 
 lock: $(STAMP)  ## resolve the pinned versions of the development environment anew
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra text --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra text --group dev pyproject.toml --output-file constraints.txt
 
 schema: $(STAMP)  ## write docs/dray.schema.json anew
 	$(BIN)/python -c 'import json; from packager import plugins; from packager.project import project_schema; print(json.dumps(project_schema({name: target.settings_type for name, target in plugins.targets().items()}), indent=2))' > docs/dray.schema.json
@@ -44,6 +44,9 @@ golden: $(STAMP)  ## write the golden help texts anew
 
 bench-ship: $(STAMP)  ## time from `dray ship` to a verified endpoint, stage by stage
 	$(BIN)/python benchmarks/ship.py
+
+bench-transform: $(STAMP)  ## size, latency and agreement of optimised and quantised models, as a table
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/transform.py $(BENCH_ARGS)
 
 fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator against its source, as a table
 	$(BIN)/python benchmarks/fidelity.py

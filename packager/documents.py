@@ -9,7 +9,8 @@ from packager.core.artifact import ModelPackage
 from packager.core.deployment import Deployment, DeploymentPlan
 from packager.core.smoke import SmokeReport
 from runtime.contract.certificate import BatchSafety, Certificate, Parity
-from runtime.contract.manifest import ModelManifest, Signature
+from runtime.contract.manifest import ModelManifest, OutputTolerance, Signature
+from runtime.contract.transformation import Transformation
 
 
 class Printable(Protocol):
@@ -42,6 +43,8 @@ class PackageDocument(Document):
     parity: Parity | None
     batch_safety: BatchSafety
     signature: Signature
+    transform: Transformation | None = None
+    tolerances: Mapping[str, OutputTolerance] | None = None
     trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -59,6 +62,8 @@ class PackageDocument(Document):
             parity=certificate.parity,
             batch_safety=certificate.batch_safety,
             signature=manifest.signature,
+            transform=certificate.transform,
+            tolerances=manifest.tolerances,
             trusted=certificate.trusted,
             notes=certificate.notes,
         )

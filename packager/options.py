@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from packager.convert import Trust
 from packager.convert.environment import Agree
 from packager.core.conversion import InputHint, ModelSource
+from packager.transform import Wanted, wanted
 
 # A stem that says what the file is and not which model it holds; the folder's name is used then.
 _GENERIC_STEMS = {"model", "saved_model", "pipeline", "estimator", "clf", "best_model", "final_model"}
@@ -40,6 +41,10 @@ class PackageOptions(TypedDict, total=False):
     packages: Sequence[str]
     signature: str | None
     lengths: bool
+    optimize: bool
+    quantize: str | None
+    min_agreement: float | None
+    calibration: str | Path | None
 
 
 def code_of(model: Path) -> tuple[Path, str | None]:
@@ -79,6 +84,20 @@ def converter_options(options: PackageOptions, model: Path) -> dict[str, Any]:
     modules = [str(named["class"]).partition(":")[0]] if named["class"] else []
     folders = [str(path.parent)] if function else [folder for module in modules if (folder := _home_of(module, path))]
     return {name: value for name, value in {**named, "code_folders": folders}.items() if value}
+
+
+def wanted_transformation(options: PackageOptions) -> Wanted | None:
+    """What is to be done to the model after its conversion; None for nothing.
+
+    Raises:
+        UsageError: The options cannot be meant together.
+    """
+    return wanted(
+        optimize=options.get("optimize", False),
+        quantize=options.get("quantize"),
+        min_agreement=options.get("min_agreement"),
+        calibration=absolute(options.get("calibration")),
+    )
 
 
 def _plugin_options(plugin: "str | Path | None", model: Path) -> dict[str, str]:

@@ -17,19 +17,29 @@ from packager import deploy as deployer
 from packager import plugins
 from packager.convert import convert
 from packager.convert.environment import EnvironmentChoice, nobody_agrees
+from packager.convert.judgement import Checks
 from packager.core import interrupts
 from packager.core.artifact import ModelPackage, Release
-from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED
+from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, ConversionResult
 from packager.core.deployment import DeploymentPlan, TargetSettings
 from packager.core.errors import ModelInvalid, UsageError
 from packager.core.progress import Progress, SilentProgress
 from packager.core.protocols import Target
 from packager.core.state import cache_home
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
-from packager.options import PackageOptions, absolute, code_of, converter_options, default_name, source_of
+from packager.options import (
+    PackageOptions,
+    absolute,
+    code_of,
+    converter_options,
+    default_name,
+    source_of,
+    wanted_transformation,
+)
 from packager.pack import next_version, open_package, with_labels, write_package
 from packager.project import resolve_settings
 from packager.smoke import run_smoke
+from packager.transform import Wanted, transform
 from runtime.contract.manifest import MANIFEST_NAME
 
 Confirm = Callable[[DeploymentPlan], bool]
@@ -163,6 +173,7 @@ def rollback(
 
 def _build(model: Path, progress: Progress, *, timeout_s: float, options: PackageOptions) -> ModelPackage:
     name = options.get("name") or default_name(code_of(model)[0])
+    wanted = wanted_transformation(options)
     with tempfile.TemporaryDirectory(prefix="dray-") as scratch, _samples_file(options, Path(scratch)) as samples:
         work = Path(scratch) / "conversion"
         work.mkdir()
@@ -185,12 +196,34 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
         )
         if labels := absolute(options.get("labels")):
             result = with_labels(result, labels)
+        if wanted:
+            result = _transformed(result, wanted, options, Path(scratch) / "forms", progress, timeout_s)
         interrupts.check()
         progress.step("writing the package")
         if version := options.get("version"):
             return write_package(result, _out(options, name, version), name=name, version=version)
         with next_version(name) as number:
             return write_package(result, _out(options, name, number), name=name, version=number)
+
+
+def _transformed(
+    result: ConversionResult,
+    wanted: Wanted,
+    options: PackageOptions,
+    workdir: Path,
+    progress: Progress,
+    timeout_s: float,
+) -> ConversionResult:
+    """The conversion after --optimize and --quantize, judged as it was itself."""
+    workdir.mkdir()
+    checks = Checks(
+        atol=options.get("atol", DEFAULT_ATOL),
+        rtol=options.get("rtol", DEFAULT_RTOL),
+        seed=options.get("seed", DEFAULT_SEED),
+        expected=absolute(options.get("expected")),
+        accept_precision_loss=options.get("accept_precision_loss", False),
+    )
+    return transform(result, wanted, checks=checks, workdir=workdir, progress=progress, timeout_s=timeout_s)
 
 
 def _deploy(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from packager.cli.console import Console
+from packager.cli.transformation import transformation
 from packager.documents import (
     DeployDocument,
     InspectDocument,
@@ -24,6 +25,8 @@ def certificate(document: PackageDocument) -> str:
     lines = [f"  reference    {_REFERENCES[document.reference]}"]
     if document.parity:
         lines += _parity(document.parity)
+    if document.transform:
+        lines += transformation(document.transform, document.tolerances)
     safety = document.batch_safety
     lines.append(f"  batches      {'safe' if safety.batchable else 'not safe'}: {safety.reason}")
     if document.trusted:
@@ -94,6 +97,8 @@ def inspection(document: InspectDocument) -> str:
         parity=document.certificate.parity,
         batch_safety=document.certificate.batch_safety,
         signature=document.signature,
+        transform=document.certificate.transform,
+        tolerances=document.tolerances,
         trusted=document.certificate.trusted,
         notes=document.certificate.notes,
     )

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 SIZES = (1, 3, 64)
 MAX_CASE_BYTES = 4 << 20
 # Nearer than this to another label, and another processor's rounding may answer differently.
-_MARGIN = 1e-3
+MARGIN = 1e-3
 
 
 def make_cases(
@@ -25,6 +25,7 @@ def make_cases(
     *,
     usable: NDArray[np.bool_],
     sizes: tuple[int, ...] = SIZES,
+    margin: float = MARGIN,
 ) -> tuple[TestCase, ...]:
     """Cases of 1, 3 and up to 64 rows: both ends of every output, every label, then evenly spaced rows.
 
@@ -32,8 +33,9 @@ def make_cases(
         feeds: Inputs in the types of the signature.
         expected: Answers to ``feeds`` for every output, by name.
         usable: Rows that ONNX answers within tolerance.
+        margin: Rows whose label is a closer call than this are left out where others are there.
     """
-    order = _order(feeds, expected, usable)
+    order = _order(feeds, expected, usable & _steady(expected, margin), usable)
     largest = max(1, min(len(order), _rows_within_bytes(feeds, expected)))
     counts = sorted({min(size, largest) for size in sizes})
     return tuple(_case(signature, feeds, expected, order[:count]) for count in counts)
@@ -44,9 +46,10 @@ def whole_case(signature: Signature, feeds: Mapping[str, Array], expected: Mappi
     return _case(signature, feeds, expected, slice(None))
 
 
-def _order(feeds: Mapping[str, Array], expected: Mapping[str, Array], usable: NDArray[np.bool_]) -> Array:
+def _order(
+    feeds: Mapping[str, Array], expected: Mapping[str, Array], steady: NDArray[np.bool_], usable: NDArray[np.bool_]
+) -> Array:
     """Row numbers, those that matter most first; each once."""
-    steady = usable & _steady(expected)
     rows = np.flatnonzero(steady if steady.any() else usable if usable.any() else np.ones(len(usable), bool))
     plain = rows[[all(_finite(value[row : row + 1]) for value in feeds.values()) for row in rows]]
     special = [row for output in expected.values() for row in _ends(output, plain if len(plain) else rows)]
@@ -64,7 +67,7 @@ def _ends(output: Array, rows: Array) -> list[int]:
     return [int(rows[index]) for index in first[:8]]
 
 
-def _steady(expected: Mapping[str, Array]) -> NDArray[np.bool_]:
+def _steady(expected: Mapping[str, Array], margin: float) -> NDArray[np.bool_]:
     """Rows whose label is not a close call; all rows of a model without labels."""
     rows = len(next(iter(expected.values())))
     steady = np.ones(rows, bool)
@@ -76,9 +79,9 @@ def _steady(expected: Mapping[str, Array]) -> NDArray[np.bool_]:
         with np.errstate(invalid="ignore"):
             if output.ndim == 2 and output.shape[1] > 1:
                 top = np.sort(output, axis=1)
-                steady &= top[:, -1] - top[:, -2] > _MARGIN
+                steady &= top[:, -1] - top[:, -2] > margin
             else:
-                steady &= np.abs(output.reshape(rows, -1)).min(axis=1) > _MARGIN
+                steady &= np.abs(output.reshape(rows, -1)).min(axis=1) > margin
     return steady
 
 

@@ -61,6 +61,8 @@ def run_in_batches(
     rows = row_count(feeds)
     sequence = np.arange(rows) if order is None else order
     names = [output.name for output in session.get_outputs()]
+    if any(len(value) != rows for value in feeds.values()):  # a sample is a whole call
+        return dict(zip(names, map(np.atleast_1d, _run(session, names, feeds)), strict=True))
     parts: list[list[Array]] = []
     if size >= rows and order is None:  # a whole call, whose inputs may differ in their first axes
         return {name: np.atleast_1d(part) for name, part in zip(names, _run(session, names, dict(feeds)), strict=True)}

@@ -238,6 +238,7 @@ def _result(
         notes=where + raw.notes + verified.notes,
         training=raw.training,
         preprocessing=raw.preprocessing,
+        raw=raw,
     )
 
 

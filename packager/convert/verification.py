@@ -47,7 +47,7 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
+class Evidence:
     """Rows, and what the source answers to them before and after the cast to the input types."""
 
     feeds: Arrays
@@ -64,7 +64,7 @@ def verify(raw: RawConversion, checks: Checks) -> Verified:
         ModelInvalid, ParityError, SampleError: What does not hold, and where.
     """
     graph = check_graph(raw.onnx, columns=raw.columns, non_finite=raw.non_finite, preprocessing=raw.preprocessing)
-    evidence = _bounded(_evidence(raw, graph, checks.expected))
+    evidence = gather(raw, graph, checks.expected)
     tolerance = Tolerance(checks.atol, checks.rtol)
     safety = batching.prove(graph, evidence.feeds, tolerance=tolerance, seed=checks.seed)
     free = SIZES if safety.batchable else SIZES[:1]
@@ -93,15 +93,24 @@ def verify(raw: RawConversion, checks: Checks) -> Verified:
     )
 
 
-def _evidence(raw: RawConversion, graph: CheckedGraph, expected: Path | None) -> _Evidence:
+def gather(raw: RawConversion, graph: CheckedGraph, expected: Path | None) -> Evidence:
+    """The rows that a conversion is judged on, and the source's answers; fewer where all would take too long.
+
+    Raises:
+        SampleError: The samples or the expected answers do not fit the graph.
+    """
+    return _bounded(_evidence(raw, graph, expected))
+
+
+def _evidence(raw: RawConversion, graph: CheckedGraph, expected: Path | None) -> Evidence:
     samples = _load(raw.samples)
     feeds = as_sent(samples, graph.signature)
     if expected is not None:
         answers = _expected(expected, graph, row_count(feeds))
-        return _Evidence(feeds, answers, answers, "expected-file")
+        return Evidence(feeds, answers, answers, "expected-file")
     original = _load(raw.reference_original) if raw.reference_original else None
     cast = _load(raw.reference_cast) if raw.reference_cast else None
-    return _Evidence(feeds, original, cast, raw.reference)
+    return Evidence(feeds, original, cast, raw.reference)
 
 
 def _expected(path: Path, graph: CheckedGraph, rows: int) -> Arrays:
@@ -139,7 +148,7 @@ def _expected(path: Path, graph: CheckedGraph, rows: int) -> Arrays:
     return {name: np.atleast_1d(answers[name]) for name in names}
 
 
-def _bounded(evidence: _Evidence) -> _Evidence:
+def _bounded(evidence: Evidence) -> Evidence:
     """The evidence without the rows that would take too long to run one by one."""
     rows = row_count(evidence.feeds)
     values = sum(value[:1].size for value in evidence.feeds.values())
@@ -147,7 +156,7 @@ def _bounded(evidence: _Evidence) -> _Evidence:
     if rows <= limit or any(len(value) != rows for value in evidence.feeds.values()):
         return evidence
     kept = np.linspace(0, rows - 1, limit).astype(np.int64)
-    return _Evidence(
+    return Evidence(
         chosen_rows(evidence.feeds, kept),
         chosen_rows(evidence.original, kept) if evidence.original else None,
         chosen_rows(evidence.cast, kept) if evidence.cast else None,
@@ -158,7 +167,7 @@ def _bounded(evidence: _Evidence) -> _Evidence:
 
 def _parity(
     raw: RawConversion,
-    evidence: _Evidence,
+    evidence: Evidence,
     runs: list[Arrays],
     sizes: tuple[int, ...],
     tolerance: Tolerance,
@@ -189,7 +198,7 @@ def _parity(
 
 
 def _cases(
-    graph: CheckedGraph, evidence: _Evidence, runs: list[Arrays], tolerance: Tolerance, *, batchable: bool
+    graph: CheckedGraph, evidence: Evidence, runs: list[Arrays], tolerance: Tolerance, *, batchable: bool
 ) -> tuple[TestCase, ...]:
     """Test data: the source's answers, or ONNX's own where there is no source."""
     expected = evidence.cast if evidence.cast is not None else runs[0]
@@ -203,7 +212,7 @@ def _cases(
     return cases.make_cases(graph.signature, evidence.feeds, expected, usable=usable, sizes=sizes)
 
 
-def _first_call(graph: CheckedGraph, answers: Arrays, evidence: _Evidence) -> Arrays:
+def _first_call(graph: CheckedGraph, answers: Arrays, evidence: Evidence) -> Arrays:
     """Answers to the first call of a model with a fixed number of rows."""
     calls = 1 if graph.single_call else max(1, row_count(evidence.feeds) // (graph.rows_per_call or 1))
     return {name: value[: max(1, len(value) // calls)] for name, value in answers.items()}

@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 from runtime.contract.certificate import BatchSafety, Coverage, Parity
 from runtime.contract.dtypes import Datatype
-from runtime.contract.manifest import Label, NonFinite, OnnxInfo, Signature, SourceInfo, Tokenization
+from runtime.contract.manifest import (
+    Label,
+    NonFinite,
+    OnnxInfo,
+    OutputTolerance,
+    Signature,
+    SourceInfo,
+    Tokenization,
+)
+from runtime.contract.transformation import Transformation
 
 DEFAULT_OPSET = 18
 DEFAULT_ML_OPSET = 3
@@ -157,6 +166,8 @@ class ConversionResult:
         onnx_path: In a working folder that lives until the package is written.
         external_data: Files beside ``onnx_path``, by name.
         preprocessing: As in ``RawConversion``; the signature is that of the texts.
+        raw: What the converter left, for steps that prove their own work; it lives as long as ``onnx_path``.
+        tolerances: By output name, what the test data are held to where it is not the tolerance of parity.
     """
 
     onnx_path: Path
@@ -174,3 +185,6 @@ class ConversionResult:
     notes: tuple[str, ...] = ()
     training: Mapping[str, Any] | None = None
     preprocessing: Tokenization | None = None
+    raw: RawConversion | None = None
+    tolerances: Mapping[str, OutputTolerance] | None = None
+    transform: Transformation | None = None

@@ -72,6 +72,7 @@ def _manifest(result: ConversionResult, folder: Path, *, name: str, version: str
         labels=dict(result.labels) if result.labels else None,
         training=dict(result.training) if result.training else None,
         preprocessing=result.preprocessing,
+        tolerances=dict(result.tolerances) if result.tolerances else None,
     )
 
 
@@ -84,4 +85,5 @@ def _certificate(result: ConversionResult, *, digest: str) -> Certificate:
         versions=dict(result.versions),
         trusted=result.trusted,
         notes=result.notes,
+        transform=result.transform,
     ).sealed()

@@ -6,10 +6,9 @@ from math import isinf, isnan
 from typing import Any
 
 from packager.core.artifact import ModelPackage
-from packager.core.conversion import DEFAULT_ATOL, DEFAULT_RTOL
 from runtime.contract.closeness import compare_answer
 from runtime.contract.dtypes import DTYPES
-from runtime.contract.manifest import TensorSpec
+from runtime.contract.manifest import OutputTolerance, TensorSpec
 from runtime.contract.package import TestDataSet
 from runtime.contract.tensors import TensorFile
 from runtime.contract.wire import InferenceRequest, InferenceResponse, RequestedOutput, Tensor, TensorMetadata
@@ -21,20 +20,6 @@ class Verdict:
 
     max_abs_error: float | None
     problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """|actual - expected| <= atol + rtol * |expected|."""
-
-    atol: float
-    rtol: float
-
-
-def tolerance_of(package: ModelPackage) -> Tolerance:
-    """What the certificate's parity was measured with; the default where there was nothing to measure."""
-    parity = package.certificate.parity
-    return Tolerance(parity.atol, parity.rtol) if parity else Tolerance(DEFAULT_ATOL, DEFAULT_RTOL)
 
 
 def rows_of(case: TestDataSet) -> int:
@@ -59,14 +44,14 @@ def answerable(case: TestDataSet) -> tuple[TensorFile, ...]:
     return tuple(tensor for tensor in case.outputs if _is_text(tensor) and not _holds_infinity(tensor))
 
 
-def judge(case: TestDataSet, answer: InferenceResponse, tolerance: Tolerance) -> Verdict:
-    """The largest deviation, and the first output that is wrong."""
+def judge(case: TestDataSet, answer: InferenceResponse, package: ModelPackage) -> Verdict:
+    """The largest deviation, and the first output that is further from the test data than the package declares."""
     outputs = {tensor.name: tensor for tensor in answer.outputs}
     largest: float | None = None
     for expected in answerable(case):
         if (actual := outputs.get(expected.name)) is None:
             return Verdict(largest, f"output {expected.name!r} is absent, the answer has {sorted(outputs)}")
-        verdict = _compare(expected, actual, tolerance)
+        verdict = _compare(expected, actual, package.tolerance(expected.name))
         if verdict.max_abs_error is not None:
             largest = max(largest or 0.0, verdict.max_abs_error)
         if verdict.problem:
@@ -74,13 +59,13 @@ def judge(case: TestDataSet, answer: InferenceResponse, tolerance: Tolerance) ->
     return Verdict(largest, None)
 
 
-def _compare(expected: TensorFile, actual: Tensor, tolerance: Tolerance) -> Verdict:
+def _compare(expected: TensorFile, actual: Tensor, tolerance: OutputTolerance) -> Verdict:
     if actual.datatype != expected.dtype:
         return Verdict(None, f"output {expected.name!r} is of type {actual.datatype}, expected {expected.dtype}")
     values = list(_flat(actual.data))
     if DTYPES[expected.dtype].is_float and (strange := [v for v in values if not _is_number(v)]):
         return Verdict(None, f"output {expected.name!r} holds {strange[0]!r}, expected numbers")
-    result = compare_answer(expected, values, actual.shape, atol=tolerance.atol, rtol=tolerance.rtol)
+    result = compare_answer(expected, values, actual.shape, atol=tolerance.atol, rtol=tolerance.rtol, rms=tolerance.rms)
     return Verdict(result.max_abs_error, result.problem)
 
 

@@ -9,7 +9,7 @@ from packager.core.artifact import ModelPackage
 from packager.core.errors import InvocationError, NotReady
 from packager.core.protocols import InferenceClient
 from packager.core.smoke import SmokeCheck, SmokeReport
-from packager.smoke.answers import describe, judge, metadata_of, request_for, rows_of, tolerance_of
+from packager.smoke.answers import describe, judge, metadata_of, request_for, rows_of
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.manifest import TensorSpec
 from runtime.contract.package import TestDataSet
@@ -31,7 +31,7 @@ class _Seen:
 
 
 def run_smoke(client: InferenceClient, package: ModelPackage, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> SmokeReport:
-    """Put the package's own test data to a running model, and compare within the certificate's tolerances.
+    """Put the package's own test data to a running model, and compare within the package's tolerances.
 
     Args:
         client: A way to it.
@@ -119,7 +119,7 @@ def _replay(
         answer = client.infer(package.manifest.name, request, timeout_s=_remaining(deadline))
     except InvocationError as error:
         return _Seen(False, error.message, rows=rows)
-    verdict = judge(case, answer, tolerance_of(package))
+    verdict = judge(case, answer, package)
     if verdict.problem:
         return _Seen(False, verdict.problem, verdict.max_abs_error, rows)
     deviation = "all equal" if verdict.max_abs_error is None else f"largest error {verdict.max_abs_error:.3g}"

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field
 
 from runtime.contract.manifest import Digest, Persisted, Sha256
+from runtime.contract.transformation import Transformation
 
 CERTIFICATE_NAME: Final = "certificate.json"
 Count = Annotated[int, Field(strict=True, ge=0)]
@@ -115,6 +116,8 @@ class Certificate(Persisted):
         parity: None only where there is nothing to compare with (``none``).
         versions: Of everything that took part, by distribution name.
         trusted: What ``--trust`` let a model file call.
+        transform: What was done to the model after its conversion; parity is about the model that is packaged, so that
+            of a quantised one counts the rows and labels that differ.
         seal: SHA-256 of this certificate without its seal: finds damage; signatures are what finds forgery.
     """
 
@@ -126,6 +129,7 @@ class Certificate(Persisted):
     versions: Mapping[str, str]
     trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    transform: Transformation | None = None
     seal: Sha256 | None = None
 
     def sealed(self) -> Self:
@@ -138,8 +142,12 @@ class Certificate(Persisted):
         return self.seal == self._seal()
 
     def _seal(self) -> str:
-        return hashlib.sha256(self.model_dump_json(exclude={"seal"}).encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude=self._absent() | {"seal"}).encode()).hexdigest()
 
     def to_bytes(self) -> bytes:
         """The bytes of ``certificate.json``."""
-        return (self.model_dump_json(indent=2) + "\n").encode()
+        return (self.model_dump_json(indent=2, exclude=self._absent()) + "\n").encode()
+
+    def _absent(self) -> set[str]:
+        """Fields that older certificates do not have, so that theirs keep their seals."""
+        return {"transform"} if self.transform is None else set()

@@ -161,6 +161,18 @@ class Tokenization(Persisted):
         return tuple(name for name in (self.input_ids, self.attention_mask, self.token_type_ids) if name is not None)
 
 
+class OutputTolerance(Persisted):
+    """What an output is held to: |actual - expected| <= atol + rtol * |expected|.
+
+    Attributes:
+        rms: What the root of the mean squared error over a test data set may be; None: as large as the entries allow.
+    """
+
+    atol: Annotated[float, Field(ge=0)]
+    rtol: Annotated[float, Field(ge=0)]
+    rms: Annotated[float, Field(ge=0)] | None = None
+
+
 class ModelManifest(Persisted):
     """Content of a model package; the package digest covers it and every file that it names.
 
@@ -169,6 +181,7 @@ class ModelManifest(Persisted):
         files: SHA-256 of every content file but the manifest itself, by path relative to the package.
         labels: By output name, the class that each column of it (or value in it) stands for.
         training: What the source tells of how the model was found: a search's best parameters and scores.
+        tolerances: By output name, how near to the source's answers a quantised model comes on the test data.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -181,6 +194,7 @@ class ModelManifest(Persisted):
     labels: Mapping[str, tuple[Label, ...]] | None = None
     training: Mapping[str, JsonValue] | None = None
     preprocessing: Tokenization | None = None
+    tolerances: Mapping[str, OutputTolerance] | None = None
 
     @model_validator(mode="after")
     def _preprocessing_fits(self) -> Self:
@@ -193,13 +207,21 @@ class ModelManifest(Persisted):
             raise ValueError(f"the tokenizer takes {list(step.text_names)}, one text a row; the inputs are {taken}")
         return self
 
+    @model_validator(mode="after")
+    def _tolerances_are_of_outputs(self) -> Self:
+        strange = set(self.tolerances or ()) - {spec.name for spec in self.signature.outputs}
+        if strange:
+            raise ValueError(f"tolerances of outputs that there are not: {sorted(strange)}")
+        return self
+
     def to_bytes(self) -> bytes:
         """The canonical bytes of ``manifest.json``: keys sorted by this schema, two spaces, a final newline.
 
-        A package without preprocessing has the bytes, and the digest, that it had before there was any.
+        A package without preprocessing or tolerances has the bytes, and the digest, that it had before there were any.
         """
         ordered = self.model_copy(update={"files": dict(sorted(self.files.items()))})
-        absent = {"preprocessing"} if self.preprocessing is None else set()
+        optional = ("preprocessing", "tolerances")
+        absent = {name for name in optional if getattr(self, name) is None}
         return (ordered.model_dump_json(indent=2, exclude=absent) + "\n").encode()
 
 

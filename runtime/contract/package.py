@@ -12,12 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from runtime.contract.certificate import CERTIFICATE_NAME, Certificate
 from runtime.contract.errors import PackageDamaged, PackageInvalid, PackageMissing
-from runtime.contract.manifest import MANIFEST_NAME, ModelManifest, content_digest
+from runtime.contract.manifest import MANIFEST_NAME, ModelManifest, OutputTolerance, content_digest
 from runtime.contract.tensors import TensorFile, load_tensor
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _TEST_SET = re.compile(r"test_data_set_(\d+)")
 _CHUNK_BYTES = 1 << 20
+# What a package that declares nothing, and has no parity, is held to: the defaults of `dray package`.
+_DEFAULT_TOLERANCE = OutputTolerance(atol=1e-5, rtol=1e-4)
 _REMAKE = "make the package again with `dray package`"
 
 
@@ -39,6 +41,13 @@ class VerifiedPackage:
     def model_path(self) -> Path:
         """The ONNX file."""
         return self.root / self.manifest.onnx.path
+
+    def tolerance(self, output: str) -> OutputTolerance:
+        """What answers to the test data are held to: declared in the manifest, else that of parity."""
+        if self.manifest.tolerances and output in self.manifest.tolerances:
+            return self.manifest.tolerances[output]
+        parity = self.certificate.parity
+        return _DEFAULT_TOLERANCE if parity is None else OutputTolerance(atol=parity.atol, rtol=parity.rtol)
 
     def read_content(self, path: str) -> bytes:
         """The bytes of a content file, compared with its digest once more: what is used is what was verified.

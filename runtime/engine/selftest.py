@@ -7,9 +7,6 @@ from runtime.contract.tensors import TensorFile
 from runtime.engine.session import Array, OnnxModel, values_as_array
 from runtime.errors import RefusedByModel, SelfTestFailed
 
-# What a certificate without a comparison is held to: the default tolerance of `dray package`.
-_ATOL, _RTOL = 1e-5, 1e-4
-
 
 def self_test(model: OnnxModel) -> int:
     """Replay every test data set of the package; their number.
@@ -37,11 +34,10 @@ def _replay(model: OnnxModel, case: TestDataSet) -> str | None:
         outputs = model.run(inputs)
     except RefusedByModel as error:
         return error.message
-    parity = model.package.certificate.parity
-    atol, rtol = (parity.atol, parity.rtol) if parity is not None else (_ATOL, _RTOL)
     for spec, expected in zip(signature.outputs, case.outputs, strict=True):
-        actual = outputs[spec.name]
-        found = compare_answer(expected, actual.reshape(-1).tolist(), actual.shape, atol=atol, rtol=rtol)
+        actual, held = outputs[spec.name], model.package.tolerance(spec.name)
+        values = actual.reshape(-1).tolist()
+        found = compare_answer(expected, values, actual.shape, atol=held.atol, rtol=held.rtol, rms=held.rms)
         if found.problem is not None:
             return found.problem
     return None

@@ -5,6 +5,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -24,7 +25,7 @@ from packager.core.errors import (
 )
 from packager.pack import write_package
 from runtime.contract.tensors import load_tensor
-from tests.support.graphs import double, minus_mean
+from tests.support.graphs import double, minus_mean, write_graph
 from tests.support.models import breast_cancer_pipeline, saved
 
 NARROW = (InputHint("X", "FP32", ("n", 2)),)
@@ -214,3 +215,17 @@ def test_a_loss_of_precision_that_was_accepted_is_recorded(tmp_path: Path, times
     assert result.parity.conversion.passed
     assert not result.parity.user_visible.passed
     assert "--accept-precision-loss" in result.notes[-1]
+
+
+def test_a_vector_of_texts_is_an_input_like_others(tmp_path: Path) -> None:
+    shape = ("x", TensorProto.STRING, ["batch"])
+    path = write_graph(tmp_path / "m.onnx", [helper.make_node("Identity", ["x"], ["y"])], [shape], [("y", *shape[1:])])
+    result = converted(path, tmp_path)
+    assert len(result.test_cases) == 3
+
+
+def test_inputs_of_different_lengths_are_one_call(tmp_path: Path) -> None:
+    inputs = [("x", TensorProto.FLOAT, ["a", 5]), ("c", TensorProto.FLOAT, [5])]
+    nodes = [helper.make_node("Add", ["x", "c"], ["y"])]
+    result = converted(write_graph(tmp_path / "m.onnx", nodes, inputs, [("y", *inputs[0][1:])]), tmp_path)
+    assert [load_tensor(tensor).shape for tensor in result.test_cases[0].inputs] == [(4, 5), (5,)]
