@@ -109,7 +109,6 @@ def _written(
             write_script(module, tensors, returned, path=path, free_axes=free_axes, opset=opset, name=name)
             return returned, ()
         program = captured(module, example, free_axes, longest)
-        check_stateless(program, name)
         write_program(program, path=path, opset=opset, name=name)
         return returned, multiples_of(program, {tensor: free_axes.get(tensor, {}) for tensor in tensors})
 
