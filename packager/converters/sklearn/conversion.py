@@ -24,22 +24,10 @@ from packager.converters.sklearn.answers import (
 )
 from packager.converters.sklearn.assembly import Versions, assemble
 from packager.converters.sklearn.coverage import coverage_of
-from packager.converters.sklearn.exact.registry import rule_of
-from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples
-from packager.converters.sklearn.knowledge import Knowledge, learn
-from packager.converters.sklearn.ladder import (
-    Attempt,
-    Judge,
-    Rung,
-    cancels,
-    climb,
-    coarse_columns,
-    rungs,
-    wants_doubles,
-)
-from packager.converters.sklearn.lifting import needs_lifting
+from packager.converters.sklearn.knowledge import Knowledge, coarse_columns, learn
+from packager.converters.sklearn.ladder import Attempt, Judge, Rung, climb, rungs, takes_float32
 from packager.converters.sklearn.limits import non_finite_of
 from packager.converters.sklearn.loading import load_estimator
 from packager.converters.sklearn.parts import Part, parts_of
@@ -183,8 +171,6 @@ def _climbed(
 ) -> tuple[Attempt, list[str]]:
     """The graph at the first precision at which it answers as the source does."""
     fixed = fixed_floats(request.inputs) if isinstance(loaded.input, ModelInput) else None
-    lifted = any(needs_lifting(part.estimator) or _jumps(part.estimator) for part in loaded.parts)
-    plain = isinstance(loaded.input, ModelInput) and not lifted
     casts: dict[str, Answers] = {}
 
     def attempt(rung: Rung) -> Attempt:
@@ -196,30 +182,14 @@ def _climbed(
         return Attempt(rung, onnx_bytes, original, casts[rung.floats])
 
     judge = Judge(loaded.input.tensors(samples), _numpy_types(loaded.input), request.atol, request.rtol)
-    native = any(getattr(tree, "native", None) is not None for grove in loaded.groves for tree in grove.trees)
-    candidates = rungs(
-        plain=plain,
-        # A frame's floats are float64, and nobody sends tensors by hand to a model of one: nothing is gained by less.
-        doubles_first=not isinstance(loaded.input, ModelInput)
-        or wants_doubles(loaded.parts, loaded.groves, loaded.known),
-        cancelling=cancels(loaded.parts),
-        native_trees=native,
-        fixed=fixed,
-    )
-    return climb(candidates, attempt, judge)
-
-
-def _jumps(estimator: Any) -> bool:
-    rule = rule_of(estimator)
-    return rule is not None and rule.jumps
+    narrow = samples.narrow or takes_float32(loaded.parts, loaded.groves)
+    return climb(rungs(narrow_first=narrow, fixed=fixed), attempt, judge)
 
 
 def _graph(loaded: Loaded, rung: Rung, request: ConversionRequest) -> "ModelProto":
-    if rung.plain and isinstance(loaded.input, ModelInput):
-        check_convertible(loaded.model)
-        return export(loaded.model, loaded.input, opset=request.opset, ml_opset=request.ml_opset)
     versions = Versions(request.opset, request.ml_opset)
-    return assemble(loaded.model, loaded.input.specs(rung.floats), versions, double=rung.double)
+    wide = rung.floats == "FP64"
+    return assemble(loaded.model, loaded.input.specs(rung.floats), versions, double=rung.double, wide=wide)
 
 
 def _numpy_types(model_input: Input) -> Callable[[Rung], dict[str, str]]:
@@ -237,8 +207,8 @@ def _cast_answers(loaded: Loaded, samples: Samples, rung: Rung) -> Answers:
 
 
 def _told(attempt: Attempt, passed_over: list[str]) -> tuple[str, ...]:
-    """The precision of the graph, where it is not the usual one."""
-    if attempt.rung.plain or not (passed_over or attempt.rung.floats == "FP64"):
+    """The precision of the graph, where others were tried before."""
+    if not passed_over:
         return ()
     return (f"precision: {attempt.rung}", *(f"precision passed over: {reason}" for reason in passed_over))
 

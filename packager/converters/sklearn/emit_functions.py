@@ -1,5 +1,6 @@
 """ONNX for numpy's functions, in double precision."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,20 @@ from onnx import TensorProto
 
 from packager.converters.sklearn.emission import Block, Emitter, Frame, numbers, width_of
 from packager.core.errors import ConverterMissing
+
+# The error function is 1 to the last bit from 6 on.
+_ERF_END, _ERF_STEPS, _ERF_DEGREE = 6.0, 16.0, 10
+
+
+def _erf_tables() -> list[Any]:
+    """Taylor's factors at each known place, of the highest power first."""
+    places = np.arange(-_ERF_END, _ERF_END + 0.5 / _ERF_STEPS, 1 / _ERF_STEPS)
+    tables = [np.array([math.erf(place) for place in places])]
+    for order in range(1, _ERF_DEGREE + 1):
+        hermite = np.polynomial.hermite.hermval(places, [0.0] * (order - 1) + [1.0])
+        slopes = (-1.0) ** (order - 1) * hermite * np.exp(-(places**2)) * 2 / np.sqrt(np.pi)
+        tables.append(slopes / math.factorial(order))
+    return tables[::-1]
 
 
 class Formulas:
@@ -33,6 +48,29 @@ class Formulas:
     def expm1(self, value: str) -> str:
         """exp(x) - 1."""
         return self._emitter.add("Sub", self._emitter.add("Exp", value), self.number(1))
+
+    def arctan(self, value: str) -> str:
+        """The angle of a tangent: of float32, and then one step by the tangent of what is left."""
+        add, cast = self._emitter.add, self._emitter.cast
+        bounded = add("Min", add("Max", value, self.number(-1e300)), self.number(1e300))
+        angle = cast(add("Atan", cast(bounded, TensorProto.FLOAT)), TensorProto.DOUBLE)
+        sine, cosine = add("Sin", angle), add("Cos", angle)
+        over = add("Sub", add("Mul", bounded, cosine), sine)
+        rest = add("Div", over, add("Add", add("Mul", bounded, sine), cosine))
+        return add("Add", angle, add("Sub", rest, add("Div", add("Mul", add("Mul", rest, rest), rest), self.number(3))))
+
+    def erf(self, value: str) -> str:
+        """The error function: Taylor's polynomial around the nearest of some known places."""
+        add = self._emitter.add
+        bounded = add("Min", add("Max", value, self.number(-_ERF_END)), self.number(_ERF_END))
+        place = add("Round", add("Mul", add("Add", bounded, self.number(_ERF_END)), self.number(_ERF_STEPS)))
+        known = add("Sub", add("Div", place, self.number(_ERF_STEPS)), self.number(_ERF_END))
+        over, index = add("Sub", bounded, known), self._emitter.cast(place, TensorProto.INT64)
+        result = ""
+        for table in _erf_tables():
+            factor = add("Gather", self._emitter.constant(table), index)
+            result = add("Add", add("Mul", result, over), factor) if result else factor
+        return result
 
     def cbrt(self, value: str) -> str:
         """The cube root: a power, mended by one step of Newton's method."""
@@ -153,6 +191,8 @@ def applied(emitter: Emitter, function: Any, options: dict[str, Any], value: str
             return formulas.expm1(value)
         case "cbrt":
             return formulas.cbrt(value)
+        case "arctan" | "atan":
+            return formulas.arctan(value)
         case "square":
             return emitter.add("Mul", value, value)
         case "log2" | "log10":

@@ -97,6 +97,11 @@ class Samples:
     notes: tuple[str, ...] = ()
 
     @property
+    def narrow(self) -> bool:
+        """Whether they are float32 themselves."""
+        return self.matrix.dtype == np.float32
+
+    @property
     def cast(self) -> Any:
         """The values that an FP32 input leaves of them, in the types that the model was given before."""
         narrow = self.matrix.astype(np.float32)

@@ -45,13 +45,6 @@ EMITTERS: Final[Mapping[str, Emit]] = MappingProxyType(
         "TfidfVectorizer": emit_text.emit_vectorizer,
     }
 )
-# What skl2onnx converts as faithfully where the input is one float32 matrix.
-_LEFT_TO_SKL2ONNX = frozenset({*_SCALERS, *_SELECTORS, "Normalizer"})
-
-
-def needs_lifting(estimator: Any) -> bool:
-    """Whether a step is converted here for its answers to be right, not only for their precision."""
-    return _emitter_of(estimator) is not None and type(estimator).__name__ not in _LEFT_TO_SKL2ONNX
 
 
 def emit(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
