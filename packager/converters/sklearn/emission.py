@@ -12,6 +12,7 @@ from packager.core.errors import ConverterMissing
 
 Kind = Literal["number", "string"]
 Array = NDArray[Any]
+_SINCE_20 = frozenset({"RegexFullMatch", "StringConcat"})
 _ELEMENTS = {"f": TensorProto.DOUBLE, "i": TensorProto.INT64, "b": TensorProto.BOOL, "U": TensorProto.STRING}
 
 
@@ -63,6 +64,8 @@ class Emitter:
         output = self.fresh(op_type)
         name = f"{label} ({output})" if label else output
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, domain=domain, **attributes))
+        if op_type in _SINCE_20:
+            self.opsets[""] = 20
         if domain:
             self.opsets[domain] = 1 if domain == "com.microsoft" else 3
         return output

@@ -29,5 +29,5 @@ def documents(step: Any) -> list[str]:
 
 def _cased(text: str, how: int) -> str:
     # Letters that change in number when they change case have no form that every tokeniser agrees on.
-    plain = len(text.upper()) == len(text) and "ς" not in text
+    plain = len(text.upper()) == len(text) and not set("ςσ") & set(text)
     return text.upper() if how == 0 and plain else text.capitalize() if how == 1 and plain else text
