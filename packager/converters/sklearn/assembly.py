@@ -30,18 +30,27 @@ class Versions:
     ml_opset: int
 
 
-def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, double: bool, wide: bool) -> ModelProto:
+def assemble(
+    model: Any,
+    inputs: tuple[InputSpec, ...],
+    versions: Versions,
+    *,
+    double: bool,
+    wide: bool,
+    sparse: frozenset[int] = frozenset(),
+) -> ModelProto:
     """The graph, with skl2onnx's output names and shapes.
 
     Args:
         double: Whether an estimator that skl2onnx converts computes in double precision too.
         wide: Whether numbers are answered in double precision.
+        sparse: Identities of estimators to which a zero is a missing value.
 
     Raises:
         ConverterMissing: A part has no faithful ONNX form; names it.
     """
     subgraphs = _Subgraphs(versions)
-    emitter = Emitter(subgraph=subgraphs.convert, outputs=subgraphs.outputs)
+    emitter = Emitter(subgraph=subgraphs.convert, outputs=subgraphs.outputs, sparse=sparse)
     frame = _entered_all(emitter, inputs)
     rest, columns, path = before(emitter, model, frame)
     if rest is None:

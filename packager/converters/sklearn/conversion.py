@@ -30,7 +30,7 @@ from packager.converters.sklearn.knowledge import Knowledge, coarse_columns, lea
 from packager.converters.sklearn.ladder import Attempt, Judge, Rung, climb, rungs, takes_float32
 from packager.converters.sklearn.limits import non_finite_of
 from packager.converters.sklearn.loading import load_estimator
-from packager.converters.sklearn.parts import Part, parts_of
+from packager.converters.sklearn.parts import Part, fed_sparse, parts_of
 from packager.converters.sklearn.reading import Input, fixed_floats, input_and_file, samples_of
 from packager.converters.sklearn.synthetic import draw
 from packager.converters.sklearn.training import load_plugin, training_of
@@ -154,9 +154,6 @@ def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
             loaded.known, loaded.groves, seed=seed, feed=feed, accepts=accepts,
             nullable=loaded.input.nullable(), coarse=coarse_columns(loaded.known),
         )  # fmt: skip
-        # Some models take nothing below 0, some of these whole numbers alone.
-        forms = (matrix, np.abs(matrix), np.minimum(np.round(np.abs(matrix)), 1.0))
-        matrix = next((rows for rows in forms if accepts(feed(rows))), matrix)
         answer(loaded.model, feed(matrix[:1]), loaded.plans)
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelInvalid(
@@ -172,9 +169,10 @@ def _climbed(
     """The graph at the first precision at which it answers as the source does."""
     fixed = fixed_floats(request.inputs) if isinstance(loaded.input, ModelInput) else None
     casts: dict[str, Answers] = {}
+    sparse = fed_sparse(loaded.parts, samples.original[:1])
 
     def attempt(rung: Rung) -> Attempt:
-        graph = _graph(loaded, rung, request)
+        graph = _graph(loaded, rung, request, sparse)
         onnx_bytes = finish(graph, loaded.plans, original, opset=request.opset, ml_opset=request.ml_opset)
         if rung.floats not in casts:
             exact = loaded.input.survives(samples, rung.floats)
@@ -186,10 +184,11 @@ def _climbed(
     return climb(rungs(narrow_first=narrow, fixed=fixed), attempt, judge)
 
 
-def _graph(loaded: Loaded, rung: Rung, request: ConversionRequest) -> "ModelProto":
+def _graph(loaded: Loaded, rung: Rung, request: ConversionRequest, sparse: frozenset[int]) -> "ModelProto":
     versions = Versions(request.opset, request.ml_opset)
     wide = rung.floats == "FP64"
-    return assemble(loaded.model, loaded.input.specs(rung.floats), versions, double=rung.double, wide=wide)
+    inputs = loaded.input.specs(rung.floats)
+    return assemble(loaded.model, inputs, versions, double=rung.double, wide=wide, sparse=sparse)
 
 
 def _numpy_types(model_input: Input) -> Callable[[Rung], dict[str, str]]:

@@ -17,13 +17,26 @@ _ELEMENTS = {"f": TensorProto.DOUBLE, "i": TensorProto.INT64, "b": TensorProto.B
 
 
 @dataclass(frozen=True, slots=True)
+class Half:
+    """What some booleans became in float16: they have few values, so that numpy itself says what they are.
+
+    Attributes:
+        place: Which combination of booleans a row has, (rows,).
+        table: The values of each combination, (combinations, columns), of the type that numpy has them in.
+    """
+
+    place: str
+    table: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Columns side by side in one ONNX value of shape (rows, width): doubles, or strings where "" is missing.
 
     Attributes:
         exact: Its values are the source's to the last bit.
         flags: They are booleans, for which numpy has other arithmetic.
-        half: They are float16 to the source, which goes on in float16.
+        half: Where they are float16 to the source, which goes on in float16.
     """
 
     value: str
@@ -31,7 +44,7 @@ class Block:
     kind: Kind = "number"
     exact: bool = False
     flags: bool = False
-    half: bool = False
+    half: Half | None = None
 
 
 # What flows from step to step: the columns of a frame, in order.
@@ -45,10 +58,12 @@ class Emitter:
     Attributes:
         subgraph: Converts a numeric transformer that has no emitter here, from (emitter, step, double matrix, path).
         outputs: Likewise the outputs of an estimator that predicts: label or number, then scores.
+        sparse: Identities of estimators to which a zero is a missing value.
     """
 
     subgraph: Callable[["Emitter", Any, str, str], Block]
     outputs: Callable[["Emitter", Any, str, str], list[str]]
+    sparse: frozenset[int] = frozenset()
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     opsets: dict[str, int] = field(default_factory=dict)
@@ -121,7 +136,8 @@ def _gathered(emitter: Emitter, block: Block, inner: list[int]) -> Block:
     if inner == list(range(block.width)):
         return block
     value = emitter.add("Gather", block.value, emitter.constant(np.array(inner, np.int64)), axis=1)
-    return replace(block, value=value, width=len(inner))
+    half = None if block.half is None else replace(block.half, table=block.half.table[:, inner])
+    return replace(block, value=value, width=len(inner), half=half)
 
 
 def numbers(value: str, width: int, *, exact: bool = False) -> Frame:

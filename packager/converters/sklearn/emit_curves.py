@@ -45,17 +45,14 @@ def emit_splines(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
         raise ConverterMissing(
             f"{path} with handle_missing={step.handle_missing!r} has no ONNX form", hint="impute before it"
         )
-    if step.extrapolation == "linear" and step.degree == 1 and len(step.bsplines_) > 1:
-        # scikit-learn 1.9 takes other end knots from the second column on.
-        raise ConverterMissing(
-            f"{path} with extrapolation='linear' and degree=1 has no ONNX form for several columns",
-            hint="use a degree of 2 or more, or one SplineTransformer a column",
-        )
     columns, width = [], 0
     for index, spline in enumerate(step.bsplines_):
         value = emitter.matrix(picked(emitter, frame, [index]), path)
         kept = spline.c.shape[1] - (0 if step.include_bias else 1)
-        columns.append(_basis(emitter, spline, value, kept, step.extrapolation))
+        # scikit-learn 1.9 takes inner knots for the ends from the second column on.
+        inner = step.extrapolation == "linear" and step.degree == 1 and index > 0
+        curve = _continued(emitter, spline, value, kept, path) if inner else None
+        columns.append(curve or _basis(emitter, spline, value, kept, step.extrapolation))
         width += kept
     return numbers(columns[0] if len(columns) == 1 else emitter.add("Concat", *columns, axis=1), width)
 
@@ -73,6 +70,26 @@ def _basis(emitter: Emitter, spline: Any, value: str, kept: int, beyond: str) ->
     below = emitter.add("Less", value, ends[0])
     slope = emitter.add("Where", below, emitter.constant(slopes[0]), emitter.constant(slopes[1]))
     return emitter.add("Add", curve, emitter.add("Mul", over, slope))
+
+
+def _continued(emitter: Emitter, spline: Any, value: str, kept: int, path: str) -> str:
+    """Hats between the second knots from either end, and beyond these the two outermost alone, as straight lines."""
+    low, high = float(spline.t[2]), float(spline.t[-3])
+    if low >= high:
+        raise ConverterMissing(
+            f"{path} with extrapolation='linear', degree=1 and so few knots has no ONNX form for several columns",
+            hint="use a degree of 2 or more, or more knots",
+        )
+    result = _piecewise(emitter, spline, value, kept)
+    count = spline.c.shape[1]
+    for end, op_type, places in ((low, "Less", (0, 1)), (high, "Greater", (count - 1, count - 2))):
+        used = np.isin(np.arange(count), places)
+        height, slope = np.where(used, spline(end), 0.0), np.where(used, spline(end, nu=1), 0.0)
+        over = emitter.add("Sub", value, emitter.constant(np.float64(end)))
+        line = emitter.add("Mul", over, emitter.constant(slope[None, :kept]))
+        line = emitter.add("Add", line, emitter.constant(height[None, :kept]))
+        result = emitter.add("Where", emitter.add(op_type, value, emitter.constant(np.float64(end))), line, result)
+    return result
 
 
 def _piecewise(emitter: Emitter, spline: Any, value: str, kept: int) -> str:

@@ -62,6 +62,18 @@ def emit_vectorizer(emitter: Emitter, step: Any, frame: Frame, path: str) -> Fra
     return numbers(counts if transformer is None else _weighted(emitter, transformer, counts), width)
 
 
+def refuse_hashes(_emitter: Emitter, _step: Any, _frame: Frame, path: str) -> Frame:
+    """HashingVectorizer.
+
+    Raises:
+        ConverterMissing: Always.
+    """
+    raise ConverterMissing(
+        f"{path} has no ONNX form: ONNX Runtime has no operator that counts by hashes",
+        hint="use a TfidfVectorizer or CountVectorizer with max_features",
+    )
+
+
 def emit_tfidf(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
     """TfidfTransformer."""
     return numbers(_weighted(emitter, step, emitter.matrix(frame, path)), sum(block.width for block in frame))

@@ -1,6 +1,5 @@
 """Texts by their characters: lower case and accents as Python has them, and what a character n-gram is made of."""
 
-import sys
 import unicodedata
 from functools import cache
 from typing import Any
@@ -18,6 +17,8 @@ SPACE = r"\s\p{Z}\x{1c}-\x{1f}\x{85}\v"
 PAD = "\u0001 no character"
 # The one locale that slim images have and that knows letters beyond ASCII.
 _LOCALE = "C.UTF-8"
+# Nothing beyond has another case or is made of other characters.
+_LAST_CHANGED = 0x2FFFF
 # Σ after something and before no letter: at the end of a word it is ς, which only what is around it says.
 _LAST_SIGMA = rf"[^{SPACE}]Σ(?:$|[^\p{{Lu}}\p{{Ll}}\p{{Lt}}])"
 
@@ -95,7 +96,7 @@ def _mapped(emitter: Emitter, tokens: str, *, lowercase: bool, accents: str) -> 
 def _table(lowercase: bool, accents: str) -> tuple[list[str], list[str]]:
     """Characters and what becomes of them: all that changes, or for ASCII all that leaves something."""
     keys, values = [], []
-    for code in range(1, sys.maxunicode + 1):
+    for code in range(1, _LAST_CHANGED + 1):
         character = chr(code)
         if 0xD800 <= code <= 0xDFFF:
             continue

@@ -11,7 +11,7 @@ _EDGES = ("", " ", "!?", "a", "Ab", "é à ü", "x-y_z 42 3", "tab\tand\nline", 
 
 def documents(step: Any) -> list[str]:
     """Texts of words from a fitted vectoriser's vocabulary, equal on every call."""
-    words = sorted({word for term in step.vocabulary_ for word in re.split(r"\s+", term) if word})
+    words = sorted({word for term in getattr(step, "vocabulary_", ()) for word in re.split(r"\s+", term) if word})
     if not words:
         return list(_EDGES)
     rng = np.random.default_rng(len(words))

@@ -1,5 +1,7 @@
 """Distances between rows and the points that a model keeps, from differences: no sum of squares cancels out."""
 
+from typing import Any
+
 import numpy as np
 from onnx import TensorProto, helper
 
@@ -9,6 +11,8 @@ from packager.core.errors import ConverterMissing
 
 # More features than this are added up in a loop over the points instead of one node a feature.
 _UNROLLED = 48
+# A difference of so little beside the numbers is one of 0, of which some last bits were lost.
+_LAST_BITS = 1e-13
 _METRICS = {"l1": "manhattan", "cityblock": "manhattan", "l2": "euclidean", "p": "minkowski"}
 
 
@@ -17,8 +21,13 @@ def squared(emitter: Emitter, rows: str, points: Array) -> str:
     return _accumulated(emitter, rows, points, "euclidean", 2.0)
 
 
-def distances(emitter: Emitter, rows: str, points: Array, metric: str, p: float = 2.0, *, path: str = "") -> str:
+def distances(
+    emitter: Emitter, rows: str, points: Array, metric: str, p: float = 2.0, *, exact: bool = True, path: str = ""
+) -> str:
     """Distances, (rows, points).
+
+    Args:
+        exact: The rows are the source's to the last bit; else a difference of some last bits is none.
 
     Raises:
         ConverterMissing: A metric without a form here.
@@ -33,7 +42,7 @@ def distances(emitter: Emitter, rows: str, points: Array, metric: str, p: float 
             f"there is no ONNX form of the metric {metric!r} of {path or 'the model'}",
             hint="use metric='minkowski', 'euclidean', 'manhattan', 'chebyshev' or 'cosine'",
         )
-    sums = _accumulated(emitter, rows, points, metric, float(p))
+    sums = _accumulated(emitter, rows, points, metric, float(p), exact=exact)
     if metric == "euclidean":
         return emitter.add("Sqrt", sums)
     return scaled(emitter, "Pow", sums, 1 / float(p)) if metric == "minkowski" else sums
@@ -58,30 +67,35 @@ def nearest(emitter: Emitter, rows: str, points: Array, metric: str = "euclidean
     return emitter.add("ArgMin", away, axis=1, keepdims=0)
 
 
-def _accumulated(emitter: Emitter, rows: str, points: Array, metric: str, p: float) -> str:
+def _accumulated(emitter: Emitter, rows: str, points: Array, metric: str, p: float, *, exact: bool = True) -> str:
     points = np.asarray(points, np.float64)
+    least = None if exact else _LAST_BITS * np.abs(points).max(axis=0)
     if points.shape[1] > _UNROLLED:
-        return _looped(emitter, rows, points, metric, p)
+        return _looped(emitter, rows, points, metric, p, least)
     total = ""
     for feature in range(points.shape[1]):
         column = emitter.add("Gather", rows, emitter.constant(np.array([feature])), axis=1)
-        part = _part(emitter, emitter.add("Sub", column, emitter.constant(points[None, :, feature])), metric, p)
+        away = emitter.add("Sub", column, emitter.constant(points[None, :, feature]))
+        part = _part(emitter, away, metric, p, None if least is None else least[feature])
         total = emitter.add("Max" if metric == "chebyshev" else "Add", total, part) if total else part
     return total
 
 
-def _part(emitter: Emitter, difference: str, metric: str, p: float) -> str:
+def _part(emitter: Emitter, difference: str, metric: str, p: float, least: Any) -> str:
+    if least is not None:
+        is_none = emitter.add("LessOrEqual", emitter.add("Abs", difference), emitter.constant(np.asarray(least)))
+        difference = emitter.add("Where", is_none, emitter.constant(np.float64(0)), difference)
     if metric == "euclidean":
         return emitter.add("Mul", difference, difference)
     size = emitter.add("Abs", difference)
     return scaled(emitter, "Pow", size, p) if metric == "minkowski" else size
 
 
-def _looped(emitter: Emitter, rows: str, points: Array, metric: str, p: float) -> str:
+def _looped(emitter: Emitter, rows: str, points: Array, metric: str, p: float, least: Any) -> str:
     """One point at a time, all features at once."""
     kept, emitter.nodes = emitter.nodes, []
     point, axis = emitter.fresh("point"), emitter.constant(np.array([1]))
-    part = _part(emitter, emitter.add("Sub", rows, point), metric, p)
+    part = _part(emitter, emitter.add("Sub", rows, point), metric, p, least)
     end = emitter.add("ReduceMax" if metric == "chebyshev" else "ReduceSum", part, axis, keepdims=0)
     inner, emitter.nodes = emitter.nodes, kept
     body = helper.make_graph(

@@ -13,12 +13,26 @@ from packager.converters.sklearn import linear
 from packager.converters.sklearn.emission import Emitter, Frame, width_of
 from packager.converters.sklearn.exact.answer import Answer, above, both, expit, greatest, scaled
 from packager.converters.sklearn.exact.bayes import inliers
+from packager.core.errors import ConverterMissing
 
+# How far rounding alone may move a score.
+_MOST_LOST = 1e-6
 _MULTINOMIAL = {"auto", "deprecated", "warn", "multinomial"}
 
 
 def emit_linear_classifier(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
-    """What takes the label of the greatest linear score."""
+    """What takes the label of the greatest linear score.
+
+    Raises:
+        ConverterMissing: Its scores are the small rests of numbers so great that float64 keeps nothing of them.
+    """
+    lost = float(np.max(np.abs(_offset(model)))) * float(np.finfo(np.float64).eps)
+    if lost > _MOST_LOST:
+        raise ConverterMissing(
+            f"{path or type(model).__name__} has an intercept of {float(np.max(np.abs(_offset(model)))):.1e}, beside"
+            " which the rounding of each processor decides",
+            hint="scale the columns before it, and leave out those that are constant",
+        )
     scores = _linear(emitter, model, frame, path)
     binary = len(model.classes_) == 2
     index = above(emitter, scores) if binary else greatest(emitter, scores)
@@ -99,7 +113,11 @@ def emit_boosted(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answe
     boosted = boosted_model(model)
     if boosted.classes is not None:
         boosted = replace(boosted, classes=tuple(range(len(boosted.classes))))
-    found = write_answers(boosted, emitter.matrix(frame, path), _Writer(emitter), is_double=True)
+    rows = emitter.matrix(frame, path)
+    if id(model) in emitter.sparse:
+        zero = emitter.add("Equal", rows, emitter.constant(np.float64(0)))
+        rows = emitter.add("Where", zero, emitter.constant(np.float64(np.nan)), rows)
+    found = write_answers(boosted, rows, _Writer(emitter), is_double=True)
     if boosted.classes is None:
         value = emitter.cast(found["prediction"], TensorProto.DOUBLE)
         width = len(boosted.forest.base)

@@ -223,6 +223,8 @@ def emit_transformed_target(emitter: Emitter, model: Any, frame: Frame, path: st
             return Answer(value=value if step.center_ is None else scaled(emitter, "Add", value, step.center_))
         case "MaxAbsScaler":
             return Answer(value=scaled(emitter, "Mul", value, step.scale_))
+        case "QuantileTransformer" if step.quantiles_.shape[1] == 1:
+            return Answer(value=emit_numbers.quantiles_undone(emitter, step, value))
     name = getattr(getattr(step, "inverse_func", None), "__name__", "inverse_transform")
     raise ConverterMissing(
         f"there is no ONNX form of {name} of {type(step).__name__} in {path or 'TransformedTargetRegressor'}",

@@ -13,8 +13,6 @@ from packager.converters.sklearn.exact.distances import distances
 from packager.core.errors import ConverterMissing
 
 _LOOKED_AT = 4000
-# A distance of so little beside the numbers that it is between is one of 0, of which some last bits were lost.
-_LAST_BITS = 1e-13
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +79,14 @@ def _nearest(emitter: Emitter, model: Any, frame: Frame, path: str, *, targets: 
         )
     rows = emitter.matrix(frame, path)
     p = (model.effective_metric_params_ or {}).get("p", getattr(model, "p", 2))
-    away = distances(emitter, rows, known, str(model.effective_metric_), float(p), path=path)
-    if not is_exact(frame):
-        away = _without_last_bits(emitter, rows, away)
+    exact = is_exact(frame) or getattr(model, "weights", "uniform") == "uniform"
+    away = distances(emitter, rows, known, str(model.effective_metric_), float(p), exact=exact, path=path)
     values, places = emitter.fresh("TopK_values"), emitter.fresh("TopK_places")
     size = emitter.constant(np.array([count]))
     emitter.nodes.append(
         helper.make_node("TopK", [away, size], [values, places], name=places, axis=1, largest=0, sorted=1)
     )
     return _Near(values, places)
-
-
-def _without_last_bits(emitter: Emitter, rows: str, away: str) -> str:
-    """Distances as they are, but for those of what is equal to all but some last bits."""
-    size = emitter.add("ReduceMax", emitter.add("Abs", rows), emitter.constant(np.array([1])))
-    equal = emitter.add("LessOrEqual", away, scaled(emitter, "Mul", size, _LAST_BITS))
-    return emitter.add("Where", equal, emitter.constant(np.float64(0)), away)
 
 
 def _weights(emitter: Emitter, away: str) -> str:
