@@ -56,7 +56,7 @@ def draw(
         grove.see(feed(samples))
     samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed, accepts=accepts, coarse=coarse)])
     for columns in (np.ones(len(nullable), bool), nullable):
-        missing = _missing(samples[UNROUNDED_ROWS:], rng, columns)
+        missing = _missing(samples[UNROUNDED_ROWS:] if len(samples) > UNROUNDED_ROWS else samples, rng, columns)
         if columns.any() and accepts(feed(missing)):
             for grove in groves:
                 grove.see(feed(missing))
