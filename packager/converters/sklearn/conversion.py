@@ -23,6 +23,7 @@ from packager.converters.sklearn.answers import (
     outputs_of,
 )
 from packager.converters.sklearn.assembly import Versions, assemble
+from packager.converters.sklearn.conditioning import check_conditioned
 from packager.converters.sklearn.coverage import coverage_of
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples
@@ -87,6 +88,7 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
     progress.step(f"asking the model about {len(samples.matrix)} samples")
     original = answer_samples(model, samples, loaded.plans, model_input)
     progress.step("converting to ONNX")
+    check_conditioned(loaded.parts, samples.original, atol=request.atol, rtol=request.rtol)
     attempt, passed_over = _climbed(loaded, request, samples, original)
     notes += samples.notes + _left_out(loaded.plans, original) + _told(attempt, passed_over) + _conventions(model_input)
     if request.samples is None and "label" in original:

@@ -1,0 +1,61 @@
+"""Sums whose terms are so great that their rounding decides the answer: no other order of adding gives it again."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packager.converters.sklearn.parts import Part
+from packager.core.errors import ConverterMissing
+
+Floats = NDArray[np.float64]
+# Of the rows that are looked at, so many may be decided by rounding: far out, a sum may pass by 0.
+_MOST_ROWS = 0.05
+_STRICTNESS = 0.25
+
+
+def check_conditioned(parts: Iterable[Part], rows: Any, *, atol: float, rtol: float) -> None:
+    """Refuse models whose source answers by the rounding of its sums.
+
+    Args:
+        rows: Samples, as the model takes them.
+
+    Raises:
+        ConverterMissing: Names the part.
+    """
+    for part in parts:
+        for terms, answers in _sums(part, rows):
+            lost = terms * np.finfo(np.float64).eps
+            over = lost > _STRICTNESS * (atol + rtol * np.abs(answers))
+            if over.size and over.any(axis=1).mean() > _MOST_ROWS:
+                raise ConverterMissing(
+                    f"{part} adds numbers of {float(terms.max()):.1e}, beside which the rounding of each processor"
+                    " decides its answer",
+                    hint="scale the columns before it, and leave out those that are constant",
+                )
+
+
+def _sums(part: Part, rows: Any) -> Iterator[tuple[Floats, Floats]]:
+    """The sum of the terms' sizes and of the terms, (rows, answers) each."""
+    model = part.estimator
+    name = type(model).__name__
+    if isinstance(vars(model).get("coef_"), np.ndarray) and "intercept_" in vars(model):
+        fed = _dense(part.feed(rows)) - np.asarray(getattr(model, "_x_mean", 0.0))
+        yield from _product(fed, np.atleast_2d(model.coef_), np.ravel(model.intercept_))
+    elif name == "KernelRidge":
+        for fed in (np.asarray(model.X_fit_), _dense(part.feed(rows))):
+            duals = np.asarray(model.dual_coef_).reshape(len(model.X_fit_), -1)
+            yield from _product(model._get_kernel(fed, model.X_fit_), duals.T, np.zeros(1))
+    elif name == "GaussianProcessRegressor" and hasattr(model, "X_train_"):
+        duals = np.asarray(model.alpha_).reshape(len(model.X_train_), -1)
+        yield from _product(model.kernel_(_dense(part.feed(rows)), model.X_train_), duals.T, np.zeros(1))
+
+
+def _product(fed: Any, weights: Any, offsets: Any) -> Iterator[tuple[Floats, Floats]]:
+    if weights.shape[1] == fed.shape[1]:
+        yield np.abs(fed) @ np.abs(weights).T + np.abs(offsets), fed @ weights.T + offsets
+
+
+def _dense(fed: Any) -> Any:
+    return np.asarray(fed.toarray() if hasattr(fed, "toarray") else fed, np.float64)
