@@ -69,7 +69,8 @@ class Formulas:
         bounded = add("Min", add("Max", value, self.number(-_ERF_END)), self.number(_ERF_END))
         place = add("Round", add("Mul", add("Add", bounded, self.number(_ERF_END)), self.number(_ERF_STEPS)))
         known = add("Sub", add("Div", place, self.number(_ERF_STEPS)), self.number(_ERF_END))
-        over, index = add("Sub", bounded, known), self._emitter.cast(place, TensorProto.INT64)
+        over = add("Sub", bounded, known)
+        index = self._emitter.cast(add("Where", add("IsNaN", value), self.number(0), place), TensorProto.INT64)
         result = ""
         for table in _erf_tables():
             factor = add("Gather", self._emitter.constant(table), index)

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from packager.converters.sklearn.emission import Emitter, Frame
-from packager.converters.sklearn.exact.answer import Answer, beside, column_of, greatest, scaled
+from packager.converters.sklearn.exact.answer import Answer, added_up, beside, column_of, greatest, scaled
 from packager.converters.sklearn.exact.distances import distances, nearest
 
 
@@ -115,8 +115,13 @@ def emit_nearest_centroid(emitter: Emitter, model: Any, frame: Frame, path: str)
 def emit_envelope(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
     """EllipticEnvelope."""
     moved = scaled(emitter, "Sub", emitter.matrix(frame, path), np.asarray(model.location_)[None, :])
-    turned = emitter.add("MatMul", moved, emitter.constant(np.asarray(model.get_precision(), np.float64)))
-    away = emitter.add("ReduceSum", emitter.add("Mul", turned, moved), emitter.constant(np.array([1])))
+    # Row by row and term by term, as scipy's mahalanobis: the bound is one of the training rows' own distances.
+    factors = emitter.constant(np.asarray(model.get_precision(), np.float64).T[None])
+    deep = emitter.add("Unsqueeze", moved, emitter.constant(np.array([2])))
+    turned = added_up(emitter, emitter.add("Mul", deep, factors))
+    square = added_up(emitter, emitter.add("Mul", moved, turned))
+    away = emitter.add("Sqrt", emitter.add("Reshape", square, emitter.constant(np.array([-1, 1]))))
+    away = emitter.add("Mul", away, away)
     return inliers(emitter, scaled(emitter, "Sub", emitter.add("Neg", away), float(model.offset_)))
 
 
