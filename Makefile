@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock schema golden clean bench-ship fidelity fuzz-fidelity
+.PHONY: help demo test check format lock schema golden clean bench-ship bench-convert fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ golden: $(STAMP)  ## write the golden help texts anew
 
 bench-ship: $(STAMP)  ## time from `dray ship` to a verified endpoint, stage by stage
 	$(BIN)/python benchmarks/ship.py
+
+bench-convert: $(STAMP)  ## seconds that conversion adds to a small model
+	$(BIN)/python benchmarks/conversion.py
 
 fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator against its source, as a table
 	$(BIN)/python benchmarks/fidelity.py

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TIES = "synthetic samples keep off exact ties between classes, where float32 may choose another than the source"
+_TIES = "synthetic samples keep off exact ties between classes, which the last bit of a sum decides"
 _VERSIONS = ("scikit-learn", "skl2onnx", "onnx", "numpy", "joblib")
 
 
