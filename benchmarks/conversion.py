@@ -42,9 +42,7 @@ def main() -> int:
         whole = time.perf_counter() - started
         first = once(path)
         usual = min(once(path) for _ in range(_RUNS))
-    print(
-        f"conversion and its proof: {usual:.2f} s, {first:.2f} s at first; in a fresh process with imports {whole:.2f} s"
-    )
+    print(f"conversion and its proof: {usual:.2f} s, {first:.2f} s at first; with imports {whole:.2f} s")
     return 0
 
 

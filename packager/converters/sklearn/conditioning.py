@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 # Of the rows that are looked at, so many may be decided by rounding: far out, a sum may pass by 0.
 _MOST_ROWS = 0.05
 _STRICTNESS = 0.25
+# Chances are sums of terms of some thousands.
+_EQUAL = 1e-9
 
 
 def check_conditioned(parts: Iterable[Part], rows: Any, *, atol: float, rtol: float) -> None:
@@ -29,11 +31,29 @@ def check_conditioned(parts: Iterable[Part], rows: Any, *, atol: float, rtol: fl
             lost = terms * np.finfo(np.float64).eps
             over = lost > _STRICTNESS * (atol + rtol * np.abs(answers))
             if over.size and over.any(axis=1).mean() > _MOST_ROWS:
-                raise ConverterMissing(
-                    f"{part} adds numbers of {float(terms.max()):.1e}, beside which the rounding of each processor"
-                    " decides its answer",
-                    hint="scale the columns before it, and leave out those that are constant",
-                )
+                raise _refusal(part, float(terms.max()))
+        if type(part.estimator).__name__ == "GaussianProcessClassifier" and _is_undecided(part.estimator):
+            raise ConverterMissing(
+                f"{part} finds two classes equally likely for its own training rows, so that rounding decides",
+                hint="scale the columns before it, so that its rows differ from one another",
+            )
+
+
+def _refusal(part: Part, largest: float) -> ConverterMissing:
+    return ConverterMissing(
+        f"{part} adds numbers of {largest:.1e}, beside which the rounding of each processor decides its answer",
+        hint="scale the columns before it, and leave out those that are constant",
+    )
+
+
+def _is_undecided(model: Any) -> bool:
+    """Whether a Gaussian process of one member a class, or of two, often gives the same chance to two classes."""
+    base = model.base_estimator_
+    if not hasattr(base, "predict_proba") or (model.multi_class == "one_vs_one" and model.n_classes_ > 2):
+        return False
+    known = getattr(base, "estimators_", [base])[0].X_train_
+    chances = np.sort(base.predict_proba(known), axis=1)
+    return bool((chances[:, -1] - chances[:, -2] < _EQUAL).mean() > _MOST_ROWS)
 
 
 def _sums(part: Part, rows: Any) -> Iterator[tuple[Floats, Floats]]:
