@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock schema golden clean bench-ship bench-transform fidelity fuzz-fidelity
+.PHONY: help demo test check format lock schema golden clean bench-ship bench-convert bench-transform fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ golden: $(STAMP)  ## write the golden help texts anew
 
 bench-ship: $(STAMP)  ## time from `dray ship` to a verified endpoint, stage by stage
 	$(BIN)/python benchmarks/ship.py
+
+bench-convert: $(STAMP)  ## seconds that conversion adds to a small model
+	$(BIN)/python benchmarks/conversion.py
 
 bench-transform: $(STAMP)  ## size, latency and agreement of optimised and quantised models, as a table
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/transform.py $(BENCH_ARGS)

@@ -34,6 +34,8 @@ def outcome(seed: int) -> dict[str, Any]:
         model, fresh = pipeline(seed)
     except Exception as error:  # noqa: BLE001 - random data and settings need not go together
         return {"seed": seed, "outcome": "not fitted", "reason": f"{type(error).__name__}: {error}"[:120]}
+    if not _answers(model, fresh):
+        return {"seed": seed, "outcome": "not fitted", "reason": "the source refuses the fresh rows"}
     title = " > ".join([*(type(step).__name__ for _, step in model.steps[:-1]), named(model.steps[-1][1])])
     facts: dict[str, Any] = {"seed": seed, "model": title}
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,6 +71,15 @@ def outcome(seed: int) -> dict[str, Any]:
         **facts, "outcome": verdict,
         "rows": rows, "labels": labels, "values": over, "error": worst, "seconds": time.perf_counter() - started,
     }  # fmt: skip
+
+
+def _answers(model: Any, fresh: Any) -> bool:
+    """Whether the source itself predicts: votes by chances need members that have them, for one."""
+    try:
+        model.predict(fresh)
+    except (ValueError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def named(model: Any) -> str:

@@ -55,10 +55,10 @@ def test_a_pipeline_is_converted_and_proven(cancer: ConversionResult) -> None:
 
 def test_opsets_and_signature_are_read_back(cancer: ConversionResult) -> None:
     assert (cancer.onnx.opset, cancer.onnx.domains) == (18, {"ai.onnx.ml": 3})
-    assert [(spec.name, spec.dtype, spec.shape) for spec in cancer.signature.inputs] == [("X", "FP32", ("batch", 30))]
+    assert [(spec.name, spec.dtype, spec.shape) for spec in cancer.signature.inputs] == [("X", "FP64", ("batch", 30))]
     assert [(spec.name, spec.dtype, spec.shape) for spec in cancer.signature.outputs] == [
         ("label", "INT64", ("batch",)),
-        ("probabilities", "FP32", ("batch", 2)),
+        ("probabilities", "FP64", ("batch", 2)),
     ]
     assert cancer.labels == {"probabilities": (0, 1)}
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, Perceptron
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     OneHotEncoder,
+    PolynomialFeatures,
     QuantileTransformer,
     SplineTransformer,
     StandardScaler,
@@ -23,7 +25,7 @@ from sklearn.svm import LinearSVC
 
 from packager.convert.verification import Verified
 from packager.core.conversion import RawConversion
-from packager.core.errors import ConverterMissing, SampleError
+from packager.core.errors import SampleError
 
 Convert = Callable[..., RawConversion]
 Prove = Callable[[RawConversion], Verified]
@@ -39,6 +41,9 @@ CURVES: dict[str, Any] = {
     "quantiles": QuantileTransformer(n_quantiles=20),
     "normal quantiles": QuantileTransformer(n_quantiles=20, output_distribution="normal"),
     "cube root": FunctionTransformer(np.cbrt),
+    "arc tangent": FunctionTransformer(np.arctan),
+    "hats": SplineTransformer(4, degree=1, extrapolation="linear"),
+    "two hats": SplineTransformer(2, degree=1, extrapolation="linear"),
 }
 CLASSIFIERS = {
     "boosting": GradientBoostingClassifier(n_estimators=5),
@@ -115,9 +120,15 @@ def test_a_logarithm_of_booleans_is_rounded_to_float16_as_numpy_does(
     np.testing.assert_allclose(given, model.predict(frame), rtol=1e-5, atol=1e-6)
 
 
-def test_what_numpy_goes_on_with_in_float16_is_refused(convert: Convert, tmp_path: Path) -> None:
-    model, frame = flagged(StandardScaler())
+@pytest.mark.parametrize("behind", [StandardScaler(), PolynomialFeatures(), PCA(1)], ids=str)
+def test_what_numpy_goes_on_with_in_float16_is_answered_as_it_does(
+    behind: Any, convert: Convert, tmp_path: Path, proven: Prove
+) -> None:
+    model, frame = flagged(behind)
     frame.to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(ConverterMissing, match="float16") as caught:
-        convert(model, samples=tmp_path / "rows.parquet")
-    assert "astype(float)" in str(caught.value.hint)
+
+    session = proven(convert(model, samples=tmp_path / "rows.parquet")).graph.session
+    feeds = {name: frame[[name]].to_numpy(object if name == "city" else None) for name in frame.columns}
+    (given,) = session.run(None, feeds)
+
+    np.testing.assert_allclose(given, model.predict(frame), rtol=1e-9)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from packager.core.conversion import RawConversion
+from packager.core.conversion import InputHint, RawConversion
 from packager.core.errors import EnvironmentMissing, SampleError
 from tests.support.models import (
     IRIS_COLUMNS,
@@ -174,7 +174,7 @@ def test_the_reference_is_asked_about_the_original_values(convert: Convert, tmp_
     rows = np.array([[16_777_217.0, 0.1]])  # neither is a float32
     np.save(tmp_path / "s.npy", rows)
     model = linear_regression()
-    raw = convert(model, tmp_path / "s.npy")
+    raw = convert(model, tmp_path / "s.npy", inputs=(InputHint("X", "FP32", ("N", 2)),))
     assert raw.reference_original is not None
     assert raw.reference_cast is not None
     with np.load(raw.reference_original) as original, np.load(raw.reference_cast) as cast:

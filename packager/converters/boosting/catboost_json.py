@@ -100,7 +100,7 @@ def _classes(info: Document, scores: int) -> tuple[Label, ...]:
     classes = tuple(known.get("class_names", ())) or tuple(range(max(2, scores)))
     if known.get("class_label_type") == "Float":
         classes = tuple(float(label) for label in classes)
-    elif known.get("class_label_type") not in (None, "Integer", "String"):
+    elif known.get("class_label_type") not in (None, "Boolean", "Integer", "String"):
         raise unconvertible(
             f"its labels are of the type {known['class_label_type']!r}",
             hint="train with strings or whole numbers as labels",

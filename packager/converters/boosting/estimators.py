@@ -46,7 +46,7 @@ def _classes(estimator: Any) -> tuple[Any, ...] | None:
     if not hasattr(estimator, "predict_proba"):
         return None
     classes = np.asarray(estimator.classes_)
-    if classes.ndim != 1 or classes.dtype.kind not in "iuOUSf":
+    if classes.ndim != 1 or classes.dtype.kind not in "biuOUSf":
         raise unconvertible(
             f"its labels are of the type {classes.dtype}", hint="train with strings or whole numbers as labels"
         )

@@ -30,27 +30,37 @@ class Versions:
     ml_opset: int
 
 
-def assemble(model: Any, inputs: tuple[InputSpec, ...], versions: Versions, *, double: bool) -> ModelProto:
+def assemble(
+    model: Any,
+    inputs: tuple[InputSpec, ...],
+    versions: Versions,
+    *,
+    double: bool,
+    wide: bool,
+    sparse: frozenset[int] = frozenset(),
+) -> ModelProto:
     """The graph, with skl2onnx's output names and shapes.
 
     Args:
-        double: Whether the estimator behind the transformers computes in double precision too.
+        double: Whether an estimator that skl2onnx converts computes in double precision too.
+        wide: Whether numbers are answered in double precision.
+        sparse: Identities of estimators to which a zero is a missing value.
 
     Raises:
         ConverterMissing: A part has no faithful ONNX form; names it.
     """
     subgraphs = _Subgraphs(versions)
-    emitter = Emitter(subgraph=subgraphs.convert, outputs=subgraphs.outputs)
+    emitter = Emitter(subgraph=subgraphs.convert, outputs=subgraphs.outputs, sparse=sparse)
     frame = _entered_all(emitter, inputs)
     rest, columns, path = before(emitter, model, frame)
     if rest is None:
-        outputs = [_only_output(emitter, emitter.matrix(columns, ""), width_of(columns), double=double)]
+        outputs = [_only_output(emitter, emitter.matrix(columns, ""), width_of(columns), wide=wide)]
     elif rule := rule_of(rest):
-        outputs = _answered(emitter, rest, rule.emit(emitter, rest, columns, path), double=double)
+        outputs = _answered(emitter, rest, rule.emit(emitter, rest, columns, path), wide=wide)
     else:
         tail, columns = lift(emitter, rest, columns, path)
         fed = Block(emitter.matrix(columns, path), width_of(columns))
-        outputs = _append_rest(emitter, tail, fed, versions, double=double)
+        outputs = _narrowed(emitter, _append_rest(emitter, tail, fed, versions, double=double), wide=wide)
     graph = helper.make_graph(
         emitter.nodes,
         "model",
@@ -84,29 +94,45 @@ def _entered(emitter: Emitter, spec: InputSpec) -> Block:
     return Block(wide, spec.width, exact=True, flags=spec.dtype == "BOOL")
 
 
-def _only_output(emitter: Emitter, value: str, width: int, *, double: bool) -> onnx.ValueInfoProto:
+def _only_output(emitter: Emitter, value: str, width: int, *, wide: bool) -> onnx.ValueInfoProto:
     """The output of a model of transformers alone."""
-    elem = TensorProto.DOUBLE if double else TensorProto.FLOAT
+    elem = TensorProto.DOUBLE if wide else TensorProto.FLOAT
     return helper.make_tensor_value_info(emitter.cast(value, elem), elem, [BATCH, width])
 
 
-def _answered(emitter: Emitter, model: Any, answer: Answer, *, double: bool) -> list[onnx.ValueInfoProto]:
+def _narrowed(emitter: Emitter, outputs: list[onnx.ValueInfoProto], *, wide: bool) -> list[onnx.ValueInfoProto]:
+    """The outputs of a part, of the type that numbers are answered in."""
+    wanted = TensorProto.DOUBLE if wide else TensorProto.FLOAT
+    for output in outputs:
+        tensor = output.type.tensor_type
+        if tensor.elem_type in {TensorProto.DOUBLE, TensorProto.FLOAT} - {wanted}:
+            output.name, tensor.elem_type = emitter.cast(output.name, wanted), wanted
+    return outputs
+
+
+def _answered(emitter: Emitter, model: Any, answer: Answer, *, wide: bool) -> list[onnx.ValueInfoProto]:
     """What an emitted estimator answers, as skl2onnx orders it: the label or the number, then the scores."""
-    elem = TensorProto.DOUBLE if double else TensorProto.FLOAT
+    elem = TensorProto.DOUBLE if wide else TensorProto.FLOAT
 
     def floats(value: str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(emitter.cast(value, elem), elem, [BATCH, None])
 
     if answer.value is not None:
         return [floats(answer.value)]
-    classes = np.asarray(model.classes_)
-    is_text = classes.dtype.kind in "OUS"
-    known = emitter.constant(classes.astype(str if is_text else np.int64))
-    label = emitter.add("Gather", known, needed(answer.index, ""), axis=0)
-    kind = TensorProto.STRING if is_text else TensorProto.INT64
+    label, kind = _label(emitter, model, needed(answer.index, ""))
     scores = answer.proba if hasattr(model, "predict_proba") else answer.decision
     made = [helper.make_tensor_value_info(label, kind, [BATCH])]
     return made if scores is None else [*made, floats(scores)]
+
+
+def _label(emitter: Emitter, model: Any, index: str) -> tuple[str, int]:
+    """The label at a place among the classes; of what has none, the place is the label."""
+    if not hasattr(model, "classes_"):
+        return index, TensorProto.INT64
+    classes = np.asarray(model.classes_)
+    is_text = classes.dtype.kind in "OUS"
+    known = emitter.constant(classes.astype(str if is_text else np.int64))
+    return emitter.add("Gather", known, index, axis=0), TensorProto.STRING if is_text else TensorProto.INT64
 
 
 def _append_rest(

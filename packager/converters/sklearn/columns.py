@@ -15,7 +15,7 @@ from packager.core.errors import SampleError
 Kind = Literal["text", "float", "int", "bool"]
 _SILENT = {"Pipeline", "ColumnTransformer", "FeatureUnion", "FunctionTransformer", "MissingIndicator"}
 _ENCODERS = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
-_VECTORIZERS = {"CountVectorizer", "TfidfVectorizer"}
+_VECTORIZERS = {"CountVectorizer", "HashingVectorizer", "TfidfVectorizer"}
 _EXACT_IN_FLOAT32 = 2**24
 
 

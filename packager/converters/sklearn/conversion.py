@@ -23,26 +23,15 @@ from packager.converters.sklearn.answers import (
     outputs_of,
 )
 from packager.converters.sklearn.assembly import Versions, assemble
+from packager.converters.sklearn.conditioning import check_conditioned
 from packager.converters.sklearn.coverage import coverage_of
-from packager.converters.sklearn.exact.registry import rule_of
-from packager.converters.sklearn.export import check_convertible, export
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples
-from packager.converters.sklearn.knowledge import Knowledge, learn
-from packager.converters.sklearn.ladder import (
-    Attempt,
-    Judge,
-    Rung,
-    cancels,
-    climb,
-    coarse_columns,
-    rungs,
-    wants_doubles,
-)
-from packager.converters.sklearn.lifting import needs_lifting
+from packager.converters.sklearn.knowledge import Knowledge, coarse_columns, learn
+from packager.converters.sklearn.ladder import Attempt, Judge, Rung, climb, rungs, takes_float32
 from packager.converters.sklearn.limits import non_finite_of
 from packager.converters.sklearn.loading import load_estimator
-from packager.converters.sklearn.parts import Part, parts_of
+from packager.converters.sklearn.parts import Part, fed_sparse, parts_of
 from packager.converters.sklearn.reading import Input, fixed_floats, input_and_file, samples_of
 from packager.converters.sklearn.synthetic import draw
 from packager.converters.sklearn.training import load_plugin, training_of
@@ -60,7 +49,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TIES = "synthetic samples keep off exact ties between classes, where float32 may choose another than the source"
+_TIES = "synthetic samples keep off exact ties between classes, which the last bit of a sum decides"
 _VERSIONS = ("scikit-learn", "skl2onnx", "onnx", "numpy", "joblib")
 
 
@@ -99,6 +88,7 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
     progress.step(f"asking the model about {len(samples.matrix)} samples")
     original = answer_samples(model, samples, loaded.plans, model_input)
     progress.step("converting to ONNX")
+    check_conditioned(loaded.parts, samples.original, atol=request.atol, rtol=request.rtol)
     attempt, passed_over = _climbed(loaded, request, samples, original)
     notes += samples.notes + _left_out(loaded.plans, original) + _told(attempt, passed_over) + _conventions(model_input)
     if request.samples is None and "label" in original:
@@ -166,9 +156,6 @@ def _synthetic(loaded: Loaded, *, seed: int) -> Samples:
             loaded.known, loaded.groves, seed=seed, feed=feed, accepts=accepts,
             nullable=loaded.input.nullable(), coarse=coarse_columns(loaded.known),
         )  # fmt: skip
-        # Some models take nothing below 0, some of these whole numbers alone.
-        forms = (matrix, np.abs(matrix), np.minimum(np.round(np.abs(matrix)), 1.0))
-        matrix = next((rows for rows in forms if accepts(feed(rows))), matrix)
         answer(loaded.model, feed(matrix[:1]), loaded.plans)
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelInvalid(
@@ -183,12 +170,11 @@ def _climbed(
 ) -> tuple[Attempt, list[str]]:
     """The graph at the first precision at which it answers as the source does."""
     fixed = fixed_floats(request.inputs) if isinstance(loaded.input, ModelInput) else None
-    lifted = any(needs_lifting(part.estimator) or _jumps(part.estimator) for part in loaded.parts)
-    plain = isinstance(loaded.input, ModelInput) and not lifted
     casts: dict[str, Answers] = {}
+    sparse = fed_sparse(loaded.parts, samples.original[:1])
 
     def attempt(rung: Rung) -> Attempt:
-        graph = _graph(loaded, rung, request)
+        graph = _graph(loaded, rung, request, sparse)
         onnx_bytes = finish(graph, loaded.plans, original, opset=request.opset, ml_opset=request.ml_opset)
         if rung.floats not in casts:
             exact = loaded.input.survives(samples, rung.floats)
@@ -196,30 +182,15 @@ def _climbed(
         return Attempt(rung, onnx_bytes, original, casts[rung.floats])
 
     judge = Judge(loaded.input.tensors(samples), _numpy_types(loaded.input), request.atol, request.rtol)
-    native = any(getattr(tree, "native", None) is not None for grove in loaded.groves for tree in grove.trees)
-    candidates = rungs(
-        plain=plain,
-        # A frame's floats are float64, and nobody sends tensors by hand to a model of one: nothing is gained by less.
-        doubles_first=not isinstance(loaded.input, ModelInput)
-        or wants_doubles(loaded.parts, loaded.groves, loaded.known),
-        cancelling=cancels(loaded.parts),
-        native_trees=native,
-        fixed=fixed,
-    )
-    return climb(candidates, attempt, judge)
+    narrow = samples.narrow or takes_float32(loaded.parts, loaded.groves)
+    return climb(rungs(narrow_first=narrow, fixed=fixed), attempt, judge)
 
 
-def _jumps(estimator: Any) -> bool:
-    rule = rule_of(estimator)
-    return rule is not None and rule.jumps
-
-
-def _graph(loaded: Loaded, rung: Rung, request: ConversionRequest) -> "ModelProto":
-    if rung.plain and isinstance(loaded.input, ModelInput):
-        check_convertible(loaded.model)
-        return export(loaded.model, loaded.input, opset=request.opset, ml_opset=request.ml_opset)
+def _graph(loaded: Loaded, rung: Rung, request: ConversionRequest, sparse: frozenset[int]) -> "ModelProto":
     versions = Versions(request.opset, request.ml_opset)
-    return assemble(loaded.model, loaded.input.specs(rung.floats), versions, double=rung.double)
+    wide = rung.floats == "FP64"
+    inputs = loaded.input.specs(rung.floats)
+    return assemble(loaded.model, inputs, versions, double=rung.double, wide=wide, sparse=sparse)
 
 
 def _numpy_types(model_input: Input) -> Callable[[Rung], dict[str, str]]:
@@ -237,8 +208,8 @@ def _cast_answers(loaded: Loaded, samples: Samples, rung: Rung) -> Answers:
 
 
 def _told(attempt: Attempt, passed_over: list[str]) -> tuple[str, ...]:
-    """The precision of the graph, where it is not the usual one."""
-    if attempt.rung.plain or not (passed_over or attempt.rung.floats == "FP64"):
+    """The precision of the graph, where others were tried before."""
+    if not passed_over:
         return ()
     return (f"precision: {attempt.rung}", *(f"precision passed over: {reason}" for reason in passed_over))
 

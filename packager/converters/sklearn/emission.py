@@ -12,7 +12,21 @@ from packager.core.errors import ConverterMissing
 
 Kind = Literal["number", "string"]
 Array = NDArray[Any]
+_SINCE_20 = frozenset({"RegexFullMatch", "StringConcat"})
 _ELEMENTS = {"f": TensorProto.DOUBLE, "i": TensorProto.INT64, "b": TensorProto.BOOL, "U": TensorProto.STRING}
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """What some booleans became in float16: they have few values, so that numpy itself says what they are.
+
+    Attributes:
+        place: Which combination of booleans a row has, (rows,).
+        table: The values of each combination, (combinations, columns), of the type that numpy has them in.
+    """
+
+    place: str
+    table: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +36,7 @@ class Block:
     Attributes:
         exact: Its values are the source's to the last bit.
         flags: They are booleans, for which numpy has other arithmetic.
-        half: They are float16 to the source, which goes on in float16.
+        half: Where they are float16 to the source, which goes on in float16.
     """
 
     value: str
@@ -30,7 +44,7 @@ class Block:
     kind: Kind = "number"
     exact: bool = False
     flags: bool = False
-    half: bool = False
+    half: Half | None = None
 
 
 # What flows from step to step: the columns of a frame, in order.
@@ -44,10 +58,12 @@ class Emitter:
     Attributes:
         subgraph: Converts a numeric transformer that has no emitter here, from (emitter, step, double matrix, path).
         outputs: Likewise the outputs of an estimator that predicts: label or number, then scores.
+        sparse: Identities of estimators to which a zero is a missing value.
     """
 
     subgraph: Callable[["Emitter", Any, str, str], Block]
     outputs: Callable[["Emitter", Any, str, str], list[str]]
+    sparse: frozenset[int] = frozenset()
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     opsets: dict[str, int] = field(default_factory=dict)
@@ -63,6 +79,8 @@ class Emitter:
         output = self.fresh(op_type)
         name = f"{label} ({output})" if label else output
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, domain=domain, **attributes))
+        if op_type in _SINCE_20:
+            self.opsets[""] = 20
         if domain:
             self.opsets[domain] = 1 if domain == "com.microsoft" else 3
         return output
@@ -118,7 +136,8 @@ def _gathered(emitter: Emitter, block: Block, inner: list[int]) -> Block:
     if inner == list(range(block.width)):
         return block
     value = emitter.add("Gather", block.value, emitter.constant(np.array(inner, np.int64)), axis=1)
-    return replace(block, value=value, width=len(inner))
+    half = None if block.half is None else replace(block.half, table=block.half.table[:, inner])
+    return replace(block, value=value, width=len(inner), half=half)
 
 
 def numbers(value: str, width: int, *, exact: bool = False) -> Frame:

@@ -1,12 +1,11 @@
 """ONNX for curves over a column: splines, and the inverse of the normal distribution."""
 
-from math import factorial
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
-from packager.converters.sklearn.emission import Emitter, Frame, numbers, picked
+from packager.converters.sklearn.emission import Emitter, Frame, is_exact, numbers, picked
 from packager.core.errors import ConverterMissing
 
 # Wichura's AS 241 (PPND16), highest power first: numerator and denominator near the middle, further out, at the ends.
@@ -45,53 +44,85 @@ def emit_splines(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
         raise ConverterMissing(
             f"{path} with handle_missing={step.handle_missing!r} has no ONNX form", hint="impute before it"
         )
-    if step.extrapolation == "linear" and step.degree == 1 and len(step.bsplines_) > 1:
-        # scikit-learn 1.9 takes other end knots from the second column on.
-        raise ConverterMissing(
-            f"{path} with extrapolation='linear' and degree=1 has no ONNX form for several columns",
-            hint="use a degree of 2 or more, or one SplineTransformer a column",
-        )
     columns, width = [], 0
     for index, spline in enumerate(step.bsplines_):
         value = emitter.matrix(picked(emitter, frame, [index]), path)
         kept = spline.c.shape[1] - (0 if step.include_bias else 1)
-        columns.append(_basis(emitter, spline, value, kept, step.extrapolation))
+        # scikit-learn 1.9 takes inner knots for the ends from the second column on.
+        first = 2 if step.extrapolation == "linear" and step.degree == 1 and index > 0 else int(step.degree)
+        columns.append(_basis(emitter, spline, value, kept, step.extrapolation, first))
         width += kept
-    return numbers(columns[0] if len(columns) == 1 else emitter.add("Concat", *columns, axis=1), width)
+    exact = is_exact(frame)
+    joined = columns[0] if len(columns) == 1 else emitter.add("Concat", *columns, axis=1)
+    return numbers(joined, width, exact=exact)
 
 
-def _basis(emitter: Emitter, spline: Any, value: str, kept: int, beyond: str) -> str:
-    """The first basis functions of one column, (rows, kept)."""
-    low, high = float(spline.t[spline.k]), float(spline.t[-spline.k - 1])
-    ends = emitter.constant(np.float64(low)), emitter.constant(np.float64(high))
-    inside = value if beyond == "continue" else emitter.add("Min", emitter.add("Max", value, ends[0]), ends[1])
-    curve = _piecewise(emitter, spline, inside, kept)
-    if beyond != "linear":
+def _basis(emitter: Emitter, spline: Any, value: str, kept: int, beyond: str, first: int) -> str:
+    """The first basis functions of one column, (rows, kept), and how they go on beyond the knots."""
+    curve = _boor(emitter, spline, value, kept)
+    if beyond == "continue":
         return curve
-    slopes = [spline(end, nu=1)[None, :kept] for end in (low, high)]
-    over = emitter.add("Sub", value, inside)
-    below = emitter.add("Less", value, ends[0])
-    slope = emitter.add("Where", below, emitter.constant(slopes[0]), emitter.constant(slopes[1]))
-    return emitter.add("Add", curve, emitter.add("Mul", over, slope))
-
-
-def _piecewise(emitter: Emitter, spline: Any, value: str, kept: int) -> str:
-    """Taylor's polynomial from the knot at or below each value."""
-    knots = np.asarray(spline.t, np.float64)
-    starts = np.unique(knots[spline.k : len(knots) - spline.k - 1])
-    tables = [spline(starts, nu=order)[:, :kept] / factorial(order) for order in range(spline.k, -1, -1)]
-    reached = emitter.add(
-        "GreaterOrEqual", value, emitter.constant(starts[None, 1:] if len(starts) > 1 else [[np.inf]])
-    )
-    place = emitter.add("ReduceSum", emitter.cast(reached, TensorProto.INT64), emitter.constant(np.array([1])),
-                        keepdims=0)  # fmt: skip
-    start = emitter.add("Gather", emitter.constant(starts[:, None]), place, axis=0)
-    over = emitter.add("Sub", value, start)
-    result = ""
-    for table in tables:
-        factor = emitter.add("Gather", emitter.constant(table), place, axis=0)
-        result = emitter.add("Add", emitter.add("Mul", result, over), factor) if result else factor
+    low, high = float(spline.t[first]), float(spline.t[-first - 1])
+    below = emitter.add("Less", value, emitter.constant(np.float64(low)))
+    above = emitter.add("Greater", value, emitter.constant(np.float64(high)))
+    result = emitter.add("Where", emitter.add("Or", below, above), emitter.constant(np.zeros((1, kept))), curve)
+    lines = [_line(emitter, spline, value, end, kept, rises=beyond == "linear") for end in (low, high)]
+    count = spline.c.shape[1]
+    for place in range(max(int(spline.k), 2 if beyond == "linear" else 1)):
+        for outside, line, column in ((below, lines[0], place), (above, lines[1], count - 1 - place)):
+            mine = emitter.constant((np.arange(kept) == column)[None, :])
+            result = emitter.add("Where", emitter.add("And", outside, mine), line, result)
     return result
+
+
+def _line(emitter: Emitter, spline: Any, value: str, end: float, kept: int, *, rises: bool) -> str:
+    """The tangents of all basis functions at one end, or their height there."""
+    height = emitter.constant(spline(end)[None, :kept])
+    if not rises:
+        return height
+    over = emitter.add("Sub", value, emitter.constant(np.float64(end)))
+    return emitter.add("Add", height, emitter.add("Mul", over, emitter.constant(spline(end, nu=1)[None, :kept])))
+
+
+def _boor(emitter: Emitter, spline: Any, value: str, kept: int) -> str:
+    """All basis functions by de Boor's recursion, in the order in which scipy computes it, to the last bit."""
+    knots, degree = np.asarray(spline.t, np.float64), int(spline.k)
+    inner = knots[degree + 1 : len(knots) - degree - 1]
+    bounds = inner if len(inner) else np.array([np.inf])
+    reached = emitter.add("GreaterOrEqual", value, emitter.constant(bounds[None, :]))
+    count = emitter.add("ReduceSum", emitter.cast(reached, TensorProto.INT64), emitter.constant(np.array([1])))
+
+    def knot(offset: int) -> str:
+        moved = emitter.add("Add", count, emitter.constant(np.int64(degree + offset)))
+        return emitter.add("Gather", emitter.constant(knots), moved)
+
+    near = {offset: knot(offset) for offset in range(1 - degree, degree + 1)}
+    parts = [emitter.constant(np.array([[1.0]]))]
+    for order in range(1, degree + 1):
+        parts = _raised(emitter, parts, value, near, order)
+    columns = emitter.constant(np.arange(kept)[None, :])
+    total = ""
+    for offset, part in enumerate(parts):
+        place = emitter.add("Add", count, emitter.constant(np.int64(offset)))
+        here = emitter.add("Where", emitter.add("Equal", columns, place), part, emitter.constant(np.float64(0)))
+        total = emitter.add("Add", total, here) if total else here
+    return total
+
+
+def _raised(emitter: Emitter, before: list[str], value: str, near: dict[int, str], order: int) -> list[str]:
+    """The functions of one degree from those of the degree below. Source: _deBoor_D of scipy.interpolate."""
+    zero = emitter.constant(np.float64(0))
+    made = [zero] * (order + 1)
+    for place in range(1, order + 1):
+        right, left = near[place], near[place - order]
+        gap = emitter.add("Sub", right, left)
+        none = emitter.add("Equal", gap, zero)
+        share = emitter.add("Div", before[place - 1], emitter.add("Where", none, emitter.constant(np.float64(1)), gap))
+        share = emitter.add("Where", none, zero, share)
+        falling = emitter.add("Mul", share, emitter.add("Sub", right, value))
+        made[place - 1] = falling if place == 1 else emitter.add("Add", made[place - 1], falling)
+        made[place] = emitter.add("Mul", share, emitter.add("Sub", value, left))
+    return made
 
 
 def normal_quantile(emitter: Emitter, chance: str) -> str:

@@ -1,12 +1,31 @@
 """ONNX for numpy's functions, in double precision."""
 
+import math
+import warnings
+from itertools import product
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
-from packager.converters.sklearn.emission import Block, Emitter, Frame, numbers, width_of
+from packager.converters.sklearn.emission import Block, Emitter, Frame, Half, is_exact, numbers, width_of
 from packager.core.errors import ConverterMissing
+
+# More booleans than this have too many combinations to be looked up.
+MOST_FLAGS = 8
+# The error function is 1 to the last bit from 6 on.
+_ERF_END, _ERF_STEPS, _ERF_DEGREE = 6.0, 16.0, 10
+
+
+def _erf_tables() -> list[Any]:
+    """Taylor's factors at each known place, of the highest power first."""
+    places = np.arange(-_ERF_END, _ERF_END + 0.5 / _ERF_STEPS, 1 / _ERF_STEPS)
+    tables = [np.array([math.erf(place) for place in places])]
+    for order in range(1, _ERF_DEGREE + 1):
+        hermite = np.polynomial.hermite.hermval(places, [0.0] * (order - 1) + [1.0])
+        slopes = (-1.0) ** (order - 1) * hermite * np.exp(-(places**2)) * 2 / np.sqrt(np.pi)
+        tables.append(slopes / math.factorial(order))
+    return tables[::-1]
 
 
 class Formulas:
@@ -33,6 +52,30 @@ class Formulas:
     def expm1(self, value: str) -> str:
         """exp(x) - 1."""
         return self._emitter.add("Sub", self._emitter.add("Exp", value), self.number(1))
+
+    def arctan(self, value: str) -> str:
+        """The angle of a tangent: of float32, and then one step by the tangent of what is left."""
+        add, cast = self._emitter.add, self._emitter.cast
+        bounded = add("Min", add("Max", value, self.number(-1e300)), self.number(1e300))
+        angle = cast(add("Atan", cast(bounded, TensorProto.FLOAT)), TensorProto.DOUBLE)
+        sine, cosine = add("Sin", angle), add("Cos", angle)
+        over = add("Sub", add("Mul", bounded, cosine), sine)
+        rest = add("Div", over, add("Add", add("Mul", bounded, sine), cosine))
+        return add("Add", angle, add("Sub", rest, add("Div", add("Mul", add("Mul", rest, rest), rest), self.number(3))))
+
+    def erf(self, value: str) -> str:
+        """The error function: Taylor's polynomial around the nearest of some known places."""
+        add = self._emitter.add
+        bounded = add("Min", add("Max", value, self.number(-_ERF_END)), self.number(_ERF_END))
+        place = add("Round", add("Mul", add("Add", bounded, self.number(_ERF_END)), self.number(_ERF_STEPS)))
+        known = add("Sub", add("Div", place, self.number(_ERF_STEPS)), self.number(_ERF_END))
+        over = add("Sub", bounded, known)
+        index = self._emitter.cast(add("Where", add("IsNaN", value), self.number(0), place), TensorProto.INT64)
+        result = ""
+        for table in _erf_tables():
+            factor = add("Gather", self._emitter.constant(table), index)
+            result = add("Add", add("Mul", result, over), factor) if result else factor
+        return result
 
     def cbrt(self, value: str) -> str:
         """The cube root: a power, mended by one step of Newton's method."""
@@ -73,6 +116,10 @@ _UNARY = {
     "floor": "Floor", "ceil": "Ceil", "rint": "Round", "reciprocal": "Reciprocal", "sin": "Sin", "cos": "Cos",
     "tanh": "Tanh", "positive": "Identity",
 }  # fmt: skip
+# Those whose last bit no library decides.
+_ROUNDED_ONCE = frozenset(
+    {"absolute", "ceil", "clip", "fabs", "floor", "negative", "positive", "rint", "sign", "sqrt", "square"}
+)
 _SCALED_LOGS = {"log2": np.log(2.0), "log10": np.log(10.0)}
 
 
@@ -95,7 +142,8 @@ def emit_function(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame
             " converter for a transformer of your own and pass it with --plugin",
             detail={"function": _named(step)},
         )
-    return numbers(result, width_of(frame))
+    exact = is_exact(frame) and getattr(step.func, "__name__", "") in _ROUNDED_ONCE
+    return numbers(result, width_of(frame), exact=exact)
 
 
 def is_halved(step: Any) -> bool:
@@ -122,18 +170,42 @@ def _of_flags(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
             f"{path} computes {_named(step)} of booleans, which numpy does in a type of its own",
             hint="make the column a number before training: frame.astype(float)",
         )
+    width = width_of(frame)
+    if width > MOST_FLAGS:
+        raise ConverterMissing(
+            f"{path} computes {_named(step)} of {width} booleans at once, and at most {MOST_FLAGS} have an ONNX form",
+            hint="make the columns numbers before training: frame.astype(float)",
+        )
+    flags = np.array(list(product((False, True), repeat=width)))
+    place = emitter.add("MatMul", emitter.matrix(frame, path), emitter.constant(2.0 ** np.arange(width)[::-1]))
     with np.errstate(all="ignore"):
-        answers = np.asarray(function(np.array([False, True]), **dict(step.kw_args or {})))
-    no, yes = (emitter.constant(np.float64(answer)) for answer in answers)
-    value = emitter.cast(emitter.matrix(frame, path), TensorProto.BOOL)
-    block = Block(
-        emitter.add("Where", value, yes, no),
-        width_of(frame),
-        exact=True,
-        flags=answers.dtype == np.bool_,
-        half=answers.dtype == np.float16,
-    )
-    return (block,)
+        table = np.asarray(function(flags, **dict(step.kw_args or {})))
+    return (looked_up(emitter, emitter.cast(place, TensorProto.INT64), table),)
+
+
+def of_half(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
+    """Any transformer of what booleans became in float16: its own answers, looked up.
+
+    Raises:
+        ConverterMissing: Other columns stand beside them.
+    """
+    half = frame[0].half
+    if len(frame) != 1 or half is None:
+        raise ConverterMissing(
+            f"{path} is given functions of booleans, which numpy leaves as float16, beside others",
+            hint="make the column a number before training: frame.astype(float)",
+        )
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = step.transform(half.table)
+    return (looked_up(emitter, half.place, np.asarray(made.toarray() if hasattr(made, "toarray") else made)),)
+
+
+def looked_up(emitter: Emitter, place: str, table: Any) -> Block:
+    """The rows of a table at some places."""
+    value = emitter.add("Gather", emitter.constant(table.astype(np.float64)), place, axis=0)
+    half = Half(place, table) if table.dtype == np.float16 else None
+    return Block(value, table.shape[1], exact=True, flags=table.dtype == np.bool_, half=half)
 
 
 def applied(emitter: Emitter, function: Any, options: dict[str, Any], value: str) -> str | None:
@@ -153,6 +225,8 @@ def applied(emitter: Emitter, function: Any, options: dict[str, Any], value: str
             return formulas.expm1(value)
         case "cbrt":
             return formulas.cbrt(value)
+        case "arctan" | "atan":
+            return formulas.arctan(value)
         case "square":
             return emitter.add("Mul", value, value)
         case "log2" | "log10":

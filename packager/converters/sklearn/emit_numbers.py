@@ -142,6 +142,21 @@ def _quantile_column(emitter: Emitter, step: Any, frame: Frame, index: int, path
     return emitter.add("Where", emitter.add("IsNaN", value), value, half)
 
 
+def quantiles_undone(emitter: Emitter, step: Any, value: str) -> str:
+    """The inverse of a QuantileTransformer of one column."""
+    known, places = np.asarray(step.quantiles_[:, 0], np.float64), np.asarray(step.references_, np.float64)
+    normal = step.output_distribution == "normal"
+    if normal:
+        moved = emitter.add("Mul", value, emitter.constant(np.sqrt(0.5)))
+        value = emitter.add("Add", Formulas(emitter).erf(moved), emitter.constant(np.float64(1)))
+        value = emitter.add("Mul", value, emitter.constant(np.float64(0.5)))
+    result = interpolated(emitter, value, places, known)
+    at_end = (_beyond if normal else _near)(emitter, value, 1.0, 0.0)
+    result = emitter.add("Where", at_end, emitter.constant(known[-1]), result)
+    at_start = (_beneath if normal else _near)(emitter, value, 0.0, 0.0)
+    return emitter.add("Where", at_start, emitter.constant(known[0]), result)
+
+
 # Source: BOUNDS_THRESHOLD in sklearn.preprocessing._data.
 _EDGE = 1e-7
 

@@ -1,4 +1,4 @@
-"""ONNX for CountVectorizer and TfidfVectorizer over words, without a difference on accents or short words."""
+"""ONNX for CountVectorizer and TfidfVectorizer over words or characters, without a difference on any of them."""
 
 import re
 from typing import Any
@@ -8,6 +8,13 @@ from onnx import TensorProto
 
 from packager.converters.sklearn.emission import Emitter, Frame, numbers
 from packager.converters.sklearn.emit_numbers import normalized
+from packager.converters.sklearn.text_characters import (
+    characters,
+    characters_of_words,
+    padded,
+    preprocessed,
+    splits,
+)
 from packager.core.errors import ConverterMissing
 
 _MICROSOFT = "com.microsoft"
@@ -35,8 +42,6 @@ _PATTERNS = {
 }
 # No word: no pattern above matches it, so no n-gram holds it.
 _PAD = " "
-# The one locale that slim images have and that knows letters beyond ASCII.
-_LOCALE = "C.UTF-8"
 
 
 def emit_vectorizer(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
@@ -49,12 +54,24 @@ def emit_vectorizer(emitter: Emitter, step: Any, frame: Frame, path: str) -> Fra
         raise ConverterMissing(f"{path} cannot be converted faithfully: {reason[0]}", hint=reason[1])
     if len(frame) != 1 or frame[0].kind != "string" or frame[0].width != 1:
         raise ConverterMissing(f"{path} reads text and is not given one column of it", hint="give it one text column")
-    counts = _counted(emitter, step, _tokens(emitter, step, frame[0].value))
+    counts = _counted(emitter, step, _tokens(emitter, step, frame[0].value, path))
     if step.binary:
         counts = emitter.cast(emitter.cast(counts, TensorProto.BOOL), TensorProto.DOUBLE)
     transformer = getattr(step, "_tfidf", None)
     width = len(step.vocabulary_)
     return numbers(counts if transformer is None else _weighted(emitter, transformer, counts), width)
+
+
+def refuse_hashes(_emitter: Emitter, _step: Any, _frame: Frame, path: str) -> Frame:
+    """HashingVectorizer.
+
+    Raises:
+        ConverterMissing: Always.
+    """
+    raise ConverterMissing(
+        f"{path} has no ONNX form: ONNX Runtime has no operator that counts by hashes",
+        hint="use a TfidfVectorizer or CountVectorizer with max_features",
+    )
 
 
 def emit_tfidf(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
@@ -64,13 +81,17 @@ def emit_tfidf(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
 
 def unconvertible(step: Any) -> tuple[str, str] | None:
     """Why a vectoriser has no faithful form, and what would mend it; None when it has one."""
-    if step.analyzer != "word":
-        return f"analyzer={_named(step.analyzer)}", "use analyzer='word'"
-    for name in ("preprocessor", "tokenizer", "strip_accents"):
+    if step.analyzer != "word" and not splits(step.analyzer):
+        return f"analyzer={_named(step.analyzer)}", "use analyzer='word', 'char' or 'char_wb'"
+    for name in ("preprocessor", "tokenizer"):
         if getattr(step, name) is not None:
             return f"{name}={_named(getattr(step, name))}", f"use {name}=None, and prepare the text before the model"
+    if step.strip_accents not in (None, "ascii", "unicode"):
+        return f"strip_accents={_named(step.strip_accents)}", "use strip_accents='unicode', 'ascii' or None"
     if step.input != "content":
         return f"input={step.input!r}", "use input='content'"
+    if splits(step.analyzer):
+        return None
     if step.token_pattern not in _PATTERNS:
         return f"token_pattern={step.token_pattern!r}", f"use one of {', '.join(sorted(_PATTERNS))}"
     odd = next((term for term in step.vocabulary_ if term != term.strip() or re.search(r"\s\s", term)), None)
@@ -79,11 +100,12 @@ def unconvertible(step: Any) -> tuple[str, str] | None:
     return None
 
 
-def _tokens(emitter: Emitter, step: Any, text: str) -> str:
-    """Words of each row, (rows, most words + 1), padded; stop words moved behind the rest where n-grams matter."""
+def _tokens(emitter: Emitter, step: Any, text: str, path: str) -> str:
+    """Words or characters of each row, (rows, most + 1), padded; stop words moved behind where n-grams matter."""
     flat = emitter.add("Reshape", text, emitter.constant(np.array([-1])))
-    if step.lowercase:
-        flat = emitter.add("StringNormalizer", flat, case_change_action="LOWER", is_case_sensitive=1, locale=_LOCALE)
+    flat = preprocessed(emitter, flat, lowercase=step.lowercase, accents=step.strip_accents, path=path)
+    if splits(step.analyzer):
+        return (characters if step.analyzer == "char" else characters_of_words)(emitter, flat)
     tokens = emitter.add(
         "Tokenizer",
         flat,
@@ -93,11 +115,7 @@ def _tokens(emitter: Emitter, step: Any, text: str) -> str:
         pad_value=_PAD,
         tokenexp=_PATTERNS[step.token_pattern],
     )
-    # Rows without any word give a matrix without columns, which the next operator does not take.
-    rows = emitter.add("Shape", flat)
-    column = emitter.add("Concat", rows, emitter.constant(np.array([1])), axis=0)
-    pad = emitter.add("Expand", emitter.constant(np.array([[_PAD]])), column)
-    tokens = emitter.add("Concat", tokens, pad, axis=1)
+    tokens = padded(emitter, tokens, _PAD)
     stop = sorted(step.get_stop_words() or ())
     return _without(emitter, tokens, stop) if stop and step.ngram_range[1] > 1 else tokens
 
@@ -127,9 +145,11 @@ def _without(emitter: Emitter, tokens: str, stop: list[str]) -> str:
 def _counted(emitter: Emitter, step: Any, tokens: str) -> str:
     """How often each term of the vocabulary stands in each row, as doubles."""
     low, high = step.ngram_range
+    if step.analyzer == "char_wb":
+        low = 1  # of a word that is shorter than every n-gram, the whole counts
     terms: list[list[tuple[list[str], int]]] = [[] for _ in range(high)]
     for term, column in sorted(step.vocabulary_.items(), key=lambda item: item[1]):
-        words = term.split(" ")
+        words = list(term) if splits(step.analyzer) else term.split(" ")
         if low <= len(words) <= high:
             terms[len(words) - 1].append((words, int(column)))
     pool = [word for sized in terms for words, _ in sized for word in words]

@@ -13,14 +13,12 @@ from packager.converters.sklearn.inputs import ModelInput
 from packager.converters.sklearn.linear import linear_converters, linear_shapes
 from packager.converters.sklearn.parts import Part, last_step, parts_of
 from packager.converters.sklearn.precision import exact_scalers, has_scaler, prepared, scaler_shapes
-from packager.converters.sklearn.support_vectors import support_converters, support_shapes
 from packager.converters.sklearn.trees import groves_of
 from packager.core.errors import ConversionError, ConverterMissing
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-_TIES_LOOKED_AT = 4000
 _TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
 _CONTAINERS = {"Pipeline", "ColumnTransformer", "FeatureUnion"}
 _NAME = "model"
@@ -59,13 +57,11 @@ def export(model: Any, model_input: ModelInput, *, opset: int, ml_opset: int, do
                 custom_conversion_functions={
                     **histogram_converters(),
                     **linear_converters(),
-                    **support_converters(last_step(best)),
                     **(exact_scalers() if exact else {}),
                 },
                 custom_shape_calculators={
                     **histogram_shapes(),
                     **linear_shapes(),
-                    **support_shapes(last_step(best)),
                     **(scaler_shapes() if exact else {}),
                 },
             )
@@ -120,10 +116,8 @@ def check_convertible(model: Any) -> None:
 _TEXT_INPUT = "it reads text, and only numeric input is converted so far"
 _TEXT_CATEGORIES = "its categories are text, and only numeric input is converted so far"
 _CATEGORICAL_SPLITS = "its trees split on categorical features"
-_DISTANCE_WEIGHTS = "skl2onnx answers wrongly for weights='distance'"
 _SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
 _INDICATORS = "skl2onnx leaves out its indicators of missing values"
-_TIES = "of training rows that are equally near, scikit-learn's search decides which ones count"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
@@ -131,8 +125,6 @@ _HINTS = {
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
     _INDICATORS: "train with add_indicator=False",
-    _TIES: "train with fewer repeated rows, other n_neighbors, or features that are not whole numbers",
-    _DISTANCE_WEIGHTS: "train with weights='uniform'",
 }
 
 
@@ -152,31 +144,7 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
         return _SELECTING_PREDICTOR
     if name == "SimpleImputer" and step.add_indicator:
         return _INDICATORS
-    if name in {"KNeighborsClassifier", "KNeighborsRegressor"} and step.weights != "uniform":
-        return _DISTANCE_WEIGHTS
-    if name in {"KNeighborsClassifier", "KNeighborsRegressor"} and _has_ties(step):
-        return _TIES
     return None
-
-
-def _has_ties(step: Any) -> bool:
-    """Whether the last neighbour that counts and the next are equally far from a row, and differ.
-
-    Of training rows, and of rows whose every column is that of another training row: what few values a column has,
-    fresh rows will bring in other combinations.
-    """
-    training = step._fit_X.toarray() if hasattr(step._fit_X, "toarray") else np.asarray(step._fit_X)
-    count = int(step.n_neighbors)
-    if count >= len(training):
-        return False
-    rng = np.random.default_rng(0)
-    chosen = training[np.linspace(0, len(training) - 1, min(len(training), _TIES_LOOKED_AT)).astype(int)]
-    places = rng.integers(0, len(training), (_TIES_LOOKED_AT, training.shape[1]))
-    mixed = training[places, np.arange(training.shape[1])[None, :]]
-    distances, nearest = step.kneighbors(np.concatenate([chosen, mixed]), n_neighbors=count + 1)
-    tied = np.isclose(distances[:, count - 1], distances[:, count], rtol=1e-12, atol=0.0)
-    targets = np.asarray(step._y).reshape(len(training), -1)
-    return bool((targets[nearest[tied, count - 1]] != targets[nearest[tied, count]]).any())
 
 
 def _check_boosted(part: Part) -> None:

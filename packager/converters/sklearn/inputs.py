@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from packager.converters.boosting.estimators import boosted_model, is_boosted
 from packager.converters.sample_files import SampleFile, read_samples, thinned
 from packager.converters.sklearn.knowledge import Encoder
+from packager.converters.sklearn.parts import unwrapped
 from packager.core.errors import SampleError
 from runtime.contract.dtypes import Datatype
 
@@ -97,6 +99,11 @@ class Samples:
     notes: tuple[str, ...] = ()
 
     @property
+    def narrow(self) -> bool:
+        """Whether they are float32 themselves."""
+        return self.matrix.dtype == np.float32
+
+    @property
     def cast(self) -> Any:
         """The values that an FP32 input leaves of them, in the types that the model was given before."""
         narrow = self.matrix.astype(np.float32)
@@ -117,8 +124,8 @@ def input_of(model: Any, *, name: str | None, samples: SampleFile | None) -> Mod
     Raises:
         SampleError: Nothing says how many columns there are.
     """
-    names = getattr(model, "feature_names_in_", None)
-    width = getattr(model, "n_features_in_", None)
+    names = names_in(model)
+    width = getattr(model, "n_features_in_", None) or _width_of_trees(model)
     if width is None and names is None and samples is not None:
         width = samples.frame.shape[1] if samples.frame is not None else _only_array(samples)[1].shape[-1]
     if width is None and names is None:
@@ -128,6 +135,20 @@ def input_of(model: Any, *, name: str | None, samples: SampleFile | None) -> Mod
         )
     columns = None if names is None else tuple(str(column) for column in names)
     return ModelInput(name or _named_by(samples) or DEFAULT_NAME, int(width or len(columns or ())), columns)
+
+
+def names_in(model: Any) -> Any:
+    """The columns that a model was trained with; None where it does not say, as CatBoost's once they were saved."""
+    names = getattr(model, "feature_names_in_", None)
+    return names if names is not None and len(names) else None
+
+
+def _width_of_trees(model: Any) -> int | None:
+    """Columns of a boosted model at the start of a pipeline, which may have lost their number when it was saved."""
+    first = unwrapped(model)
+    while hasattr(first, "steps"):
+        first = unwrapped(first.steps[0][1])
+    return boosted_model(first).forest.width if is_boosted(first) else None
 
 
 def user_samples(path: Path, file: SampleFile, model_input: ModelInput) -> Samples:
@@ -165,7 +186,7 @@ def read(path: Path | None, model: Any, texts: frozenset[str] | None = frozenset
     """The samples file, or None without one."""
     if path is None:
         return None
-    names = getattr(model, "feature_names_in_", None)
+    names = names_in(model)
     return read_samples(path, columns=None if names is None else [str(name) for name in names], texts=texts)
 
 

@@ -16,6 +16,8 @@ _ROWS = (
     "_fit_X", "X_train_", "support_vectors_", "cluster_centers_", "means_", "theta_", "centroids_",
 )  # fmt: skip
 _MAX_ROWS = 256
+# A column whose values lie so far from 0 that one step of float32 is more than this share of their spread.
+_COARSE = 1e-4
 # Of points near a linear boundary; on it, the label is decided by the last bit, which no two processors agree on.
 _SCORES = (-2.0, -0.5, -0.02, 0.02, 0.5, 2.0)
 
@@ -218,3 +220,19 @@ def _settle(known: Knowledge, places: _Places) -> None:
         spread = float(rows[:, column].std())
         if spread > 0:
             known.centre[column], known.spread[column] = float(rows[:, column].mean()), spread
+
+
+def coarse_columns(known: Knowledge) -> NDArray[np.bool_]:
+    """Columns whose values float32 cannot hold or tell apart, such as unix timestamps."""
+    with np.errstate(over="ignore"):
+        step = np.spacing(np.abs(known.centre).astype(np.float32)).astype(np.float64)
+    coarse = np.asarray(step > _COARSE * known.spread)
+    for encoder in known.encoders:
+        for column, categories in encoder.categories.items():
+            coarse[column] |= _beyond_float32(categories)
+    return coarse
+
+
+def _beyond_float32(categories: Any) -> bool:
+    values = np.asarray(categories)
+    return values.dtype.kind in "iuf" and not np.array_equal(values.astype(np.float32), values, equal_nan=True)

@@ -29,6 +29,7 @@ EMITTERS: Final[Mapping[str, Emit]] = MappingProxyType(
         **_SELECTORS,
         "Binarizer": emit_numbers.emit_binarizer,
         "CountVectorizer": emit_text.emit_vectorizer,
+        "HashingVectorizer": emit_text.refuse_hashes,
         "FunctionTransformer": emit_functions.emit_function,
         "KBinsDiscretizer": emit_numbers.emit_bins,
         "MissingIndicator": emit_categories.emit_indicator,
@@ -45,13 +46,6 @@ EMITTERS: Final[Mapping[str, Emit]] = MappingProxyType(
         "TfidfVectorizer": emit_text.emit_vectorizer,
     }
 )
-# What skl2onnx converts as faithfully where the input is one float32 matrix.
-_LEFT_TO_SKL2ONNX = frozenset({*_SCALERS, *_SELECTORS, "Normalizer"})
-
-
-def needs_lifting(estimator: Any) -> bool:
-    """Whether a step is converted here for its answers to be right, not only for their precision."""
-    return _emitter_of(estimator) is not None and type(estimator).__name__ not in _LEFT_TO_SKL2ONNX
 
 
 def emit(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
@@ -73,8 +67,8 @@ def emit(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:
     if hasattr(step, "transformer_list"):
         return _emit_union(emitter, step, frame, path)
     title = f"{type(step).__name__} at {path!r}" if path else type(step).__name__
-    if not hasattr(step, "get_support"):
-        _check_width(frame, title)
+    if any(block.half is not None for block in frame):
+        return emit_functions.of_half(emitter, step, frame, title)
     if found := _emitter_of(step):
         return found(emitter, step, frame, title)
     return (emitter.subgraph(emitter, step, emitter.matrix(frame, title), path),)
@@ -180,7 +174,7 @@ def _emit_columns(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame
 
 
 def _check_width(frame: Frame, title: str) -> None:
-    if any(block.half for block in frame):
+    if any(block.half is not None for block in frame):
         raise ConverterMissing(
             f"{title} is given a function of booleans, which numpy leaves as float16 and goes on in float16",
             hint="make the column a number before training: frame.astype(float)",
@@ -189,9 +183,9 @@ def _check_width(frame: Frame, title: str) -> None:
 
 def _together(blocks: list[Block]) -> Frame:
     """Columns put into one array: of several types, they become doubles."""
-    if all(block.flags for block in blocks) or all(block.half for block in blocks):
+    if all(block.flags for block in blocks) or all(block.half is not None for block in blocks):
         return tuple(blocks)
-    return tuple(replace(block, flags=False, half=False) for block in blocks)
+    return tuple(replace(block, flags=False, half=None) for block in blocks)
 
 
 def _emit_union(emitter: Emitter, step: Any, frame: Frame, path: str) -> Frame:

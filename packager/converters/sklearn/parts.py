@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from packager.converters.boosting.estimators import library_of
+
 Feed = Callable[[Any], Any]
 
 
@@ -242,6 +244,15 @@ def _selected(feed: Feed, columns: Any) -> Feed:
 def _taken(feed: Feed, columns: Any) -> Feed:
     def taken(rows: Any) -> Any:
         fed = feed(rows)
-        return np.asarray(fed.toarray() if hasattr(fed, "toarray") else fed)[:, columns]
+        return fed.tocsr()[:, columns] if hasattr(fed, "toarray") else np.asarray(fed)[:, columns]
 
     return taken
+
+
+def fed_sparse(parts: Sequence[Part], rows: Any) -> frozenset[int]:
+    """Identities of the XGBoost models that are given sparse matrices, whose zeros are missing values to them."""
+    return frozenset(
+        id(part.estimator)
+        for part in parts
+        if library_of(part.estimator) == "xgboost" and hasattr(part.feed(rows), "toarray")
+    )

@@ -11,7 +11,16 @@ from packager.converters.sample_files import SampleFile
 from packager.converters.sklearn.columns import Column, Evidence, evidence_of, typed_columns, used_columns
 from packager.converters.sklearn.emit_functions import is_halved
 from packager.converters.sklearn.frames import FrameInput, FrameSamples
-from packager.converters.sklearn.inputs import ModelInput, Samples, at_most, fitted_frame, input_of, read, user_samples
+from packager.converters.sklearn.inputs import (
+    ModelInput,
+    Samples,
+    at_most,
+    fitted_frame,
+    input_of,
+    names_in,
+    read,
+    user_samples,
+)
 from packager.converters.sklearn.parts import Part, parts_of
 from packager.core.conversion import ConversionRequest, InputHint
 from packager.core.errors import SampleError, UsageError
@@ -82,10 +91,10 @@ def fixed_floats(hints: Sequence[InputHint]) -> Datatype | None:
 
 
 def _names_of(model: Any) -> tuple[tuple[str, ...] | None, bool]:
-    names = getattr(model, "feature_names_in_", None)
+    names = names_in(model)
     if names is not None:
         return tuple(str(name) for name in names), True
-    width = getattr(model, "n_features_in_", None)
+    width = getattr(model, "n_features_in_", None) or None
     return (None if width is None else tuple(f"x{index}" for index in range(int(width)))), False
 
 

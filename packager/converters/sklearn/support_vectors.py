@@ -1,41 +1,19 @@
-"""Support vector classification in doubles: sums over many support vectors cancel out, and float32 keeps too little."""
+"""What a support vector classifier makes of its kernel: a score a pair of classes, votes, and what decides."""
 
-from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from packager.converters.sklearn.node_writer import NodeWriter, Writer, places_above
+from packager.converters.sklearn.node_writer import Writer, places_above
 
 
-def support_converters(last: Any) -> dict[type, Callable[..., None]]:
-    """The conversion function by class, where it is the model that answers: inside others, skl2onnx has other forms."""
-    return {type(last): _convert} if _is_for_it(last) else {}
+def voted(writer: Writer, model: Any, kernel: str) -> tuple[str, str]:
+    """The places of the labels, (rows,), and the decision, (rows, 1) for two classes.
 
-
-def support_shapes(last: Any) -> dict[type, Callable[..., None]]:
-    """The shape calculator that belongs to it."""
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
-
-    return {type(last): calculate_linear_classifier_output_shapes} if _is_for_it(last) else {}
-
-
-def _is_for_it(last: Any) -> bool:
-    own = type(last).__module__.startswith("sklearn.") and type(last).__name__ in {"SVC", "NuSVC"}
-    return own and not hasattr(last, "predict_proba") and last.kernel in {"linear", "poly", "rbf", "sigmoid"}
-
-
-def _convert(scope: Any, operator: Any, container: Any) -> None:
-    writer, model = NodeWriter(scope, container), operator.raw_operator
-    index, decision = answers(writer, model, writer.doubles(operator.inputs[0]))
-    writer.labels(index, model.classes_, operator.outputs[0])
-    writer.finish(decision, operator.outputs[1])
-
-
-def answers(writer: Writer, model: Any, rows: str) -> tuple[str, str]:
-    """The places of the labels, (rows,), and the decision, (rows, 1) for two classes."""
-    kernel = kernel_of(writer, model, rows)
+    Args:
+        kernel: Between each row and each support vector.
+    """
     pairs = writer.add("MatMul", kernel, writer.constant(_weights(model)))
     pairs = writer.add("Add", pairs, writer.constant(np.asarray(model._intercept_, np.float64)[None, :]))
     zero = writer.constant(0.0)
@@ -47,25 +25,6 @@ def answers(writer: Writer, model: Any, rows: str) -> tuple[str, str]:
     decisive = rated if model.break_ties else votes
     index = writer.add("ArgMax", decisive, axis=1, keepdims=0)
     return index, pairs if model.decision_function_shape == "ovo" else rated
-
-
-def kernel_of(writer: Writer, model: Any, rows: str) -> str:
-    """The kernel between each row and each support vector."""
-    vectors = model.support_vectors_
-    vectors = np.asarray(vectors.toarray() if hasattr(vectors, "toarray") else vectors, np.float64)
-    product = writer.add("MatMul", rows, writer.constant(vectors.T))
-    if model.kernel == "linear":
-        return product
-    width, offset = writer.constant(float(model._gamma)), writer.constant(float(model.coef0))
-    if model.kernel == "rbf":
-        squares = writer.add("ReduceSum", writer.add("Mul", rows, rows), writer.constant(np.array([1])))
-        both = writer.add("Add", squares, writer.constant((vectors**2).sum(axis=1)[None, :]))
-        distance = writer.add("Sub", both, writer.add("Mul", product, writer.constant(2.0)))
-        return writer.add("Exp", writer.add("Neg", writer.add("Mul", distance, width)))
-    inner = writer.add("Add", writer.add("Mul", product, width), offset)
-    if model.kernel == "sigmoid":
-        return writer.add("Tanh", inner)
-    return writer.add("Pow", inner, writer.constant(float(model.degree)))
 
 
 def _weights(model: Any) -> Any:

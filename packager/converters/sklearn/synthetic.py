@@ -51,16 +51,38 @@ def draw(
     samples = _as_float32(whole, coarse)
     # As they come from users: what float32 leaves of them must lead to the same answers.
     samples[:UNROUNDED_ROWS] = np.clip(whole[:UNROUNDED_ROWS], _FLOAT32.min, _FLOAT32.max)
+    samples = _taken(samples, feed, accepts)
     for grove in groves:
         grove.see(feed(samples))
-    samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed, coarse=coarse)])
+    samples = np.concatenate([samples, _leaf_rows(known, groves, rng, feed=feed, accepts=accepts, coarse=coarse)])
     for columns in (np.ones(len(nullable), bool), nullable):
-        missing = _missing(samples[UNROUNDED_ROWS:], rng, columns)
+        missing = _missing(samples[UNROUNDED_ROWS:] if len(samples) > UNROUNDED_ROWS else samples, rng, columns)
         if columns.any() and accepts(feed(missing)):
             for grove in groves:
                 grove.see(feed(missing))
             return np.concatenate([samples, missing])
     return samples
+
+
+def _taken(samples: Floats, feed: Feed, accepts: Callable[[Any], bool]) -> Floats:
+    """The samples in a form that the model takes: some take nothing below 0, some of these whole numbers alone."""
+    forms = (samples, np.abs(samples), np.minimum(np.round(np.abs(samples)), 1.0))
+    for rows in forms:
+        if accepts(feed(rows)):
+            return rows
+    kept = [_accepted(rows, feed, accepts) for rows in forms]
+    most = max(kept, key=len)
+    return most if len(most) else samples
+
+
+def _accepted(rows: Floats, feed: Feed, accepts: Callable[[Any], bool]) -> Floats:
+    """Those rows that the model takes, found by halves; an unknown category may end in a value that it refuses."""
+    if accepts(feed(rows)):
+        return rows
+    if len(rows) == 1:
+        return rows[:0]
+    middle = len(rows) // 2
+    return np.concatenate([_accepted(half, feed, accepts) for half in (rows[:middle], rows[middle:])])
 
 
 def _normal(known: Knowledge, rows: int, rng: np.random.Generator) -> Floats:
@@ -100,7 +122,13 @@ def _categorised(rows: Floats, encoders: Sequence[Encoder], rng: np.random.Gener
 
 
 def _leaf_rows(
-    known: Knowledge, groves: Sequence[Grove], rng: np.random.Generator, *, feed: Feed, coarse: Bools
+    known: Knowledge,
+    groves: Sequence[Grove],
+    rng: np.random.Generator,
+    *,
+    feed: Feed,
+    accepts: Callable[[Any], bool],
+    coarse: Bools,
 ) -> Floats:
     """Rows drawn inside the boxes of leaves that nothing has reached yet, several leaves a row where boxes overlap."""
     width = len(known.centre)
@@ -113,7 +141,9 @@ def _leaf_rows(
         rows = _rows_in_boxes(low, high, known, rng, at_most=left)
         if not len(rows):
             break
-        rows = _as_float32(_categorised(rows, known.encoders, rng), coarse)
+        rows = _accepted(_as_float32(_categorised(rows, known.encoders, rng), coarse), feed, accepts)
+        if not len(rows):
+            break
         for grove in groves:
             grove.see(feed(rows))
         made.append(rows)

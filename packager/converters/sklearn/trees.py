@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packager.converters.boosting.estimators import boosted_model, is_boosted
+from packager.converters.boosting.estimators import boosted_model, is_boosted, library_of
 from packager.converters.boosting.forest import Tree as BoostedTree
 from packager.converters.sklearn.parts import Part, is_tree_family, members_of
 
@@ -126,7 +126,8 @@ def _grove(part: Part) -> Grove | None:
         return Grove(part, trees, [None] * len(trees))
     if is_boosted(model):
         forest = boosted_model(model).forest
-        cleaned = replace(part, feed=lambda x: forest.cleaned(part.feed(x)))
+        gaps = library_of(model) == "xgboost"
+        cleaned = replace(part, feed=lambda x: forest.cleaned(_dense(part.feed(x), gaps=gaps)))
         return Grove(cleaned, forest.trees, [None] * len(forest.trees))
     if not is_tree_family(model):
         return None
@@ -135,6 +136,14 @@ def _grove(part: Part) -> Grove | None:
     return Grove(
         part, [_native_tree(member.tree_) for member in members], list(features) if features else [None] * len(members)
     )
+
+
+def _dense(fed: Any, *, gaps: bool) -> Any:
+    """A matrix without sparse zeros, which XGBoost takes for missing values."""
+    if not hasattr(fed, "toarray"):
+        return fed
+    dense = np.asarray(fed.toarray(), np.float64)
+    return np.where(dense == 0, np.nan, dense) if gaps else dense
 
 
 def _native_tree(tree: Any) -> Tree:

@@ -11,7 +11,7 @@ _EDGES = ("", " ", "!?", "a", "Ab", "é à ü", "x-y_z 42 3", "tab\tand\nline", 
 
 def documents(step: Any) -> list[str]:
     """Texts of words from a fitted vectoriser's vocabulary, equal on every call."""
-    words = sorted({word for term in step.vocabulary_ for word in re.split(r"\s+", term) if word})
+    words = sorted({word for term in getattr(step, "vocabulary_", ()) for word in re.split(r"\s+", term) if word})
     if not words:
         return list(_EDGES)
     rng = np.random.default_rng(len(words))
@@ -29,5 +29,5 @@ def documents(step: Any) -> list[str]:
 
 def _cased(text: str, how: int) -> str:
     # Letters that change in number when they change case have no form that every tokeniser agrees on.
-    plain = len(text.upper()) == len(text) and "ς" not in text
+    plain = len(text.upper()) == len(text) and not set("ςσ") & set(text)
     return text.upper() if how == 0 and plain else text.capitalize() if how == 1 and plain else text

@@ -1,4 +1,4 @@
-"""Linear models, support vectors, neural networks, naive Bayes and boosting libraries, as doubles."""
+"""Linear models, neural networks and boosting libraries, as doubles."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,15 +9,30 @@ from onnx import TensorProto
 
 from packager.converters.boosting.estimators import boosted_model
 from packager.converters.boosting.graph import write_answers
-from packager.converters.sklearn import linear, support_vectors
+from packager.converters.sklearn import linear
 from packager.converters.sklearn.emission import Emitter, Frame, width_of
 from packager.converters.sklearn.exact.answer import Answer, above, both, expit, greatest, scaled
+from packager.converters.sklearn.exact.bayes import inliers
+from packager.core.errors import ConverterMissing
 
+# How far rounding alone may move a score.
+_MOST_LOST = 1e-6
 _MULTINOMIAL = {"auto", "deprecated", "warn", "multinomial"}
 
 
 def emit_linear_classifier(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
-    """What takes the label of the greatest linear score."""
+    """What takes the label of the greatest linear score.
+
+    Raises:
+        ConverterMissing: Its scores are the small rests of numbers so great that float64 keeps nothing of them.
+    """
+    lost = float(np.max(np.abs(_offset(model)))) * float(np.finfo(np.float64).eps)
+    if lost > _MOST_LOST:
+        raise ConverterMissing(
+            f"{path or type(model).__name__} has an intercept of {float(np.max(np.abs(_offset(model)))):.1e}, beside"
+            " which the rounding of each processor decides",
+            hint="scale the columns before it, and leave out those that are constant",
+        )
     scores = _linear(emitter, model, frame, path)
     binary = len(model.classes_) == 2
     index = above(emitter, scores) if binary else greatest(emitter, scores)
@@ -35,6 +50,24 @@ def emit_linear_regressor(emitter: Emitter, model: Any, frame: Frame, path: str)
     return Answer(value=emitter.add("Exp", value) if type(link).__name__ == "LogLink" else value)
 
 
+def emit_linear_outliers(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """SGDOneClassSVM."""
+    return inliers(emitter, _linear(emitter, model, frame, path))
+
+
+def emit_latent(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """PLSRegression, PLSCanonical and CCA: centred first, as their weights are not great beside the means."""
+    moved = scaled(emitter, "Sub", emitter.matrix(frame, path), np.asarray(model._x_mean).reshape(1, -1))
+    weights = emitter.constant(np.asarray(model.coef_, np.float64).T)
+    value = emitter.add("MatMul", moved, weights)
+    return Answer(value=scaled(emitter, "Add", value, np.asarray(model.intercept_).reshape(1, -1)))
+
+
+def covers_latent(model: Any) -> bool:
+    """Whether its weights are of the form that scikit-learn has had since 1.3: targets by features."""
+    return hasattr(model, "intercept_") and np.shape(model.coef_)[-1] == int(model.n_features_in_)
+
+
 def covers_linear_classifier(model: Any) -> bool:
     """Whether it has one score a class, and chances whose formula is known."""
     if np.ndim(model.classes_) != 1 or len(model.classes_) < 2:
@@ -47,21 +80,6 @@ def covers_linear_classifier(model: Any) -> bool:
     several = len(model.classes_) > 2
     known = getattr(model, "multi_class", "auto") in (_MULTINOMIAL if several else {"auto", "deprecated", "ovr"})
     return known and not (several and model.solver == "liblinear")
-
-
-def emit_support_classifier(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
-    """SVC and NuSVC without probabilities."""
-    index, decision = support_vectors.answers(emitter, model, emitter.matrix(frame, path))
-    return Answer(index=index, decision=decision)
-
-
-def emit_support_regressor(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
-    """SVR and NuSVR."""
-    kernel = support_vectors.kernel_of(emitter, model, emitter.matrix(frame, path))
-    duals = model.dual_coef_
-    duals = np.asarray(duals.toarray() if hasattr(duals, "toarray") else duals, np.float64)
-    value = emitter.add("MatMul", kernel, emitter.constant(duals.T))
-    return Answer(value=scaled(emitter, "Add", value, np.asarray(model.intercept_).reshape(1, -1)))
 
 
 def emit_network(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
@@ -90,24 +108,16 @@ def covers_network(model: Any) -> bool:
     return single and model.out_activation_ in {"logistic", "softmax"}
 
 
-def emit_gaussian_bayes(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
-    """GaussianNB."""
-    value = emitter.add("Unsqueeze", emitter.matrix(frame, path), emitter.constant(np.array([1])))
-    away = scaled(emitter, "Sub", value, model.theta_[None])
-    ratios = scaled(emitter, "Div", emitter.add("Mul", away, away), model.var_[None])
-    sums = emitter.add("ReduceSum", ratios, emitter.constant(np.array([2])), keepdims=0)
-    widths = -0.5 * np.sum(np.log(2.0 * np.pi * model.var_), axis=1)
-    likely = scaled(emitter, "Add", scaled(emitter, "Mul", sums, -0.5), widths[None, :])
-    joint = scaled(emitter, "Add", likely, np.log(model.class_prior_)[None, :])
-    return Answer(index=greatest(emitter, joint), proba=_normalised(emitter, joint))
-
-
 def emit_boosted(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
     """The wrappers of XGBoost, LightGBM and CatBoost."""
     boosted = boosted_model(model)
     if boosted.classes is not None:
         boosted = replace(boosted, classes=tuple(range(len(boosted.classes))))
-    found = write_answers(boosted, emitter.matrix(frame, path), _Writer(emitter), is_double=True)
+    rows = emitter.matrix(frame, path)
+    if id(model) in emitter.sparse:
+        zero = emitter.add("Equal", rows, emitter.constant(np.float64(0)))
+        rows = emitter.add("Where", zero, emitter.constant(np.float64(np.nan)), rows)
+    found = write_answers(boosted, rows, _Writer(emitter), is_double=True)
     if boosted.classes is None:
         value = emitter.cast(found["prediction"], TensorProto.DOUBLE)
         width = len(boosted.forest.base)
@@ -140,15 +150,6 @@ def covers_dummy(model: Any) -> bool:
     return np.ndim(model.classes_) == 1 and model.strategy in {"prior", "most_frequent", "constant"}
 
 
-def _normalised(emitter: Emitter, joint: str) -> str:
-    """exp(joint - logsumexp(joint)), as scikit-learn has it: a softmax differs in the last bits."""
-    axis = emitter.constant(np.array([1]))
-    most = emitter.add("ReduceMax", joint, axis)
-    sums = emitter.add("ReduceSum", emitter.add("Exp", emitter.add("Sub", joint, most)), axis)
-    whole = emitter.add("Add", most, emitter.add("Log", sums))
-    return emitter.add("Exp", emitter.add("Sub", joint, whole))
-
-
 class _Writer:
     """An emitter as the boosting libraries' converters write to it."""
 
@@ -169,7 +170,11 @@ def _linear(emitter: Emitter, model: Any, frame: Frame, path: str) -> str:
     weights = model.coef_
     weights = np.atleast_2d(np.asarray(weights.toarray() if hasattr(weights, "toarray") else weights, np.float64))
     product = emitter.add("MatMul", emitter.matrix(frame, path), emitter.constant(weights.T))
-    return scaled(emitter, "Add", product, np.asarray(model.intercept_, np.float64).reshape(1, -1))
+    return scaled(emitter, "Add", product, np.asarray(_offset(model), np.float64).reshape(1, -1))
+
+
+def _offset(model: Any) -> Any:
+    return model.intercept_ if hasattr(model, "intercept_") else -model.offset_
 
 
 def _activated(emitter: Emitter, name: str, value: str) -> str:
@@ -181,13 +186,3 @@ def _activated(emitter: Emitter, name: str, value: str) -> str:
         case "logistic":
             return expit(emitter, value)
     return value
-
-
-def covers_support_classifier(model: Any) -> bool:
-    """Whether its label comes from its scores, under a kernel that is known."""
-    return not hasattr(model, "predict_proba") and covers_support_regressor(model)
-
-
-def covers_support_regressor(model: Any) -> bool:
-    """Whether its kernel is known."""
-    return model.kernel in {"linear", "poly", "rbf", "sigmoid"}

@@ -86,25 +86,35 @@ def _curve(emitter: Emitter, calibrator: Any, score: str) -> str:
     return isotonic(emitter, calibrator, score)
 
 
+def emit_isotonic(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """IsotonicRegression of one column."""
+    return Answer(value=isotonic(emitter, model, emitter.matrix(frame, path)))
+
+
 def isotonic(emitter: Emitter, model: Any, value: str) -> str:
     """IsotonicRegression of one column, which keeps to its ends.
 
     Raises:
-        ConverterMissing: Beyond its ends it answers NaN or refuses.
+        ConverterMissing: Beyond its ends it refuses.
     """
-    if model.out_of_bounds != "clip":
+    if model.out_of_bounds not in {"clip", "nan"}:
         raise ConverterMissing(
             f"IsotonicRegression with out_of_bounds={model.out_of_bounds!r} has no ONNX form",
-            hint="train with out_of_bounds='clip'",
+            hint="train with out_of_bounds='clip' or 'nan'",
         )
     known = np.asarray(model.X_thresholds_)
     if known.dtype == np.float32:
         value = emitter.cast(emitter.cast(value, TensorProto.FLOAT), TensorProto.DOUBLE)
     known, heights = known.astype(np.float64), np.asarray(model.y_thresholds_, np.float64)
-    if len(known) == 1:
-        return scaled(emitter, "Add", scaled(emitter, "Mul", value, 0.0), heights[0])
     low, high = emitter.constant(np.float64(model.X_min_)), emitter.constant(np.float64(model.X_max_))
-    return emit_numbers.interpolated(emitter, emitter.add("Clip", value, low, high), known, heights)
+    inside = emitter.add("Clip", value, low, high) if model.out_of_bounds == "clip" else value
+    if len(known) == 1:
+        return scaled(emitter, "Add", scaled(emitter, "Mul", inside, 0.0), heights[0])
+    found = emit_numbers.interpolated(emitter, inside, known, heights)
+    if model.out_of_bounds == "clip":
+        return found
+    beyond = emitter.add("Or", emitter.add("Less", value, low), emitter.add("Greater", value, high))
+    return emitter.add("Where", beyond, emitter.constant(np.float64(np.nan)), found)
 
 
 def emit_one_vs_rest(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
@@ -213,6 +223,8 @@ def emit_transformed_target(emitter: Emitter, model: Any, frame: Frame, path: st
             return Answer(value=value if step.center_ is None else scaled(emitter, "Add", value, step.center_))
         case "MaxAbsScaler":
             return Answer(value=scaled(emitter, "Mul", value, step.scale_))
+        case "QuantileTransformer" if step.quantiles_.shape[1] == 1:
+            return Answer(value=emit_numbers.quantiles_undone(emitter, step, value))
     name = getattr(getattr(step, "inverse_func", None), "__name__", "inverse_transform")
     raise ConverterMissing(
         f"there is no ONNX form of {name} of {type(step).__name__} in {path or 'TransformedTargetRegressor'}",

@@ -6,7 +6,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from packager.converters.boosting.estimators import is_boosted, ranks
-from packager.converters.sklearn.exact import ensembles, linear, meta, trees
+from packager.converters.sklearn.exact import (
+    bayes,
+    centres,
+    ensembles,
+    kernels,
+    linear,
+    meta,
+    neighbours,
+    processes,
+    trees,
+    vectors,
+)
 from packager.converters.sklearn.exact.answer import Emit
 
 
@@ -20,12 +31,10 @@ class Rule:
 
     Attributes:
         covers: Whether this one, as it was fitted, is emitted faithfully.
-        jumps: Its answers may jump at the last bit of a sum, so that no other form of it will do.
     """
 
     emit: Emit
     covers: Callable[[Any], bool] = _always
-    jumps: bool = True
 
 
 _FORESTS = (
@@ -39,7 +48,8 @@ _LINEAR_CLASSIFIERS = (
 _LINEAR_REGRESSORS = (
     "ARDRegression", "BayesianRidge", "ElasticNet", "ElasticNetCV", "GammaRegressor", "HuberRegressor", "Lars",
     "LarsCV", "Lasso", "LassoCV", "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearRegression", "LinearSVR",
-    "MultiTaskElasticNet", "MultiTaskLasso", "OrthogonalMatchingPursuit", "PassiveAggressiveRegressor",
+    "MultiTaskElasticNet", "MultiTaskElasticNetCV", "MultiTaskLasso", "MultiTaskLassoCV", "OrthogonalMatchingPursuit",
+    "OrthogonalMatchingPursuitCV", "PassiveAggressiveRegressor",
     "PoissonRegressor", "QuantileRegressor", "Ridge", "RidgeCV", "SGDRegressor", "TheilSenRegressor",
     "TweedieRegressor",
 )  # fmt: skip
@@ -55,20 +65,35 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
             ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
             Rule(trees.emit_histogram, trees.covers_histogram),
         ),
+        **dict.fromkeys(_LINEAR_CLASSIFIERS, Rule(linear.emit_linear_classifier, linear.covers_linear_classifier)),
+        **dict.fromkeys(_LINEAR_REGRESSORS, Rule(linear.emit_linear_regressor)),
+        **dict.fromkeys(("SVC", "NuSVC"), Rule(vectors.emit_support_classifier, vectors.covers_support_classifier)),
+        **dict.fromkeys(("SVR", "NuSVR"), Rule(vectors.emit_support_regressor, vectors.covers_support)),
+        **dict.fromkeys(("MLPClassifier", "MLPRegressor"), Rule(linear.emit_network, linear.covers_network)),
+        **dict.fromkeys(("BernoulliNB", "ComplementNB", "MultinomialNB"), Rule(bayes.emit_counting_bayes)),
+        **dict.fromkeys(("BayesianGaussianMixture", "GaussianMixture"), Rule(bayes.emit_mixture)),
         **dict.fromkeys(
-            _LINEAR_CLASSIFIERS, Rule(linear.emit_linear_classifier, linear.covers_linear_classifier, jumps=False)
+            ("KNeighborsClassifier", "KNeighborsRegressor"),
+            Rule(neighbours.emit_neighbours, neighbours.covers_neighbours),
         ),
-        **dict.fromkeys(_LINEAR_REGRESSORS, Rule(linear.emit_linear_regressor, jumps=False)),
-        **dict.fromkeys(
-            ("SVC", "NuSVC"), Rule(linear.emit_support_classifier, linear.covers_support_classifier, jumps=False)
-        ),
-        **dict.fromkeys(
-            ("SVR", "NuSVR"), Rule(linear.emit_support_regressor, linear.covers_support_regressor, jumps=False)
-        ),
-        **dict.fromkeys(
-            ("MLPClassifier", "MLPRegressor"), Rule(linear.emit_network, linear.covers_network, jumps=False)
-        ),
-        "GaussianNB": Rule(linear.emit_gaussian_bayes, jumps=False),
+        **dict.fromkeys(("AffinityPropagation", "KMeans", "MeanShift", "MiniBatchKMeans"), Rule(centres.emit_centres)),
+        "Birch": Rule(centres.emit_birch),
+        "BisectingKMeans": Rule(centres.emit_bisecting),
+        "CategoricalNB": Rule(bayes.emit_categorical_bayes),
+        "EllipticEnvelope": Rule(bayes.emit_envelope),
+        "GaussianNB": Rule(bayes.emit_gaussian_bayes),
+        "GaussianProcessClassifier": Rule(processes.emit_process_classifier),
+        "_BinaryGaussianProcessClassifierLaplace": Rule(processes.emit_binary_process),
+        "GaussianProcessRegressor": Rule(kernels.emit_process, kernels.covers_process),
+        "IsolationForest": Rule(trees.emit_isolation, trees.covers_isolation),
+        "IsotonicRegression": Rule(meta.emit_isotonic),
+        "KernelRidge": Rule(kernels.emit_kernel_ridge, kernels.covers_kernel_ridge),
+        "LocalOutlierFactor": Rule(neighbours.emit_local_outliers),
+        "NearestCentroid": Rule(bayes.emit_nearest_centroid),
+        "OneClassSVM": Rule(vectors.emit_one_class, vectors.covers_support),
+        "QuadraticDiscriminantAnalysis": Rule(bayes.emit_quadratic),
+        "SGDOneClassSVM": Rule(linear.emit_linear_outliers),
+        **dict.fromkeys(("CCA", "PLSCanonical", "PLSRegression"), Rule(linear.emit_latent, linear.covers_latent)),
         **dict.fromkeys(("DummyClassifier", "DummyRegressor"), Rule(linear.emit_dummy, linear.covers_dummy)),
         "AdaBoostClassifier": Rule(ensembles.emit_ada_classifier, ensembles.covers_ada_classifier),
         "AdaBoostRegressor": Rule(ensembles.emit_ada_regressor),

@@ -19,6 +19,7 @@ from packager.converters.sklearn.exact.answer import (
     greatest,
     scaled,
 )
+from packager.converters.sklearn.exact.bayes import inliers
 
 _NODE = (
     "nodes_treeids", "nodes_nodeids", "nodes_featureids", "nodes_modes", "nodes_truenodeids", "nodes_falsenodeids",
@@ -94,6 +95,45 @@ def emit_histogram(emitter: Emitter, model: Any, frame: Frame, path: str) -> Ans
     if model.n_trees_per_iteration_ > 1:
         return Answer(index=greatest(emitter, raw), proba=emitter.add("Softmax", raw, axis=1), decision=raw)
     return Answer(index=above(emitter, raw), proba=both(emitter, expit(emitter, raw)), decision=raw)
+
+
+def emit_isolation(emitter: Emitter, model: Any, frame: Frame, path: str) -> Answer:
+    """IsolationForest: how deep a row lies in its trees, beside what is usual."""
+    members = list(zip(model.estimators_, model.estimators_features_, strict=True))
+    tables = [
+        _deep(
+            member, np.asarray(chosen), model._decision_path_lengths[place], model._average_path_length_per_tree[place]
+        )
+        for place, (member, chosen) in enumerate(members)
+    ]
+    depth = added_up(emitter, _leaf_values(emitter, tables, _narrow(emitter, frame, path)))
+    usual = len(tables) * _usual_depth(int(model._max_samples))
+    share = emitter.add("Neg", scaled(emitter, "Div", depth, usual)) if usual else scaled(emitter, "Mul", depth, 0.0)
+    score = emitter.add("Neg", emitter.add("Pow", emitter.constant(np.float64(2)), share))
+    return inliers(emitter, scaled(emitter, "Sub", score, float(model.offset_)))
+
+
+def covers_isolation(model: Any) -> bool:
+    """Whether it keeps the depths of its leaves, as scikit-learn has since 1.3."""
+    return hasattr(model, "_decision_path_lengths") and hasattr(model, "_max_samples")
+
+
+def _deep(member: Any, chosen: Array, lengths: Array, more: Array) -> Table:
+    tree = member.tree_
+    inner = np.maximum(tree.feature, 0)
+    depths = np.asarray(lengths, np.float64) + np.asarray(more, np.float64) - 1.0
+    missing = getattr(tree, "missing_go_to_left", np.zeros(tree.node_count))
+    return Table(
+        chosen[inner], tree.threshold, tree.children_left, tree.children_right, np.asarray(missing, bool),
+        depths[:, None],
+    )  # fmt: skip
+
+
+def _usual_depth(samples: int) -> float:
+    """Source: sklearn.ensemble._iforest._average_path_length."""
+    if samples <= 2:
+        return float(max(samples - 1, 0))
+    return float(2.0 * (np.log(samples - 1.0) + np.euler_gamma) - 2.0 * (samples - 1.0) / samples)
 
 
 def covers_forest(model: Any) -> bool:
