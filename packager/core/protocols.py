@@ -28,11 +28,13 @@ class Converter(Protocol):
         requires: Distributions that ``convert`` imports; dray names them when they are absent.
         isolated: True when ``convert`` must run in a child process, because loading the model may run code.
 
-    A converter may also have ``unpickles: ClassVar[tuple[str, ...]]``, the frameworks whose classes its pickles may
-    hold; its files are then read before it gets them. Without it, that is done for files that look like pickles, with
-    all lists. ``companions(source: Path) -> tuple[Path, ...]`` names files beside the source that belong to the
-    model, which the child may read too and finds in ``request.options["companions"]``. ``needs_here:
-    ClassVar[tuple[str, ...]]`` are distributions that the proof needs in dray's own environment, wherever the model is converted.
+    A converter may also have
+    ``unpickles: ClassVar[tuple[str, ...]]``, the frameworks whose classes its pickles may hold; its files are then read
+    before it gets them. Without it, that is done for files that look like pickles, with all lists.
+    ``companions(source: Path) -> tuple[Path, ...]``, files beside the source that belong to the model, which the child
+    may read too and finds in ``request.options["companions"]``.
+    ``needs_here: ClassVar[tuple[str, ...]]``, distributions that the proof needs in dray's own environment, wherever the
+    model is converted.
     """
 
     name: ClassVar[str]
