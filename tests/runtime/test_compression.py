@@ -80,6 +80,7 @@ def test_a_body_of_exactly_the_limit_is_taken() -> None:
         ("deflate", zlib.compress(b"whole") + b"junk"),
         ("deflate", b""),
     ],
+    ids=["no gzip", "cut-off gzip", "gzip and more", "cut-off deflate", "deflate and more", "nothing"],
 )
 def test_damaged_bodies_are_refused(encoding: str, body: bytes) -> None:
     with pytest.raises(InvalidInput, match="compression"):
