@@ -11,7 +11,7 @@ from packager import plugins
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
-from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, holds_pickle
+from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, cleared_by, holds_pickle
 from packager.core.conversion import (
     DEFAULT_ATOL,
     DEFAULT_OPSET,
@@ -26,7 +26,7 @@ from packager.core.conversion import (
 from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
 from packager.core.extras import extras
 from packager.core.progress import Progress, SilentProgress
-from packager.core.protocols import Converter
+from packager.core.protocols import CodeAware, Converter
 from runtime.contract.manifest import SourceInfo, content_digest
 from runtime.contract.package import file_sha256
 
@@ -73,7 +73,7 @@ def convert(
     report = progress or SilentProgress()
     converter = _recognised(source)
     # Before an environment is made: nothing is installed for a file that will be refused.
-    safe = _cleared(converter, source.path, workdir, trust, report)
+    safe = _cleared(converter, source.path, workdir, trust, report, options or {})
     chosen = choose(
         environment or EnvironmentChoice(), converter, source, samples=samples, progress=report, timeout_s=timeout_s
     )
@@ -93,6 +93,7 @@ def convert(
         rtol=rtol,
         inputs=inputs,
         options=options or {},
+        trusted=safe.trusted,
     )
     with _raw(converter, request, report, chosen, timeout_s=timeout_s, safe=safe) as raw:
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
@@ -106,8 +107,15 @@ def convert(
     return replace(result, source=read, trusted=safe.trusted, notes=notes)
 
 
-def _cleared(converter: Converter, source: Path, workdir: Path, trust: Trust, progress: Progress) -> Cleared:
+def _cleared(
+    converter: Converter, source: Path, workdir: Path, trust: Trust, progress: Progress, options: Mapping[str, Any]
+) -> Cleared:
     """The file that the converter may load: a copy of what was read, where loading can run code."""
+    if isinstance(converter, CodeAware):
+        if source.suffix == ".py":
+            return Cleared(source)  # the user's own code, which runs because the user named it
+        progress.step("reading what the file would run")
+        return cleared_by(lambda path: converter.code_in(path, options), source, workdir / "source", trust=trust)
     unpickles: tuple[str, ...] | None = getattr(converter, "unpickles", None)
     if not converter.isolated or not source.is_file() or (unpickles is None and not holds_pickle(source)):
         return Cleared(source)

@@ -6,7 +6,8 @@ Register by entry point, group ``dray.converters`` or ``dray.targets``; the buil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from packager.core.artifact import Release
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
@@ -46,6 +47,23 @@ class Converter(Protocol):
 
         Raises:
             ConversionError: One of its family, with what would mend it.
+        """
+
+
+@runtime_checkable
+class CodeAware(Protocol):
+    """A converter of files that can hold or name code without being pickles."""
+
+    @abstractmethod
+    def code_in(self, path: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """What loading would run and no list of harmless names holds, by name; read without the framework.
+
+        Args:
+            path: A copy, which is what will be loaded; never a Python file, which is code that the user named.
+
+        Raises:
+            ModelInvalid: It cannot be read, or is larger inside than any model.
+            UnsafeModel: It was made to deceive.
         """
 
 
