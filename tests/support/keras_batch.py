@@ -67,8 +67,10 @@ def compared(model: Any, path: Path, samples: Path) -> dict[str, Any]:
     for size in (1, 5, 33):
         part = {name: value[:size] for name, value in rows.items()}
         answers = predicted(model, part)
-        expected = [answers[name] for name in names] if isinstance(answers, dict) and set(answers) == set(names) else list(
-            answers.values() if isinstance(answers, dict) else keras.tree.flatten(answers)
+        expected = (
+            [answers[name] for name in names]
+            if isinstance(answers, dict) and set(answers) == set(names)
+            else list(answers.values() if isinstance(answers, dict) else keras.tree.flatten(answers))
         )
         given = session.run(names, {name: as_text(value) for name, value in part.items()})
         for got, want in zip(given, expected, strict=True):

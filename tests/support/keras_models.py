@@ -198,7 +198,10 @@ def _input_as_output() -> Model:
 @named("merges")
 def _merges() -> Model:
     one, two = keras.Input((4,), name="a"), keras.Input((4,), name="b")
-    parts = [kind()([one, two]) for kind in (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)]
+    parts = [
+        kind()([one, two])
+        for kind in (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)
+    ]
     return keras.Model([one, two], [layers.Concatenate()([*parts, layers.Dot(1)([one, two])])])
 
 
@@ -219,7 +222,9 @@ def _squeeze_excite() -> Model:
 @named("attention")
 def _attention() -> Model:
     query, value = keras.Input((5, 4), name="query"), keras.Input((7, 4), name="value")
-    return keras.Model([query, value], [layers.Attention(use_scale=True)([query, value]), layers.AdditiveAttention()([query, value])])
+    return keras.Model(
+        [query, value], [layers.Attention(use_scale=True)([query, value]), layers.AdditiveAttention()([query, value])]
+    )
 
 
 @named("transformer_block")
@@ -229,7 +234,12 @@ def _transformer_block() -> Model:
     seen = layers.MultiHeadAttention(2, 4)(given, given)
     inner = layers.LayerNormalization()(layers.Add()([given, seen]))
     outer = layers.Dense(8)(layers.Dense(16, "gelu")(inner))
-    return keras.Model(tokens, layers.Dense(3, "softmax")(layers.GlobalAveragePooling1D()(layers.LayerNormalization()(layers.Add()([inner, outer])))))
+    return keras.Model(
+        tokens,
+        layers.Dense(3, "softmax")(
+            layers.GlobalAveragePooling1D()(layers.LayerNormalization()(layers.Add()([inner, outer])))
+        ),
+    )
 
 
 @named("masked_attention")
@@ -269,7 +279,19 @@ def _encoder_decoder() -> Model:
 def _operations() -> Model:
     given = keras.Input((6,), name="x")
     ops = keras.ops
-    parts = [ops.exp(given), ops.log(ops.abs(given) + 1), ops.sqrt(ops.square(given)), ops.cumsum(given, axis=1), ops.sort(given), ops.erf(given), ops.sin(given), ops.floor(given), ops.clip(given, -1, 1), ops.roll(given, 2, axis=1), ops.flip(given, axis=1)]
+    parts = [
+        ops.exp(given),
+        ops.log(ops.abs(given) + 1),
+        ops.sqrt(ops.square(given)),
+        ops.cumsum(given, axis=1),
+        ops.sort(given),
+        ops.erf(given),
+        ops.sin(given),
+        ops.floor(given),
+        ops.clip(given, -1, 1),
+        ops.roll(given, 2, axis=1),
+        ops.flip(given, axis=1),
+    ]
     return keras.Model(given, [ops.concatenate(parts, axis=1), ops.top_k(given, 2)[0]])
 
 
@@ -277,7 +299,9 @@ def _operations() -> Model:
 def _operations_compare() -> Model:
     given = keras.Input((6,), name="x")
     ops = keras.ops
-    return keras.Model(given, {"positive": given > 0, "chosen": ops.where(given > 0, given, -given), "any": ops.any(given > 1, axis=1)})
+    return keras.Model(
+        given, {"positive": given > 0, "chosen": ops.where(given > 0, given, -given), "any": ops.any(given > 1, axis=1)}
+    )
 
 
 @named("nested")
@@ -291,7 +315,10 @@ def _nested() -> Model:
 def _wide_and_deep() -> Model:
     city, age = keras.Input((1,), dtype="string", name="city"), keras.Input((1,), name="age")
     where = layers.StringLookup(vocabulary=["Oslo", "Rome"], output_mode="one_hot")(city)
-    return keras.Model({"city": city, "age": age}, layers.Dense(2, "softmax")(layers.Concatenate()([where, layers.Normalization(mean=40.0, variance=100.0)(age)])))
+    return keras.Model(
+        {"city": city, "age": age},
+        layers.Dense(2, "softmax")(layers.Concatenate()([where, layers.Normalization(mean=40.0, variance=100.0)(age)])),
+    )
 
 
 @named("stateful_lstm")

@@ -16,7 +16,7 @@ ML_OPSET = 2  # the first whose LabelEncoder takes numbers
 
 def handlers(tables: Mapping[bytes, Any]) -> dict[str, tuple[Handler, list[Any]]]:
     """As ``custom_op_handlers`` of tf2onnx takes them."""
-    written = {
+    written: dict[str, Handler] = {
         "Erfc": _erfc,
         "Expm1": _expm1,
         "Bucketize": _bucketize,

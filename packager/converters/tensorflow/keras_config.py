@@ -13,6 +13,8 @@ _DATA = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis
 # Configurations of layers that read a file when it is a string, not a list.
 _PATHS = ("vocabulary", "idf_weights", "filepath", "input_vocabulary")
 _READERS = {"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"}
+# Steps of Keras 2 that Keras 3 cannot load at all, and says so.
+_GONE = {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty", "TensorFlowOpLayer"}
 _KERAS = ("keras", "builtins", "tf_keras", "tensorflow.keras")
 
 
@@ -50,7 +52,7 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
 
 def _judged(entry: dict[str, Any], *, own_classes: bool) -> Iterator[str]:
     name = entry["class_name"]
-    if name in _DATA:
+    if name in _DATA or name in _GONE:
         return
     inner = entry.get("config")
     called = inner.get("name") if isinstance(inner, dict) else None
@@ -79,7 +81,7 @@ def _looked_up(entry: dict[str, Any]) -> str:
 def _is_custom(entry: dict[str, Any]) -> bool:
     """Whether Keras would look outside its own packages."""
     name = entry["class_name"]
-    if name in _DATA or name in {"__lambda__", "__typespec__", "Lambda"}:
+    if name in _DATA or name in _GONE or name in {"__lambda__", "__typespec__", "Lambda"}:
         return False
     if "module" not in entry:  # as legacy HDF5 files write it: Keras' own classes by bare name
         return _looked_up(entry) not in keras_names() and not isinstance(entry.get("config"), str)

@@ -66,7 +66,7 @@ def embedded_configs(path: Path) -> list[Any]:
         ModelInvalid: There is none: the file holds weights alone.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        found = list(_objects(mapped))
+        found = [value for value in _objects(mapped) if _is_model(value)]
     if not found:
         raise ModelInvalid(
             f"{path.name!r} holds no configuration of a Keras model: it is cut off, of another program, or weights alone",
@@ -74,6 +74,12 @@ def embedded_configs(path: Path) -> list[Any]:
             " model and calls load_weights: dray package build.py:load",
         )
     return found
+
+
+def _is_model(value: Any) -> bool:
+    """Whether it is a model's configuration, not an optimizer's, which is never loaded."""
+    inner = value.get("config")
+    return isinstance(inner, list) or (isinstance(inner, dict) and "layers" in inner)
 
 
 def _objects(mapped: mmap.mmap) -> Iterator[Any]:

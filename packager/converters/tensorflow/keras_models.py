@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from packager.converters.tensorflow.keras2 import adapted, with_config
 from packager.converters.tensorflow.keras_config import foreign_names, registered_names
 from packager.converters.tensorflow.keras_files import hdf5_config, zipped_config
 from packager.converters.tensorflow.plugin import run_plugin
@@ -39,7 +40,7 @@ def load_keras(request: ConversionRequest, *, is_zip: bool) -> Source:
         )
     run_plugin(request)
     custom = _custom_objects(config, request)
-    path = request.source if is_zip == (request.source.suffix == ".keras") else _renamed(request, is_zip=is_zip)
+    path = _readable(request, config, is_zip=is_zip)
     return of_model(_loaded(path, custom, trusted=bool(request.trusted)), request)
 
 
@@ -68,7 +69,7 @@ def _of_functional(model: Any, inner: Any, structure: Any) -> tuple[dict[str, An
     import tensorflow as tf
 
     tensors = keras.tree.flatten(structure)
-    keys = list(structure) if isinstance(structure, dict) else [tensor.name for tensor in tensors]
+    keys = list(structure) if isinstance(structure, dict) else [_input_name(tensor) for tensor in tensors]
     flat = [structure[key] for key in keys] if isinstance(structure, dict) else tensors
     names = unique_names([str(key) for key in keys])
     for name, tensor in zip(names, flat, strict=True):
@@ -89,6 +90,12 @@ def _of_functional(model: Any, inner: Any, structure: Any) -> tuple[dict[str, An
     return specs, call
 
 
+def _input_name(tensor: Any) -> str:
+    """The name of the layer that holds the input; a tensor without a name of its own has a running number."""
+    history = getattr(tensor, "_keras_history", None)
+    return str(history.operation.name if history is not None else tensor.name)
+
+
 def _of_subclass(model: Any, request: ConversionRequest, example: Arrays) -> tuple[dict[str, Any], Any]:
     """Inputs of a model that is a class of the user's: what it was built with, or what the user says."""
     import tensorflow as tf
@@ -107,7 +114,8 @@ def _of_subclass(model: Any, request: ConversionRequest, example: Arrays) -> tup
             for hint in request.inputs
         }
     elif isinstance(built, list | tuple) and built and all(size is None or isinstance(size, int) for size in built):
-        specs = {first: tf.TensorSpec(tuple(built), "float32")}
+        # The rows of the call that built it mean nothing.
+        specs = {first: tf.TensorSpec((None, *built[1:]), "float32")}
     else:
         raise UsageError(
             "the model does not say what its inputs are",
@@ -171,18 +179,21 @@ def _loaded(path: Path, custom: Mapping[str, Any], *, trusted: bool) -> Any:
         with limited_unpickling():
             return keras.saving.load_model(path, custom_objects=dict(custom), compile=False, safe_mode=not trusted)
     except Exception as error:  # Keras raises anything, and a model's own classes too
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).rpartition("Exception encountered:")[2].split())[:300]
         raise ModelInvalid(
             f"Keras {keras.__version__} cannot load {path.name!r}: {type(error).__name__}: {reason}",
             hint="the file is damaged, or of a Keras 2 whose layers Keras 3 does not have: load it with the version that"
-            " saved it, and export it as a SavedModel (model.export('folder'), or tf.saved_model.save)",
+            " saved it (tf_keras), and save it as a SavedModel: tf.saved_model.save(model, 'folder')",
         ) from error
 
 
-def _renamed(request: ConversionRequest, *, is_zip: bool) -> Path:
-    """The file under a suffix by which Keras knows its format."""
+def _readable(request: ConversionRequest, config: Any, *, is_zip: bool) -> Path:
+    """The file as Keras 3 reads it: a copy where Keras 2 wrote it, and under a suffix by which Keras knows its format."""
+    source = request.source
+    if (for_keras_3 := adapted(config)) is not config:
+        return with_config(source, for_keras_3, request.workdir, is_zip=is_zip)
+    if source.suffix in ({".keras"} if is_zip else {".h5", ".hdf5"}):
+        return source
     link = request.workdir / ("model.keras" if is_zip else "model.h5")
-    if not is_zip and request.source.suffix in {".h5", ".hdf5"}:
-        return request.source
-    link.symlink_to(request.source)
+    link.symlink_to(source)
     return link

@@ -65,7 +65,7 @@ def _of_functions(made: Any, example: Arrays, request: ConversionRequest) -> Sou
         return of_function(made, made_function, request)
     function = made
     if not hasattr(made, "structured_input_signature") and not hasattr(made, "get_concrete_function"):
-        function = getattr(type(made), "__call__", None) and getattr(made, "__call__")  # noqa: B004, B009 - a tf.function
+        function = made.__call__ if callable(made) else made
     if hasattr(function, "get_concrete_function"):
         function = _concrete(function, example)
     if not hasattr(function, "structured_input_signature"):

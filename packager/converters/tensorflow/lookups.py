@@ -11,6 +11,7 @@ from packager.converters.tensorflow.source import Values
 _THROUGH = {
     "Cast", "EnsureShape", "ExpandDims", "Identity", "PartitionedCall", "Reshape", "Squeeze", "StopGradient", "Transpose",
 }  # fmt: skip
+_CHOICE = "SelectV2"  # between an index and the same counted from the end
 _MOST_STEPS = 200
 
 
@@ -34,9 +35,9 @@ def _reached(start: str, readers: Any, nodes: Any, frozen: Frozen) -> Iterator[V
     waiting, seen = [start], {start}
     while waiting and len(seen) < _MOST_STEPS:
         for reader, place in readers[waiting.pop()]:
-            if reader.op in _THROUGH and place == 0 and reader.name not in seen:
+            if (reader.op in _THROUGH and place == 0) or (reader.op == _CHOICE and place):
+                waiting += [] if reader.name in seen else [reader.name]
                 seen.add(reader.name)
-                waiting.append(reader.name)
             elif (values := _of(reader, place, nodes, frozen)) is not None:
                 yield values
 

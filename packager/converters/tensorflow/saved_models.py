@@ -56,7 +56,7 @@ def named_answers(answers: Any) -> dict[str, Any]:
     import tensorflow as tf
 
     if isinstance(answers, Mapping):
-        return {str(key): value for key, value in answers.items()}
+        return {str(key): answers[key] for key in sorted(answers)}  # TensorFlow keeps no order of its own
     flat = tf.nest.flatten(answers)
     return {f"output_{index}": value for index, value in enumerate(flat)}
 
@@ -107,7 +107,7 @@ def _functions(loaded: Any) -> dict[str, Any]:
     if signatures:
         return signatures
     names = [name for name in vars(loaded) if not name.startswith("_")] + ["__call__"]
-    traces = {name: getattr(getattr(loaded, name, None), "concrete_functions", ()) for name in names}
+    traces: dict[str, Any] = {name: getattr(getattr(loaded, name, None), "concrete_functions", ()) for name in names}
     return {name: found[0] for name, found in traces.items() if len(found) == 1}
 
 

@@ -53,7 +53,9 @@ def traced(
     return Source(
         inputs=inputs,
         outputs=outputs,
-        ask=lambda feeds: _asked(call, named, inputs, outputs, feeds),
+        ask=lambda feeds: _asked(
+            lambda given: named(call(given)), inputs, dict(zip(unique, names, strict=True)), feeds
+        ),
         emit=lambda opset: emit(frozen, inputs, outputs, opset),
         values=_values(frozen, inputs),
         example=example or {},
@@ -139,15 +141,16 @@ def _shape(tensor: Any) -> tuple[int | None, ...] | None:
     return None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
 
 
-def _asked(
-    call: Call, named: Namer, inputs: Sequence[Port], outputs: Sequence[Port], feeds: Mapping[str, Array]
-) -> Arrays:
-    """The model's own answers, as it gives them to a caller: a trace for free axes was seen to differ from that."""
+def _asked(answer: Namer, inputs: Sequence[Port], keys: Mapping[str, str], feeds: Mapping[str, Array]) -> Arrays:
+    """The model's own answers, as it gives them to a caller: a trace for free axes was seen to differ from that.
+
+    Args:
+        keys: By output name, the name that the model has for it.
+    """
     import tensorflow as tf
 
-    given = {port.name: tf.constant(feeds[port.name], dtype=_tensorflow_type(port)) for port in inputs}
-    answers = named(call(given)).values()
-    return {port.name: decoded(np.asarray(answer)) for port, answer in zip(outputs, answers, strict=True)}
+    answers = answer({port.name: tf.constant(feeds[port.name], dtype=_tensorflow_type(port)) for port in inputs})
+    return {name: decoded(np.asarray(answers[key])) for name, key in keys.items()}
 
 
 def _tensorflow_type(port: Port) -> Any:
