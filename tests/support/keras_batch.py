@@ -1,7 +1,7 @@
 """Runs in the interpreter of the TensorFlow environment: builds many small models, converts each, and compares.
 
-``python keras_batch.py OUT [NAME...]`` writes ``outcomes.json``: by name, the largest difference to Keras' own ``predict``
-over batches of 1, 5 and 33 rows, or the code and message of the refusal.
+``python keras_batch.py OUT [NAME...]`` writes ``outcomes.json``: by name, the largest difference to the model's own
+answers over batches of 1, 5 and 33 rows, or the code, message and hint of the refusal.
 """
 
 import json
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ from packager.core.conversion import ConversionRequest  # noqa: E402
 from packager.core.errors import DrayError  # noqa: E402
 from packager.core.progress import SilentProgress  # noqa: E402
 from tests.support.keras_models import MODELS  # noqa: E402
+from tests.support.tensorflow_kinds import KINDS  # noqa: E402
+
+SIZES = (1, 5, 33)
+Answers = dict[str, Any]
 
 
 def stirred(model: Any) -> Any:
@@ -42,43 +47,42 @@ def stirred(model: Any) -> Any:
     return model
 
 
-def outcome(name: str) -> dict[str, Any]:
-    keras.utils.set_random_seed(7)
-    keras.backend.clear_session()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model = stirred(MODELS[name]())
-        model.save(path)
-        try:
-            raw = convert(ConversionRequest(source=path, workdir=Path(folder)), SilentProgress())
-        except DrayError as error:
-            return {"refused": error.code, "message": error.message, "hint": error.hint}
-        return compared(model, raw.onnx, raw.samples)
+def of_model(name: str, folder: Path) -> dict[str, Any]:
+    """A Keras model against its own call."""
+    model = stirred(MODELS[name]())
+    path = folder / "model.keras"
+    model.save(path)
+    raw = convert(ConversionRequest(source=path, workdir=folder), SilentProgress())
+    return compared(raw, lambda rows, names, size: predicted(model, first(rows, size), names))
 
 
-def compared(model: Any, path: Path, samples: Path) -> dict[str, Any]:
+def of_kind(name: str, folder: Path) -> dict[str, Any]:
+    """Another kind of model against the answers that the converter asked of it, one row at a time."""
+    work = folder / "work"
+    work.mkdir()
+    path, options = KINDS[name](folder)
+    raw = convert(ConversionRequest(source=path, workdir=work, options=options), SilentProgress())
+    with np.load(raw.reference_cast) as archive:
+        answers = {name: archive[name] for name in archive.files}
+    return compared(raw, lambda rows, names, size: first(answers, size))
+
+
+def compared(raw: Any, expected: Callable[[Answers, list[str], int], Answers]) -> dict[str, Any]:
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(path, options)
-    with np.load(samples) as archive:
-        rows = {name: archive[name] for name in archive.files}
+    session = ort.InferenceSession(raw.onnx, options)
     names = [output.name for output in session.get_outputs()]
+    with np.load(raw.samples) as archive:
+        rows = {name: as_text(archive[name]) for name in archive.files}
     worst, labels = 0.0, 0
-    for size in (1, 5, 33):
-        part = {name: value[:size] for name, value in rows.items()}
-        answers = predicted(model, part)
-        expected = (
-            [answers[name] for name in names]
-            if isinstance(answers, dict) and set(answers) == set(names)
-            else list(answers.values() if isinstance(answers, dict) else keras.tree.flatten(answers))
-        )
-        given = session.run(names, {name: as_text(value) for name, value in part.items()})
-        for got, want in zip(given, expected, strict=True):
+    for size in SIZES:
+        given = dict(zip(names, session.run(names, first(rows, size)), strict=True))
+        for name, want in expected(rows, names, size).items():
+            got = given[name]
             if got.shape != want.shape:
                 return {"difference": f"shapes {got.shape} and {want.shape}"}
             if want.dtype.kind in "OSU":
-                text = [item.decode() if isinstance(item, bytes) else item for item in want.ravel()]
-                labels += sum(one != other for one, other in zip(text, got.ravel(), strict=True))
+                labels += sum(texts(want)[index] != text for index, text in enumerate(texts(got)))
             else:
                 worst = max(worst, float(np.max(np.abs(got.astype("f8") - want.astype("f8")), initial=0.0)))
     return {
@@ -89,28 +93,46 @@ def compared(model: Any, path: Path, samples: Path) -> dict[str, Any]:
     }
 
 
+def predicted(model: Any, rows: Answers, names: list[str]) -> Answers:
+    import tensorflow as tf
+
+    inner = getattr(model, "_functional", model)
+    tensors = {name: tf.constant(value) for name, value in rows.items()}
+    is_dict = isinstance(inner._inputs_struct, dict)
+    given = tensors if is_dict else keras.tree.pack_sequence_as(inner._inputs_struct, list(tensors.values()))
+    answers = model(given, training=False)
+    if isinstance(answers, dict) and set(answers) == set(names):
+        return {name: np.asarray(answers[name]) for name in names}
+    flat = list(answers.values()) if isinstance(answers, dict) else keras.tree.flatten(answers)
+    return dict(zip(names, map(np.asarray, flat), strict=True))
+
+
+def first(rows: Answers, size: int) -> Answers:
+    return {name: value[:size] for name, value in rows.items()}
+
+
 def as_text(values: Any) -> Any:
     return values.astype(object) if values.dtype.kind == "U" else values
 
 
-def predicted(model: Any, rows: dict[str, Any]) -> Any:
-    import tensorflow as tf
+def texts(values: Any) -> list[str]:
+    return [item.decode() if isinstance(item, bytes) else str(item) for item in values.ravel()]
 
-    tensors = {name: tf.constant(as_text(value)) for name, value in rows.items()}
-    inner = getattr(model, "_functional", model)
-    if isinstance(inner._inputs_struct, dict):
-        given: Any = tensors
-    else:
-        given = keras.tree.pack_sequence_as(inner._inputs_struct, [tensors[tensor.name] for tensor in model.inputs])
-    return keras.tree.map_structure(np.asarray, model(given, training=False))
+
+def outcome(name: str) -> dict[str, Any]:
+    keras.utils.set_random_seed(7)
+    keras.backend.clear_session()
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = (of_model if name in MODELS else of_kind)(name, Path(folder))
+        except DrayError as error:
+            found = {"refused": error.code, "message": error.message, "hint": error.hint}
+    return {**found, "seconds": round(time.perf_counter() - began, 2)}
 
 
 def main(out: Path, names: list[str]) -> None:
-    found = {}
-    for name in names or MODELS:
-        began = time.perf_counter()
-        found[name] = outcome(name)
-        found[name]["seconds"] = round(time.perf_counter() - began, 2)
+    found = {name: outcome(name) for name in names or (*MODELS, *KINDS)}
     (out / "outcomes.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 

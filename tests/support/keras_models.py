@@ -103,8 +103,9 @@ MODELS: dict[str, Callable[[], Model]] = {
     ),
     "random_layers": lambda: chain(
         IMAGE, layers.RandomFlip(), layers.RandomRotation(0.2), layers.RandomZoom(0.1), layers.RandomContrast(0.1),
-        layers.RandomTranslation(0.1, 0.1), layers.Dropout(0.5), layers.SpatialDropout2D(0.5), layers.GaussianNoise(1.0),
-        layers.GaussianDropout(0.3), layers.AlphaDropout(0.2), layers.ActivityRegularization(0.1), layers.Flatten(),
+        layers.RandomTranslation(0.1, 0.1), layers.Dropout(0.5), layers.SpatialDropout2D(0.5),
+        layers.GaussianNoise(1.0), layers.GaussianDropout(0.3), layers.AlphaDropout(0.2),
+        layers.ActivityRegularization(0.1), layers.Flatten(),
     ),
     "embedding": lambda: chain((6,), layers.Embedding(10, 4), layers.Flatten(), layers.Dense(2), dtype="int32"),
     "lstm": lambda: chain((7, 5), layers.LSTM(4)),

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras models: SavedModel folders, ``.keras`` and HDF5 files, TFLite files, and Python files that make one."""
+"""TensorFlow and Keras: SavedModel folders, ``.keras`` and HDF5 files, TFLite files, and Python files that make one."""
 
 import platform
 import sys
@@ -35,7 +35,6 @@ class TensorflowConverter:
     def environment_for(self, source: ModelSource, samples: Path | None) -> EnvironmentSpec | None:
         """TensorFlow and tf2onnx, where they are not installed here."""
         required_kind(source.path)
-        # setuptools: TensorFlow's own requirement is without a version, and some of its dependencies import it.
         requirements = (f"{DISTRIBUTION}>=2.19", "tf2onnx>=1.16")
         return framework_environment(self.name, requirements, source, samples, download_mib=350, disk_mib=1500)
 

@@ -1,4 +1,4 @@
-"""Proof that every free axis is free in the ONNX graph too, by runs at several sizes; it names the outputs' axes as well."""
+"""Proof that every free axis is free in the ONNX graph too, by runs at several sizes; it names the outputs' axes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +48,7 @@ def _first_rows(source: Source, samples: Mapping[str, Array], rows: int) -> Arra
 
 
 def _other_sizes(source: Source, seed: int) -> list[Arrays]:
-    """Rows with other sizes of free axes, the same for all inputs and then each its own, as far as the source takes them."""
+    """Rows with other sizes of free axes, alike in all inputs and then each its own, as far as the source goes."""
     free = sum(len(port.free_axes) for port in source.inputs)
     rng = np.random.default_rng(seed + 1)
     found = []
@@ -84,13 +84,13 @@ def _compared(source: Source, path: Path, feeds: Arrays) -> Arrays:
         raise ConverterMissing(
             f"the graph that tf2onnx makes does not run at inputs of shape {sizes}, which the model takes:"
             f" {' '.join(str(error).split())[:200]}",
-            hint="an axis that is free in the model is fixed in the graph; give it a size with --input NAME=DTYPE:D0,D1",
+            hint="an axis that is free in the model is fixed in the graph; give it a size: --input NAME=DTYPE:D0,D1",
         ) from error
     for port, value in zip(source.outputs, given, strict=True):
         if value.shape != expected[port.name].shape:
             raise ConverterMissing(
-                f"the graph that tf2onnx makes answers {port.name!r} with the shape {list(value.shape)} to inputs of shape"
-                f" {sizes}, the model with {list(expected[port.name].shape)}",
+                f"the graph that tf2onnx makes answers {port.name!r} with the shape {list(value.shape)} to inputs of"
+                f" shape {sizes}, the model with {list(expected[port.name].shape)}",
                 hint="give free axes a size with --input NAME=DTYPE:D0,D1",
             )
     return expected

@@ -8,8 +8,8 @@ from packager.core.errors import ConversionError, ConverterMissing
 
 # Between requests, a served model has no memory.
 _STATE = (
-    "Assign", "ResourceScatter", "ResourceApply", "ResourceStridedSliceAssign", "LookupTableInsert", "LookupTableImport",
-    "LookupTableRemove",
+    "Assign", "ResourceScatter", "ResourceApply", "ResourceStridedSliceAssign", "LookupTableInsert",
+    "LookupTableImport", "LookupTableRemove",
 )  # fmt: skip
 # Compiled for itself in TensorFlow, which keeps a function from being inlined.
 _COMPILED = ("_XlaMustCompile", "_noinline")

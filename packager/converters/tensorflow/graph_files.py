@@ -1,7 +1,7 @@
 """What a SavedModel would run: the operations of its graphs, read from its protobuf without TensorFlow.
 
-Source: tensorflow/core/protobuf/{saved_model,meta_graph,saver}.proto and tensorflow/core/framework/*.proto; only the fields
-that are needed are described, so weights and attributes stay unread.
+Source: tensorflow/core/protobuf/{saved_model,meta_graph,saver}.proto and tensorflow/core/framework/*.proto; only the
+fields that are needed are described, so weights and attributes stay unread.
 """
 
 from collections.abc import Iterable

@@ -27,19 +27,19 @@ def handlers(tables: Mapping[bytes, Any]) -> dict[str, tuple[Handler, list[Any]]
     return {name: (handler, []) for name, handler in written.items()}
 
 
-def _erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+def _erfc(graph: Any, node: Any, *_: Any) -> None:
     """1 - Erf(x): right to 6e-8 where gelu uses it."""
     inner = graph.make_node("Erf", node.input)
     _replace(graph, node, "Sub", [_one(graph, node), inner.output[0]])
 
 
-def _expm1(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+def _expm1(graph: Any, node: Any, *_: Any) -> None:
     """Exp(x) - 1."""
     inner = graph.make_node("Exp", node.input)
     _replace(graph, node, "Sub", [inner.output[0], _one(graph, node)])
 
 
-def _bucketize(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+def _bucketize(graph: Any, node: Any, *_: Any) -> None:
     """How many boundaries the value is not below; all for NaN. The boundaries are float32 whatever the value is."""
     from onnx import TensorProto
 
@@ -53,7 +53,7 @@ def _bucketize(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
     _replace(graph, node, "ReduceSum", [counted, last], attr={"keepdims": 0})
 
 
-def _lookup(tables: Mapping[bytes, Any], graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+def _lookup(tables: Mapping[bytes, Any], graph: Any, node: Any, *_: Any) -> None:
     """A table from texts or whole numbers to either: a LabelEncoder.
 
     Raises:
@@ -76,8 +76,8 @@ def _lookup(tables: Mapping[bytes, Any], graph: Any, node: Any, name: str, argum
     _replace(graph, node, "LabelEncoder", [node.input[1]], attr=attributes, domain=ML)
 
 
-def _equal(graph: Any, node: Any, name: str, arguments: list[Any], **options: Any) -> None:
-    """Texts against a constant: a LabelEncoder of one key, for Equal takes no texts before opset 19. Else tf2onnx's own.
+def _equal(graph: Any, node: Any, *_: Any, **options: Any) -> None:
+    """Texts against a constant: a LabelEncoder of one key, as Equal takes no texts before opset 19. Else tf2onnx's own.
 
     Raises:
         ValueError: Two texts are compared of which none is a constant.

@@ -39,10 +39,10 @@ def with_config(path: Path, config: Any, folder: Path, *, is_zip: bool) -> Path:
 def _adapt(value: Any) -> bool:
     """Change configurations of layers in place; whether there was one to change."""
     if isinstance(value, list):
-        return any([_adapt(item) for item in value])
+        return any(list(map(_adapt, value)))
     if not isinstance(value, dict):
         return False
-    found = any([_adapt(item) for item in value.values()])
+    found = any(list(map(_adapt, value.values())))
     inner = value.get("config")
     if "class_name" not in value or not isinstance(inner, dict):
         return found

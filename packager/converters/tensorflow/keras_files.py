@@ -44,8 +44,9 @@ def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
     strange = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name]
     twice = [name for name in names if names.count(name) > 1] if len(set(names)) != len(names) else []
     if strange or twice:
+        what = "leads out of it" if strange else "is there twice"
         raise UnsafeModel(
-            f"{path.name!r} holds the entry {(strange or twice)[0]!r}, which {'leads out of it' if strange else 'is there twice'}",
+            f"{path.name!r} holds the entry {(strange or twice)[0]!r}, which {what}",
             hint=f"nothing of it was run; {_SAVE_AGAIN}",
         )
     limit = max(_FREE_BYTES, path.stat().st_size * _MOST_TIMES)
@@ -69,7 +70,7 @@ def embedded_configs(path: Path) -> list[Any]:
         found = [value for value in _objects(mapped) if _is_model(value)]
     if not found:
         raise ModelInvalid(
-            f"{path.name!r} holds no configuration of a Keras model: it is cut off, of another program, or weights alone",
+            f"{path.name!r} holds no configuration of a Keras model: cut off, of another program, or weights alone",
             hint="save the whole model with model.save('model.keras'), or name a Python file whose function builds the"
             " model and calls load_weights: dray package build.py:load",
         )
@@ -113,6 +114,6 @@ def hdf5_config(path: Path) -> Any:
         return json.loads(text)
     except (OSError, KeyError, ValueError, RecursionError, RuntimeError) as error:
         raise ModelInvalid(
-            f"{path.name!r} holds no Keras model that can be read: {type(error).__name__}: {str(error).splitlines()[0]}",
+            f"{path.name!r} holds no Keras model that can be read: {type(error).__name__}: {str(error)[:200]}",
             hint=_SAVE_AGAIN,
         ) from error

@@ -53,7 +53,7 @@ def of_model(model: Any, request: ConversionRequest, *, example: Arrays | None =
     if structure is None:
         specs, call = _of_subclass(model, request, example or {})
     else:
-        specs, call = _of_functional(model, inner, structure)
+        specs, call = _of_functional(model, structure)
     is_known = structure is not None
 
     def named(answers: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def of_model(model: Any, request: ConversionRequest, *, example: Arrays | None =
     return traced(model, call, specs, named, request, example=example)
 
 
-def _of_functional(model: Any, inner: Any, structure: Any) -> tuple[dict[str, Any], Any]:
+def _of_functional(model: Any, structure: Any) -> tuple[dict[str, Any], Any]:
     import keras
     import tensorflow as tf
 
@@ -182,13 +182,13 @@ def _loaded(path: Path, custom: Mapping[str, Any], *, trusted: bool) -> Any:
         reason = " ".join(str(error).rpartition("Exception encountered:")[2].split())[:300]
         raise ModelInvalid(
             f"Keras {keras.__version__} cannot load {path.name!r}: {type(error).__name__}: {reason}",
-            hint="the file is damaged, or of a Keras 2 whose layers Keras 3 does not have: load it with the version that"
+            hint="the file is damaged, or of a Keras 2 whose layers Keras 3 does not have: load it with what"
             " saved it (tf_keras), and save it as a SavedModel: tf.saved_model.save(model, 'folder')",
         ) from error
 
 
 def _readable(request: ConversionRequest, config: Any, *, is_zip: bool) -> Path:
-    """The file as Keras 3 reads it: a copy where Keras 2 wrote it, and under a suffix by which Keras knows its format."""
+    """The file as Keras 3 reads it: a copy where Keras 2 wrote it, under a suffix by which Keras knows its format."""
     source = request.source
     if (for_keras_3 := adapted(config)) is not config:
         return with_config(source, for_keras_3, request.workdir, is_zip=is_zip)

@@ -71,8 +71,8 @@ def _of_functions(made: Any, example: Arrays, request: ConversionRequest) -> Sou
     if not hasattr(function, "structured_input_signature"):
         raise ConverterMissing(
             f"{request.source.name!r} makes a {type(made).__name__}, which is no model of TensorFlow or Keras",
-            hint="return a keras.Model, a tf.Module whose __call__ is a tf.function, or a tf.function; with an example of"
-            " its input where it has no input_signature: return model, example",
+            hint="return a keras.Model, a tf.Module whose __call__ is a tf.function, or a tf.function; with an example"
+            " of its input where it has no input_signature: return model, example",
         )
     return of_function(made if isinstance(made, tf.Module) else tf.Module(), function, request)
 

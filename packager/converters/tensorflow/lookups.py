@@ -9,7 +9,8 @@ from packager.converters.tensorflow.source import Values
 
 # What hands values on as they are.
 _THROUGH = {
-    "Cast", "EnsureShape", "ExpandDims", "Identity", "PartitionedCall", "Reshape", "Squeeze", "StopGradient", "Transpose",
+    "Cast", "EnsureShape", "ExpandDims", "Identity", "PartitionedCall", "Reshape", "Squeeze", "StopGradient",
+    "Transpose",
 }  # fmt: skip
 _CHOICE = "SelectV2"  # between an index and the same counted from the end
 _MOST_STEPS = 200

@@ -10,8 +10,8 @@ _PACKAGE = "packager.converters.tensorflow"
 def keras_names() -> frozenset[str]:
     """Classes and functions of Keras that hold no code of others, by bare name.
 
-    Keras itself looks a name of a ``keras.`` module up in its own packages only, whatever the module's exact place was in
-    the version that wrote the file.
+    Keras itself looks a name of a ``keras.`` module up in its own packages only, whatever the module's exact place was
+    in the version that wrote the file.
     """
     parts = (line.partition(":")[2].split() for line in _lines("keras.txt"))
     return frozenset(name for names in parts for name in names)

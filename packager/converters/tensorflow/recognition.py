@@ -52,7 +52,7 @@ def required_kind(path: Path) -> Kind:
     kind = kind_of(path)
     if kind is None:
         raise ModelInvalid(
-            f"{path.name!r} is no Keras file (.keras, .h5), SavedModel folder, TFLite file or Python file that imports them",
+            f"{path.name!r} is no Keras file (.keras, .h5), SavedModel folder, TFLite file or Python file of theirs",
             hint="save the model again with model.save('model.keras') or model.export('folder')",
         )
     return kind

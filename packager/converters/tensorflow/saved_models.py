@@ -96,8 +96,8 @@ def _loaded(folder: Path) -> Any:
         raise ModelInvalid(
             f"TensorFlow {tf.__version__} cannot load {folder.name!r}: {type(error).__name__}:"
             f" {' '.join(str(error).split())[:300]}",
-            hint="the folder is not whole (saved_model.pb and variables/ belong together), or holds operations that this"
-            " TensorFlow does not have; export it again",
+            hint="the folder is not whole (saved_model.pb and variables/ belong together), or holds operations that"
+            " this TensorFlow does not have; export it again",
         ) from error
 
 

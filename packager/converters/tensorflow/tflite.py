@@ -69,8 +69,8 @@ def _refuse_quantised(interpreter: Any) -> None:
         scales = tensor.get("quantization_parameters", {}).get("scales", ())
         if len(scales) and np.dtype(tensor["dtype"]).name in _INTEGER_ARITHMETIC:
             raise ConverterMissing(
-                f"the TFLite file is quantised ({tensor['name']!r} is {np.dtype(tensor['dtype']).name}): its kernels round"
-                " integers in another way than ONNX Runtime's, so the answers would not be its own",
+                f"the TFLite file is quantised ({tensor['name']!r} is {np.dtype(tensor['dtype']).name}): its kernels"
+                " round integers in another way than ONNX Runtime's, so the answers would not be its own",
                 hint="package the float model that it was made from, and quantise that with --quantize int8, which"
                 " measures what is lost",
             )
@@ -103,8 +103,8 @@ def _signature_names(
         return {}
     if len(signatures) > 1:
         raise ConverterMissing(
-            f"{request.source.name!r} has {len(signatures)} signatures ({', '.join(signatures)}), of which tf2onnx reads"
-            " the first graph only",
+            f"{request.source.name!r} has {len(signatures)} signatures ({', '.join(signatures)}), of which tf2onnx"
+            " reads the first graph only",
             hint="make a TFLite file of the one signature, or package the SavedModel with --signature",
         )
     runner = interpreter.get_signature_runner(chosen)

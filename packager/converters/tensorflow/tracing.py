@@ -83,8 +83,8 @@ def _concrete(call: Call, specs: Mapping[str, Any], named: Namer) -> tuple[Any, 
     except Exception as error:  # whatever a model's own code raises
         raise ConversionError(
             f"TensorFlow cannot trace the model: {type(error).__name__}: {_first_line(error)}",
-            hint="the model must run as a graph (tf.function) for inputs of these shapes; --input NAME=DTYPE:D0,D1 gives"
-            " others",
+            hint="the model must run as a graph (tf.function) for inputs of these shapes;"
+            " --input NAME=DTYPE:D0,D1 gives others",
         ) from error
     return function, names
 
