@@ -76,7 +76,8 @@ def ship_in_process(path: Path, workdir: Path, *, samples: Path | None = None, s
 
 def answers_of(session: ort.InferenceSession, feeds: Mapping[str, Any]) -> Arrays:
     """All outputs by name; inputs cast to their types as the runtime does."""
-    types = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
+    types = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
+             "tensor(int32)": np.int32,
              "tensor(bool)": np.bool_, "tensor(string)": object}  # fmt: skip
     given = {arg.name: np.asarray(feeds[arg.name]).astype(types[arg.type]) for arg in session.get_inputs()}
     names = [output.name for output in session.get_outputs()]

@@ -11,7 +11,7 @@ from packager.convert import convert
 from packager.convert.environment import EnvironmentChoice
 from packager.converters.tensorflow import TensorflowConverter
 from packager.core.conversion import ConversionResult, ModelSource
-from packager.core.errors import EnvironmentMissing, ModelInvalid, SampleError, UsageError
+from packager.core.errors import EnvironmentMissing, ModelInvalid, UsageError
 from tests.support.frameworks import framework, share_environments
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "tensorflow"
@@ -39,8 +39,6 @@ def served(result: ConversionResult, folder: Path) -> dict[str, Any]:
     ("model", "outputs"),
     [
         ("stringlookup_keras3/model.keras", {"out": "dense_3"}),
-        ("stringlookup_keras3/saved_model", {"out": "output_0"}),
-        ("lstm_multi_io_savedmodel/saved_model", {"cls": "cls", "reg": "reg"}),
         ("keras2_rnn_h5/model.h5", {"a": "a", "b": "b"}),
     ],
 )
@@ -67,17 +65,6 @@ def test_a_trusted_lambda_and_a_class_of_the_users_convert_on_record(tmp_path: P
         np.testing.assert_allclose(answer, expected["out"], atol=1e-5, rtol=0)
     assert "the Lambda layer 'lambda'" in result.trusted
     assert any("closed-off process" in note for note in result.notes)
-
-
-@pytest.mark.slow
-def test_samples_that_do_not_fit_are_refused_with_the_shape(tmp_path: Path) -> None:
-    samples = tmp_path / "rows.npz"
-    np.savez(samples, tokens=np.zeros((3, 20), "i4"), num=np.zeros((3, 5), "f4"))
-
-    with pytest.raises(SampleError, match=r"\[3, 5\] for 'num', which takes \['any', 4\]") as caught:
-        converted(FIXTURES / "lstm_multi_io_savedmodel" / "saved_model", tmp_path, samples=samples)
-
-    assert "one row a sample" in caught.value.hint
 
 
 def test_the_environment_is_offered_before_tensorflow_is_needed(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ HOSTILE = {
     "keras utility": (layer("function", "keras.utils", "get_file"), "keras.utils.get_file"),
     "keras loader": (layer("function", "keras.models", "load_model"), "keras.models.load_model"),
     "saved model layer": (layer("TFSMLayer", "keras.layers", {"filepath": "/x"}), "keras.layers.TFSMLayer"),
-    "torch module": (layer("TorchModuleWrapper", "keras.layers", {"module": "eA=="}), "keras.layers.TorchModuleWrapper"),
+    "torch module": (layer("TorchModuleWrapper", "keras.layers", {"m": "eA=="}), "keras.layers.TorchModuleWrapper"),
     "typespec": (layer("__typespec__", "os", ["x"], spec_name="system"), "the type os.system"),
     "vocabulary file": (
         layer("StringLookup", "keras.layers", {"name": "it", "vocabulary": "/etc/passwd"}),
@@ -103,9 +103,8 @@ def test_what_compiles_the_model_is_never_loaded(tmp_path: Path) -> None:
 def test_the_users_own_module_vouches_for_classes_but_not_for_lambdas() -> None:
     path = FIXTURES / "custom_layer_lambda_keras3" / "model.keras"
 
-    assert foreign(path) == (
-        "fx>Scale, which is no part of Keras", "the Lambda layer 'lambda'", "a Python function in the file (__lambda__)",
-    )  # fmt: skip
+    code = ("the Lambda layer 'lambda'", "a Python function in the file (__lambda__)")
+    assert foreign(path) == ("fx>Scale, which is no part of Keras", *code)
     assert foreign(path, plugin="layers.py") == foreign(path)[1:]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "tensorflow"
 Made = tuple[Path, dict[str, Any]]
 KINDS: dict[str, Callable[[Path], Made]] = {}
 
@@ -170,6 +171,37 @@ def hdf5_suffix(folder: Path) -> Made:
     path = folder / "model.h5"
     image_model().save(path)
     return path.rename(folder / "model.hdf5"), {}
+
+
+@kind
+def lambda_in_hdf5(folder: Path) -> Made:
+    """The converter itself is asked, as if the parent had overlooked the layer."""
+    path = folder / "model.h5"
+    keras.Sequential([keras.Input((4,)), layers.Lambda(lambda given: given * 2)]).save(path)
+    return path, {}
+
+
+@kind
+def lambda_in_zip(folder: Path) -> Made:
+    path = folder / "model.keras"
+    keras.Sequential([keras.Input((4,)), layers.Lambda(lambda given: given * 2)]).save(path)
+    return path, {}
+
+
+@kind
+def saved_lookup(folder: Path) -> Made:
+    return FIXTURES / "stringlookup_keras3" / "saved_model", {}
+
+
+@kind
+def saved_lstm(folder: Path) -> Made:
+    return FIXTURES / "lstm_multi_io_savedmodel" / "saved_model", {}
+
+
+@kind
+def samples_that_do_not_fit(folder: Path) -> Made:
+    np.savez(folder / "rows.npz", tokens=np.zeros((3, 20), "i4"), num=np.zeros((3, 5), "f4"))
+    return FIXTURES / "lstm_multi_io_savedmodel" / "saved_model", {"samples": folder / "rows.npz"}
 
 
 def written(folder: Path, text: str, name: str) -> Path:

@@ -10,6 +10,7 @@ import onnx
 from packager.converters.tensorflow.dressing import dressed
 from packager.converters.tensorflow.free_axes import output_dims
 from packager.converters.tensorflow.loading import load, set_up
+from packager.converters.tensorflow.plugin import DEFAULT_FUNCTION
 from packager.converters.tensorflow.samples import answers, cast, chosen_samples
 from packager.converters.tensorflow.source import Array
 from packager.core.conversion import ConversionRequest, RawConversion
@@ -54,8 +55,16 @@ def convert(request: ConversionRequest, progress: Progress) -> RawConversion:
         seed=request.seed if request.samples is None else None,
         coverage=coverage,
         versions=versions_of(*_DISTRIBUTIONS),
-        notes=source.notes,
+        notes=(*source.notes, *_own_code(request)),
     )
+
+
+def _own_code(request: ConversionRequest) -> tuple[str, ...]:
+    """What of the user's ran, for the certificate."""
+    ran = [Path(str(request.options["plugin"])).name] if "plugin" in request.options else []
+    if request.source.suffix == ".py":
+        ran.append(f"{request.source.name}:{request.options.get('function') or DEFAULT_FUNCTION}")
+    return tuple(f"code of the user's own ran: {name}" for name in ran)
 
 
 def _check(path: Path) -> None:

@@ -53,9 +53,7 @@ def traced(
     return Source(
         inputs=inputs,
         outputs=outputs,
-        ask=lambda feeds: _asked(
-            lambda given: named(call(given)), inputs, dict(zip(unique, names, strict=True)), feeds
-        ),
+        ask=_asking(call, named, inputs, dict(zip(unique, names, strict=True))),
         emit=lambda opset: emit(frozen, inputs, outputs, opset),
         values=_values(frozen, inputs),
         example=example or {},
@@ -141,16 +139,30 @@ def _shape(tensor: Any) -> tuple[int | None, ...] | None:
     return None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
 
 
-def _asked(answer: Namer, inputs: Sequence[Port], keys: Mapping[str, str], feeds: Mapping[str, Array]) -> Arrays:
-    """The model's own answers, as it gives them to a caller: a trace for free axes was seen to differ from that.
+def _asking(
+    call: Call, named: Namer, inputs: Sequence[Port], keys: Mapping[str, str]
+) -> Callable[[Mapping[str, Array]], Arrays]:
+    """Who gives the model's own answers: a trace for exactly the shapes of the call, as Keras predicts.
+
+    The trace for free axes, which is converted, was seen to differ from that: it is no witness for itself.
 
     Args:
         keys: By output name, the name that the model has for it.
     """
     import tensorflow as tf
 
-    answers = answer({port.name: tf.constant(feeds[port.name], dtype=_tensorflow_type(port)) for port in inputs})
-    return {name: decoded(np.asarray(answers[key])) for name, key in keys.items()}
+    def run(given: Mapping[str, Any]) -> dict[str, Any]:
+        answers = named(call(given))
+        return {name: answers[key] for name, key in keys.items()}
+
+    traced_by_shape = tf.function(run, autograph=False)
+
+    def ask(feeds: Mapping[str, Array]) -> Arrays:
+        given = {port.name: tf.constant(feeds[port.name], dtype=_tensorflow_type(port)) for port in inputs}
+        answers = traced_by_shape(given)
+        return {name: decoded(np.asarray(answers[name])) for name in keys}
+
+    return ask
 
 
 def _tensorflow_type(port: Port) -> Any:
