@@ -95,7 +95,7 @@ def test_an_unknown_kind_of_file_lists_what_is_known(tmp_path: Path) -> None:
     with pytest.raises(ConverterMissing) as caught:
         converted(tmp_path / "m.caffemodel", tmp_path)
     assert caught.value.message == "no installed converter recognises the file 'm.caffemodel'"
-    assert caught.value.hint == "say which with --framework: catboost, lightgbm, onnx, sklearn, xgboost"
+    assert caught.value.hint == "say which with --framework: catboost, lightgbm, onnx, sklearn, tensorflow, xgboost"
 
 
 def test_an_absent_distribution_comes_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

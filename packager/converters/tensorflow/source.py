@@ -65,6 +65,7 @@ class Source:
         emit: The graph in ONNX, for an opset, with the tensors of ``inputs`` and ``outputs`` under their own names.
         values: By input name, where the graph says it.
         example: Rows that came with the model.
+        owner: What holds the variables; a function alone does not keep them from being deleted.
     """
 
     inputs: tuple[Port, ...]
@@ -74,6 +75,7 @@ class Source:
     values: Mapping[str, Values] = field(default_factory=dict)
     example: Arrays = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    owner: Any = None
 
     @property
     def free_rows(self) -> bool:

@@ -57,6 +57,7 @@ def traced(
         emit=lambda opset: emit(frozen, inputs, outputs, opset),
         values=_values(frozen, inputs),
         example=example or {},
+        owner=owner,
     )
 
 
