@@ -14,10 +14,13 @@ from packager.converters.tensorflow import TensorflowConverter
 from packager.core.conversion import ModelSource
 from tests.support.frameworks import framework
 
+# The first test waits for the run of all models.
+pytestmark = pytest.mark.timeout(900)
 SUPPORT = Path(__file__).parent.parent / "support"
 NAMES = re.findall(
     r'^    "(\w+)": lambda|^@named\("(\w+)"\)', (SUPPORT / "keras_models.py").read_text(encoding="utf-8"), re.MULTILINE
 )
+ANY = SUPPORT.parent / "fixtures" / "tensorflow" / "stringlookup_keras3" / "model.keras"
 MODELS = [first or second for first, second in NAMES]
 # What is refused, by the words that say why.
 REFUSED = {
@@ -39,7 +42,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[s
     root = tmp_path_factory.getbasetemp()
     shared = root if worker_id == "master" else root.parent
     found = shared / "outcomes.json"
-    with FileLock(shared / "tensorflow-batch.lock", timeout=600):
+    with FileLock(shared / "tensorflow-batch.lock", timeout=850):
         if not found.exists():
             _run(shared)
     read: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
@@ -47,13 +50,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[s
 
 
 def _run(out: Path) -> None:
-    os.environ.setdefault("DRAY_HOME", str(out / "dray-home"))
-    Path(os.environ["DRAY_HOME"]).mkdir(exist_ok=True)
-    environment = framework(TensorflowConverter().environment_for(ModelSource(Path(__file__).parent / "m.keras"), None))
+    (out / "dray-home").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DRAY_HOME", str(out / "dray-home"))
+        environment = framework(TensorflowConverter().environment_for(ModelSource(ANY), None))
     assert environment is not None
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [environment.python, SUPPORT / "keras_batch.py", out], env=env, check=True, capture_output=True, timeout=280
+        [environment.python, SUPPORT / "keras_batch.py", out], env=env, check=True, capture_output=True, timeout=800
     )
 
 
