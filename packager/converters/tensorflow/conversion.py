@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from packager.converters.tensorflow.canonical import canonical
 from packager.converters.tensorflow.dressing import dressed
 from packager.converters.tensorflow.free_axes import output_dims
 from packager.converters.tensorflow.loading import load, set_up
@@ -39,7 +40,7 @@ def convert(request: ConversionRequest, progress: Progress) -> RawConversion:
     expected = _save(request.workdir / "reference.npz", answers(source, narrow))
     progress.step("converting to ONNX")
     written = source.emit(request.opset)
-    model = dressed(written, source, output_dims(source, written, request, narrow))
+    model = canonical(dressed(written, source, output_dims(source, written, request, narrow)))
     path = request.workdir / "model.onnx"
     path.write_bytes(model.SerializeToString(deterministic=True))
     _check(path)
