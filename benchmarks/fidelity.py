@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime as ort
 
 from packager.convert import convert
+from packager.convert.environment import EnvironmentChoice
 from packager.convert.judgement import Checks
 from packager.convert.verification import Verified, verify
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_RTOL, DEFAULT_SEED, ConversionRequest, ModelSource
@@ -61,6 +62,8 @@ class Row:
         )
 
 
+# Kinds of fixtures whose framework is in an environment that dray makes.
+_IN_ENVIRONMENTS = ("tensorflow",)
 HEADER = f"{'model':38} outcome"
 
 
@@ -76,6 +79,7 @@ def ship_in_process(path: Path, workdir: Path, *, samples: Path | None = None, s
 def answers_of(session: ort.InferenceSession, feeds: Mapping[str, Any]) -> Arrays:
     """All outputs by name; inputs cast to their types as the runtime does."""
     types = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
+             "tensor(int32)": np.int32,
              "tensor(bool)": np.bool_, "tensor(string)": object}  # fmt: skip
     given = {arg.name: np.asarray(feeds[arg.name]).astype(types[arg.type]) for arg in session.get_inputs()}
     names = [output.name for output in session.get_outputs()]
@@ -89,7 +93,7 @@ def differences(expected: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[
     for name, answers in expected.items():
         want = np.asarray(answers)
         output = next((output for output in _OUTPUTS.get(name, (name,)) if output in given), None)
-        if output is None and len(expected) == len(given) == 1:
+        if output is None and len(expected) == len(given) == 1:  # a fixture's own word for the one output
             output = next(iter(given))
         if output is None:
             continue
@@ -116,10 +120,15 @@ def refusal(error: DrayError) -> str:
     return f"{kind}  {error.code}: {error.message[:150]}"
 
 
-def fixture_row(folder: Path) -> Row:
+def models_of(folder: Path) -> list[Path]:
+    """The files of a fixture that hold its model, each in a form of its own."""
+    named = {"saved_model", "model-symbol.json"}
+    return sorted(path for path in folder.iterdir() if path.stem == "model" or path.name in named)
+
+
+def fixture_row(folder: Path, model: Path) -> Row:
     """One fixture: shipped without samples where the model says enough, compared with what its framework answered."""
-    name = f"{folder.parent.name}/{folder.name}"
-    model = next(iter((*folder.glob("model-symbol.json"), *folder.glob("model.*"))))
+    name = f"{folder.parent.name}/{folder.name}" + (f"/{model.name}" if len(models_of(folder)) > 1 else "")
     given = next(folder.glob("inputs.*"))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
@@ -145,17 +154,23 @@ def fixture_row(folder: Path) -> Row:
 
 
 def _converted(model: Path, given: Path, scratch: Path, plugin: Path | None) -> Any:
-    options = {"plugin": str(plugin)} if plugin else {}
+    options = {"plugin": str(plugin), "plugin_folder": str(model.parent)} if plugin else {}
     if model.name == "model-symbol.json":  # read without MXNet: its answers are in the fixture
         return convert(ModelSource(model), workdir=scratch, samples=given, expected=model.parent / "expected.npz")
+    made = EnvironmentChoice("auto") if model.parents[1].name in _IN_ENVIRONMENTS else None
     try:
-        return convert(ModelSource(model), workdir=scratch, options=options, trust=plugin is not None)
+        return convert(ModelSource(model), workdir=scratch, options=options, trust=plugin is not None, environment=made)
     except DrayError as error:
         if error.code != "E-SAMPLES":
             raise
     with tempfile.TemporaryDirectory() as again:
         return convert(
-            ModelSource(model), workdir=Path(again), samples=given, options=options, trust=plugin is not None
+            ModelSource(model),
+            workdir=Path(again),
+            samples=given,
+            options=options,
+            trust=plugin is not None,
+            environment=made,
         )
 
 
@@ -176,7 +191,7 @@ def _with_expected(folder: Path, model: Path, given: Path, scratch: Path) -> Any
 
 def _plugin_of(folder: Path) -> Path | None:
     """The converters of a model with a class of its own are beside the tests."""
-    plugin = Path(__file__).parent.parent / "tests" / "fixtures" / "sklearn" / folder.name / "plugin.py"
+    plugin = Path(__file__).parent.parent / "tests" / "fixtures" / folder.parent.name / folder.name / "plugin.py"
     return plugin if plugin.exists() else None
 
 
@@ -213,10 +228,10 @@ def _column(cells: list[str], kind: str) -> Any:
 
 def fixtures(root: Path) -> Iterable[Row]:
     """Rows of all fixtures."""
-    for kind in ("sklearn", "gbdt", *_RETIRED):
+    for kind in ("sklearn", "gbdt", *_RETIRED, "tensorflow"):
         for folder in sorted((root / kind).iterdir()) if (root / kind).is_dir() else ():
-            if folder.is_dir():
-                yield fixture_row(folder)
+            for model in models_of(folder) if folder.is_dir() else ():
+                yield fixture_row(folder, model)
     from fidelity_pytorch import pytorch_rows  # which compares as this module does
 
     for folder in sorted((root / "pytorch").glob("*/")):

@@ -11,7 +11,15 @@ from packager import plugins
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
-from packager.convert.safety import KNOWN_FRAMEWORKS, Cleared, Trust, cleared, cleared_folder, holds_pickle
+from packager.convert.safety import (
+    KNOWN_FRAMEWORKS,
+    Cleared,
+    Trust,
+    cleared,
+    cleared_by,
+    cleared_folder,
+    holds_pickle,
+)
 from packager.core.conversion import (
     DEFAULT_ATOL,
     DEFAULT_OPSET,
@@ -27,7 +35,7 @@ from packager.core.environment import LEGACY
 from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
 from packager.core.extras import extras
 from packager.core.progress import Progress, SilentProgress
-from packager.core.protocols import Converter, FolderConverter
+from packager.core.protocols import CodeAware, Converter, FolderConverter
 from runtime.contract.manifest import SourceInfo, content_digest
 from runtime.contract.package import file_sha256
 
@@ -74,7 +82,7 @@ def convert(
     report = progress or SilentProgress()
     converter = _recognised(source)
     # Before an environment is made: nothing is installed for a file that will be refused.
-    safe = _cleared(converter, source, workdir, trust, report, named_class=(options or {}).get("class"))
+    safe = _cleared(converter, source, workdir, trust, report, options or {})
     _check_proof(converter)
     chosen = choose(
         environment or EnvironmentChoice(), converter, source, samples=samples, progress=report, timeout_s=timeout_s
@@ -95,6 +103,7 @@ def convert(
         rtol=rtol,
         inputs=inputs,
         options=options or {},
+        trusted=safe.trusted,
     )
     with _raw(converter, request, report, chosen, timeout_s=timeout_s, safe=safe) as raw:
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
@@ -115,23 +124,33 @@ def convert(
 
 
 def _cleared(
-    converter: Converter, source: ModelSource, workdir: Path, trust: Trust, progress: Progress, *, named_class: Any
+    converter: Converter,
+    source: ModelSource,
+    workdir: Path,
+    trust: Trust,
+    progress: Progress,
+    options: Mapping[str, Any],
 ) -> Cleared:
     """The file that the converter may load: a copy of what was read, where loading can run code."""
     path = source.path
+    if source.function is not None:
+        return Cleared(path)  # the user's own code is run as such
     if path.is_dir() and isinstance(converter, FolderConverter):
         progress.step("reading what the folder would run")
         code, pickles = converter.runs(path), converter.unpickled(path)
         return cleared_folder(path, workdir / "source", code=code, pickles=pickles, trust=trust)
+    if isinstance(converter, CodeAware) and path.suffix != ".py":
+        progress.step("reading what the file would run")
+        return cleared_by(lambda copy: converter.code_in(copy, options), path, workdir / "source", trust=trust)
     unpickles: tuple[str, ...] | None = getattr(converter, "unpickles", None)
-    if source.function is not None or not converter.isolated or not path.is_file():
-        return Cleared(path)  # the user's own code is run as such
+    if not converter.isolated or not path.is_file():
+        return Cleared(path)
     if unpickles is None and not holds_pickle(path):
         return Cleared(path)
     progress.step("reading what the file would call")
     folder = workdir / "source"
     folder.mkdir()
-    classes = (str(named_class),) if named_class else ()
+    classes = (str(options["class"]),) if options.get("class") else ()
     return cleared(path, folder, trust=trust, frameworks=unpickles or KNOWN_FRAMEWORKS, classes=classes)
 
 

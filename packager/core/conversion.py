@@ -75,6 +75,7 @@ class ConversionRequest:
         atol, rtol: What the answers will be held to, for converters that can choose a precision.
         options: For converters that know them, by name, as JSON values; ``OPTIONS`` says which there are. Files and
             folders that an absolute path of them names can be read while converting.
+        trusted: What the file would run that is on no list, and may; by the names that the converter gave it.
     """
 
     source: Path
@@ -87,6 +88,7 @@ class ConversionRequest:
     rtol: float = DEFAULT_RTOL
     inputs: tuple[InputHint, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    trusted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

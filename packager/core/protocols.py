@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from packager.core.artifact import Release
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
@@ -31,8 +31,8 @@ class Converter(Protocol):
     A converter may also have
     ``unpickles: ClassVar[tuple[str, ...]]``, the frameworks whose classes its pickles may hold; its files are then read
     before it gets them. Without it, that is done for files that look like pickles, with all lists.
-    ``companions(source: Path) -> tuple[Path, ...]``, files beside the source that belong to the model, which the
-    child may read too and finds in ``request.options["companions"]``.
+    ``companions(source: Path) -> tuple[Path, ...]``, files beside the source that belong to the model, which
+    the child may read too and finds in ``request.options["companions"]``.
     ``needs_here: ClassVar[tuple[str, ...]]``, distributions that the proof needs in dray's own environment, wherever the
     model is converted.
     """
@@ -65,6 +65,23 @@ class FolderConverter(Protocol):
     @abstractmethod
     def unpickled(self, source: Path) -> tuple[Path, ...]:
         """Files of the folder that are unpickled, as weights of PyTorch are; what they would call is read first."""
+
+
+@runtime_checkable
+class CodeAware(Protocol):
+    """A converter of files that can hold or name code without being pickles."""
+
+    @abstractmethod
+    def code_in(self, path: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """What loading would run and no list of harmless names holds, by name; read without the framework.
+
+        Args:
+            path: A copy, which is what will be loaded; never a Python file, which is code that the user named.
+
+        Raises:
+            ModelInvalid: It cannot be read, or is larger inside than any model.
+            UnsafeModel: It was made to deceive.
+        """
 
 
 class InferenceClient(Protocol):

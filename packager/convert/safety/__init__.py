@@ -6,7 +6,17 @@ a folder of the conversion's own, and what was read is what is loaded.
 
 from packager.convert.safety.clearance import Cleared, Trust, cleared, holds_pickle
 from packager.convert.safety.folders import cleared_folder
+from packager.convert.safety.judged import cleared_by
 from packager.convert.safety.lists import KNOWN as KNOWN_FRAMEWORKS
 from packager.convert.safety.lists import allowed
 
-__all__ = ["KNOWN_FRAMEWORKS", "Cleared", "Trust", "allowed", "cleared", "cleared_folder", "holds_pickle"]
+__all__ = [
+    "KNOWN_FRAMEWORKS",
+    "Cleared",
+    "Trust",
+    "allowed",
+    "cleared",
+    "cleared_by",
+    "cleared_folder",
+    "holds_pickle",
+]
