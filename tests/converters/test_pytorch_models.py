@@ -30,6 +30,7 @@ CONVERTED = (
     "weights", "weights of DataParallel", "weights of torch.compile", "weights of Lightning",
     "weights in the old format", "weights in safetensors", "torch.cond", "unet of any even size",
     "two axes of one size", "weights beside other things",
+    "words of any number", "script with defaults", "weights by one name",
 )  # fmt: skip
 REFUSED = {
     "returns number": ("E-CONVERSION", "output_1", "tensors only"),
@@ -47,6 +48,9 @@ REFUSED = {
     "no ONNX form": ("E-NO-CONVERTER", "aten._linalg_eigh", "replace"),
     "complex answers": ("E-CONVERSION", "complex64", "view_as_real"),
     "sizes by values": ("E-CONVERSION", "does not count them", "batch first"),
+    "squeezed": ("E-CONVERSION", "[] for a single sample", "x.squeeze(-1)"),
+    "one step": ("E-CONVERSION", "answers x [5, 1, 4] otherwise", "frozen"),
+    "nearest of few": ("E-CONVERSION", "'batch' is over 25", "--input"),
     "opset 17": ("E-CONVERSION", "opset 17", "18"),
     "quantised": ("E-CONVERSION", "quantised", "--quantize int8"),
     "traced with a frozen batch": ("E-CONVERSION", "frozen", "--input"),
@@ -134,6 +138,11 @@ def test_a_sequence_axis_that_is_asked_to_be_free_is_free(outcomes: Outcomes, na
 def test_axes_of_one_number_and_size_are_one_axis(outcomes: Outcomes) -> None:
     axes = outcomes["two axes of one size"]["axes"]
     assert axes == {"ids": ["batch", "ids_1"], "mask": ["batch", "ids_1"]}
+
+
+def test_an_axis_may_be_free_from_a_size_on(outcomes: Outcomes) -> None:
+    assert outcomes["words of any number"]["axes"] == {"tokens": ["batch", "T"]}
+    assert "the size of the axis 'T' must be 4 or more" in outcomes["words of any number"]["notes"]
 
 
 def test_an_axis_may_be_free_in_multiples(outcomes: Outcomes) -> None:

@@ -31,7 +31,9 @@ def answers(source: Source, tensors: Sequence[Any], *, rows: int | None, step: i
     """
     if rows is None:
         return {name: np.atleast_1d(value) for name, value in asked(source, tensors).items()}
-    _check_rows(source, tensors, max(step, min(rows, 3)) if step == 1 else step)
+    several = _check_rows(source, tensors, max(step, min(rows, 3)) if step == 1 else step)
+    if step == 1:
+        _check_one_row(source, tensors, several)
     size = step if step > 1 else _call_size(source, tensors, rows)
     calls = [asked(source, [tensor[start : start + size] for tensor in tensors]) for start in range(0, rows, size)]
     return {name: _joined(name, [call[name] for call in calls]) for name in calls[0]}
@@ -79,15 +81,28 @@ def _strided() -> Any:
     return torch.strided
 
 
-def _check_rows(source: Source, tensors: Sequence[Any], rows: int) -> None:
-    """Every output has one row a sample: its first axis is the batch."""
+def _check_rows(source: Source, tensors: Sequence[Any], rows: int) -> dict[str, Array]:
+    """Every output has one row a sample: its first axis is the batch. The answer to so many."""
     few = [tensor[:rows] for tensor in tensors]
-    for name, value in asked(source, few).items():
+    found = asked(source, few)
+    for name, value in found.items():
         if not value.ndim or len(value) != len(few[0]):
             raise ConversionError(
                 f"the output {name!r} has the shape {list(value.shape)} for {len(few[0])} samples: its first axis does"
                 " not count them",
                 hint="return it with the batch first, as states.transpose(0, 1) of a recurrent layer, or leave it out",
+            )
+    return found
+
+
+def _check_one_row(source: Source, tensors: Sequence[Any], several: Mapping[str, Array]) -> None:
+    """The axis of samples stays where there is one sample; ``squeeze()`` takes it away."""
+    for name, value in asked(source, [tensor[:1] for tensor in tensors]).items():
+        if value.ndim < several[name].ndim:
+            raise ConversionError(
+                f"the output {name!r} has the shape {list(value.shape)} for a single sample, and"
+                f" {list(several[name].shape)} for {len(several[name])}: its batch axis goes with the second sample",
+                hint="name the axis that is to go, as in x.squeeze(-1); squeeze() takes every axis of size 1 away",
             )
 
 

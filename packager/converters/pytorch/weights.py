@@ -41,6 +41,7 @@ def put_into(module: Any, weights: Weights, path: Path) -> tuple[str, ...]:
     """
     wanted = set(module.state_dict())
     fitting, notes = _renamed(weights, wanted)
+    fitting = {**_tied(module, fitting), **fitting}
     missing, unexpected = sorted(wanted - set(fitting)), sorted(set(fitting) - wanted)
     kind = type(module).__name__
     if missing or unexpected:
@@ -132,6 +133,19 @@ def _renamed(weights: Weights, wanted: set[str]) -> tuple[Weights, tuple[str, ..
             left = f"; {others} others were left out" if others else ""
             return inner, (*notes, f"the weights of the class stand under {prefix!r} in the checkpoint{left}")
     return weights, tuple(notes)
+
+
+def _tied(module: Any, weights: Weights) -> Weights:
+    """The weights that are left out because they are others by a second name, as safetensors does with tied layers."""
+    places: dict[tuple[Any, ...], Any] = {}
+    own = {name: value for name, value in module.state_dict().items() if hasattr(value, "data_ptr") and value.numel()}
+    for name in own.keys() & weights.keys():
+        places[_place(own[name])] = weights[name]
+    return {name: places[_place(value)] for name, value in own.items() if _place(value) in places}
+
+
+def _place(tensor: Any) -> tuple[Any, ...]:
+    return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
 
 
 def _without(prefix: str, name: str) -> str:

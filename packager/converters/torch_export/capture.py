@@ -1,16 +1,12 @@
 """A module as a graph of PyTorch's: with flat tensors in and out, and with the axes that were asked for free."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from packager.converters.torch_export.free_sizes import Axes, any_sizes, narrowed
 from packager.converters.torch_export.refusals import not_captured
 from packager.converters.torch_export.structure import map_tensors, named_tensors, output_tensors
-
-_MULTIPLE = re.compile(r"(\w+) = (\d+)\*_\w+")
-_HELPER = re.compile(r"_\w+ = Dim\(")
-Axes = Mapping[str, Mapping[int, str]]
 
 
 def flat(module: Any, arguments: Mapping[str, Any]) -> Any:
@@ -50,55 +46,19 @@ def captured(module: Any, arguments: Mapping[str, Any], free_axes: Axes, longest
     """
     import torch
 
-    names, tensors = zip(*named_tensors(arguments).items(), strict=True)
-    sizes = {
-        axis: torch.export.Dim(axis, max=longest.get(axis)) for axes in free_axes.values() for axis in axes.values()
-    }
-    dims = tuple(
-        {index: sizes[axis] for index, axis in free_axes[name].items()} if free_axes.get(name) else None
-        for name in names
-    )
-    whole = flat(module, arguments)
+    tensors = tuple(named_tensors(arguments).values())
+    whole, dims = flat(module, arguments), any_sizes(arguments, free_axes, longest)
     try:
         with recurrent_layers_whole(), torch.no_grad():
-            try:
-                return torch.export.export(whole, tensors, dynamic_shapes=(dims,), strict=False)
-            except torch._dynamo.exc.UserError as error:
-                multiples = _in_multiples(str(error), dims)
-                if multiples is None:
-                    raise
-                return torch.export.export(whole, tensors, dynamic_shapes=(multiples,), strict=False)
+            while True:  # every turn has fewer sizes than the one before
+                try:
+                    return torch.export.export(whole, tensors, dynamic_shapes=(dims,), strict=False)
+                except torch._dynamo.exc.UserError as error:
+                    if (fewer := narrowed(str(error), dims, tensors)) is None:
+                        raise
+                    dims = fewer
     except Exception as error:  # noqa: BLE001 - whatever torch raises means that it does not capture the module
         not_captured(error, type(module).__name__)
-
-
-def multiples_of(program: Any, free_axes: Axes) -> tuple[str, ...]:
-    """What is to be said of axes that are free in multiples only."""
-    shapes = [
-        node.meta["val"].shape for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
-    ]
-    said = {
-        axis: found[1]
-        for shape, axes in zip(shapes, free_axes.values(), strict=True)
-        for index, axis in axes.items()
-        if (found := re.fullmatch(r"(\d+)\*\w+", str(shape[index])))
-    }
-    return tuple(f"the size of the axis {axis!r} must be a multiple of {factor}" for axis, factor in said.items())
-
-
-def _in_multiples(refusal: str, dims: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The axes as multiples of what torch says they must be, as of images that are halved and doubled again.
-
-    None where it asks for anything else: a size that is fixed, or axes that are equal.
-    """
-    import torch
-
-    fixes = [line.strip() for line in refusal.partition("Suggested fixes:")[2].partition("\n\n")[0].splitlines()]
-    found = {name[1]: int(name[2]) for line in fixes if (name := _MULTIPLE.fullmatch(line))}
-    if not found or not all(not line or _MULTIPLE.fullmatch(line) or _HELPER.match(line) for line in fixes):
-        return None
-    sizes = {name: factor * torch.export.Dim(f"_{name}") for name, factor in found.items()}
-    return tuple(axes and {index: sizes.get(dim.__name__, dim) for index, dim in axes.items()} for axes in dims)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from packager.converters.torch_export.capture import call, captured, multiples_of, recurrent_layers_whole
+from packager.converters.torch_export.capture import call, captured, recurrent_layers_whole
+from packager.converters.torch_export.free_sizes import sizes_said
 from packager.converters.torch_export.graph_names import name_axes, name_values, strip_provenance
 from packager.converters.torch_export.proofs import check_free, check_not_random, check_sizes, stateless
 from packager.converters.torch_export.refusals import not_translated
@@ -110,7 +111,7 @@ def _written(
             return returned, ()
         program = captured(module, example, free_axes, longest)
         write_program(program, path=path, opset=opset, name=name)
-        return returned, multiples_of(program, {tensor: free_axes.get(tensor, {}) for tensor in tensors})
+        return returned, sizes_said(program, {tensor: free_axes.get(tensor, {}) for tensor in tensors})
 
 
 def write_program(program: Any, *, path: Path, opset: int, name: str) -> None:

@@ -103,12 +103,31 @@ def check_sizes(
         except Exception:  # noqa: BLE001, S112 - the module takes no such size; the next may do
             continue
         _compare(session, other, expected)
+        _check_ones(session, answer, tensors, free_axes)
         return
     axes = ", ".join(dict.fromkeys(axis for axes in free_axes.values() for axis in axes.values()))
     raise ConversionError(
         f"the model itself takes no other size of {axes}",
         hint="fix the sizes with --input NAME=DTYPE:D0,D1,…",
     )
+
+
+def _check_ones(
+    session: Any,
+    answer: Callable[[Sequence[Any]], Sequence[Any]],
+    tensors: Mapping[str, Any],
+    free_axes: Mapping[str, Mapping[int, str]],
+) -> None:
+    """The size 1, which torch takes for another case than all others; of the batch, the parent proves it."""
+    beside = {name: {index: axis for index, axis in axes.items() if index} for name, axes in free_axes.items()}
+    if not any(beside.values()):
+        return
+    other = _resized(tensors, beside, lambda _: 1)
+    try:
+        expected = answer(list(other.values()))
+    except Exception:  # noqa: BLE001 - the module takes no such size, and nothing is to be compared
+        return
+    _compare(session, other, expected)
 
 
 def _compare(session: Any, tensors: Mapping[str, Any], expected: Sequence[Any]) -> None:

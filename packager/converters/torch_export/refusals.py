@@ -11,6 +11,7 @@ _OPERATOR = re.compile(r"OpOverload\(op='([\w.:]+)', overload='(\w+)'\)")
 _LEGACY_OPERATOR = re.compile(r"operator '?([\w:]+)'?")
 _STATIC = re.compile(r"You marked (\w+) as dynamic but your code specialized it to be a constant \((\d+)\)")
 _FIX = re.compile(r"Suggested fixes:\s*(.+?)(?:\n\n|$)", re.DOTALL)
+_MOST = re.compile(r"(\w+) = Dim\('\w+', (?:min=\d+, )?max=(\d+)\)")
 _BRANCH = (
     "write the branch with torch.where or torch.cond, take it out, or script the module with torch.jit.script: a"
     " scripted branch becomes an If"
@@ -43,6 +44,13 @@ def not_captured(error: Exception, name: str) -> NoReturn:
         ) from error
     if "Constraints violated" in text:
         fix = _FIX.search(text)
+        if fix and (most := _MOST.search(fix[1])):
+            raise ConversionError(
+                f"{name} answers in another way where the axis {most[1]!r} is over {most[2]}, and a graph has one way",
+                hint="take that out (in place of torch.cdist: (a[:, None] - b).norm(dim=-1)), or fix the axis with"
+                f" --input NAME=DTYPE:{most[2]},…",
+                detail={"axis": most[1], "size": int(most[2]), "torch": text[:2000]},
+            ) from error
         raise ConversionError(
             f"{name} does not work with every size of an axis that was asked to be free:"
             f" {' '.join((fix[1] if fix else text).split())[:300]}",

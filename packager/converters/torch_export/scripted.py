@@ -63,14 +63,16 @@ def write_script(
 
 
 def _without_dicts(module: Any, arguments: Sequence[str], answer: Any, folder: Path) -> Any:
-    """The module, or one around it that takes its dicts apart, which the exporter does not."""
+    """The module, or one around it that takes its dicts apart and gives its defaults, as the exporter does not."""
     import torch
 
     paths = list(_paths(answer, "answer"))
-    if not any("[" in path and '"' in path for path in paths):
+    defaults = len(module.forward.schema.arguments) - 1 > len(arguments)
+    if not defaults and not any("[" in path and '"' in path for path in paths):
         return module
     names = [f"argument_{index}" for index, _ in enumerate(arguments)]
-    text = _WRAPPER.format(arguments=", ".join(names), passed=", ".join(names), parts=", ".join(paths))
+    passed = [name if key.isdecimal() else f"{key}={name}" for key, name in zip(arguments, names, strict=True)]
+    text = _WRAPPER.format(arguments=", ".join(names), passed=", ".join(passed), parts=", ".join(paths))
     file = folder / "flat_script.py"  # TorchScript reads the text of what it compiles
     file.write_text(text, encoding="utf-8")
     spec = importlib.util.spec_from_file_location("flat_script", file)

@@ -264,3 +264,58 @@ def every_layer():
         nn.AdaptiveAvgPool2d(2), nn.Dropout(0.2), nn.Flatten(), nn.Linear(16, 8), nn.LayerNorm(8), nn.Tanh(),
         nn.BatchNorm1d(8), nn.Sigmoid(), nn.Linear(8, 5), nn.Hardtanh(), nn.LogSoftmax(1),
     )  # fmt: skip
+
+
+class Words(nn.Module):
+    """Filters over words, the longest of three: shorter texts are not taken."""
+
+    def __init__(self):
+        super().__init__()
+        self.e, self.c = nn.Embedding(60, 6), nn.Conv1d(6, 4, 3)
+
+    def forward(self, tokens):
+        return self.c(self.e(tokens).transpose(1, 2)).relu().amax(-1)
+
+
+class Squeezed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.layer(x).squeeze()
+
+
+class OneStep(nn.Module):
+    """Another answer to sequences of one step, which torch.export takes for a constant."""
+
+    def forward(self, x):
+        return x.sum(1) * 2 if x.shape[1] == 1 else x.sum(1)
+
+
+class Nearest(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.points = nn.Parameter(torch.randn(5, 4))
+
+    def forward(self, x):
+        return torch.cdist(x, self.points)
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.e, self.o = nn.Embedding(25, 8), nn.Linear(8, 25, bias=False)
+        self.o.weight = self.e.weight
+
+    def forward(self, ids):
+        return self.o(self.e(ids).mean(1))
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x, scale: float = 2.0, shifted: bool = True):
+        return self.layer(x) * scale + 1 if shifted else self.layer(x) * scale

@@ -109,6 +109,10 @@ def cases():
     yield "opset 17", Case(models.Returns(), samples={"x": floats(6, 4)}, opset=17)
     yield "opset 20", Case(models.Returns(), samples={"x": floats(6, 4)}, opset=20)
     quantised = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)), {nn.Linear})
+    yield "words of any number", Case(models.Words(), inputs=(hint("tokens", "INT64", "N", "T"),))
+    yield "squeezed", Case(models.Squeezed(), samples={"x": floats(6, 4)})
+    yield "one step", Case(models.OneStep(), samples={"x": floats(6, 5, 4)}, options={"dynamic": ["x:1"]})
+    yield "nearest of few", Case(models.Nearest(), samples={"x": floats(6, 4)})
     yield "quantised", Case(quantised, samples={"input": floats(6, 4)})
     yield from of_scripts()
     yield from of_programs()
@@ -123,6 +127,7 @@ def of_scripts():
     yield "script with a branch", Case(torch.jit.script(models.RowBranch()), form="script", samples={"x": floats(8, 4)})
     traced = torch.jit.trace(models.UNet().eval(), torch.randn(2, 3, 16, 16))
     yield "traced", Case(traced, form="script", inputs=(hint("x", "FP32", "N", 3, 16, 16),))
+    yield "script with defaults", Case(torch.jit.script(models.Scaled()), form="script", samples={"x": floats(8, 4)})
     frozen = torch.jit.trace(models.Frozen(), torch.randn(5, 4))
     yield "traced with a frozen batch", Case(frozen, form="script", samples={"x": floats(5, 4)})
 
@@ -158,6 +163,9 @@ def of_weights():
     yield "weights of Lightning", case(lightning)
     yield "weights in the old format", case(state, options={"old": True})
     yield "weights in safetensors", Case(state, form="safetensors", kind="Returns", samples=samples)
+    tied = {"e.weight": models.Tied().e.weight.detach()}
+    ids = {"ids": RNG.integers(0, 25, (6, 4))}
+    yield "weights by one name", Case(tied, form="safetensors", kind="Tied", samples=ids)
     training = {"state_dict": state, "best": np.float64(0.5), "args": argparse.Namespace(lr=0.1), "path": Path("x")}
     yield "weights beside other things", case(training)
     yield (
