@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packager import plugins
+from packager.convert.asked import check_options
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
@@ -72,7 +73,7 @@ def convert(
         samples: The user's; synthetic ones are drawn with ``seed`` where None.
         expected: Answers of the source to ``samples``, ``.npz`` by output name.
         trust: Whether the file may call what is on no list of harmless names, or who is asked about it.
-        options: For converters that know them.
+        options: For converters that know them; refused by one that does not.
         environment: What ``--env`` says; a question that nobody answers where None.
 
     Raises:
@@ -81,6 +82,7 @@ def convert(
     """
     report = progress or SilentProgress()
     converter = _recognised(source)
+    check_options(converter, source, inputs, options or {})
     # Before an environment is made: nothing is installed for a file that will be refused.
     safe = _cleared(converter, source, workdir, trust, report, options or {})
     _check_proof(converter)

@@ -28,6 +28,7 @@ class MxnetConverter:
     name: ClassVar[str] = "mxnet"
     requires: ClassVar[tuple[str, ...]] = ("onnx", "numpy")
     isolated: ClassVar[bool] = True  # the files run no code, but a hostile one may want much memory and time
+    options: ClassVar[tuple[str, ...]] = ("inputs", "lengths")
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file or folder is named as ``export`` and ``save_checkpoint`` name theirs."""
