@@ -12,6 +12,7 @@ from packager.convert.asked import check_options
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
+from packager.convert.legacy import legacy_aware, with_answers
 from packager.convert.safety import (
     KNOWN_FRAMEWORKS,
     Cleared,
@@ -83,6 +84,8 @@ def convert(
     report = progress or SilentProgress()
     converter = _recognised(source)
     check_options(converter, source, inputs, options or {})
+    is_legacy = environment is not None and environment.env == LEGACY
+    legacy = legacy_aware(converter, expected) if is_legacy else None
     # Before an environment is made: nothing is installed for a file that will be refused.
     safe = _cleared(converter, source, workdir, trust, report, options or {})
     _check_proof(converter)
@@ -111,12 +114,8 @@ def convert(
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
 
         conversion = raw()
-    if environment is not None and environment.env == LEGACY:
-        if expected is not None:
-            raise UsageError("--expected and --env legacy both say what the answers are", hint="leave one of them out")
-        from packager.convert.legacy import with_answers
-
-        conversion = with_answers(conversion, converter, request, report, timeout_s=timeout_s)
+    if legacy is not None:
+        conversion = with_answers(conversion, legacy, request, report, timeout_s=timeout_s)
     report.step("comparing ONNX Runtime with the source")
     verified = verify(conversion, checks)
     result = _result(source, conversion, verified, chosen)
