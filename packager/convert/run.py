@@ -12,7 +12,6 @@ from packager.convert.asked import check_options
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
-from packager.convert.legacy import legacy_aware, with_answers
 from packager.convert.safety import (
     KNOWN_FRAMEWORKS,
     Cleared,
@@ -33,7 +32,7 @@ from packager.core.conversion import (
     ModelSource,
     RawConversion,
 )
-from packager.core.environment import LEGACY
+from packager.core.environment import LEGACY, LegacyAware
 from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
 from packager.core.extras import extras
 from packager.core.progress import Progress, SilentProgress
@@ -84,8 +83,7 @@ def convert(
     report = progress or SilentProgress()
     converter = _recognised(source)
     check_options(converter, source, inputs, options or {})
-    is_legacy = environment is not None and environment.env == LEGACY
-    legacy = legacy_aware(converter, expected) if is_legacy else None
+    legacy = _legacy(converter, environment, expected)
     # Before an environment is made: nothing is installed for a file that will be refused.
     safe = _cleared(converter, source, workdir, trust, report, options or {})
     _check_proof(converter)
@@ -115,6 +113,8 @@ def convert(
 
         conversion = raw()
     if legacy is not None:
+        from packager.convert.legacy import with_answers
+
         conversion = with_answers(conversion, legacy, request, report, timeout_s=timeout_s)
     report.step("comparing ONNX Runtime with the source")
     verified = verify(conversion, checks)
@@ -178,6 +178,15 @@ def _recognised(source: ModelSource) -> Converter:
         hint=f"say which with --framework: {', '.join(known) or 'none is installed'}",
         detail={"known": list(known)},
     )
+
+
+def _legacy(converter: Converter, environment: EnvironmentChoice | None, expected: Path | None) -> LegacyAware | None:
+    """The converter where its retired framework is to be asked; None where it is not."""
+    if environment is None or environment.env != LEGACY:
+        return None
+    from packager.convert.legacy import legacy_aware
+
+    return legacy_aware(converter, expected)
 
 
 def _check_installed(converter: Converter, *, elsewhere: bool) -> None:

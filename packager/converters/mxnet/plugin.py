@@ -52,7 +52,7 @@ class MxnetConverter:
         if request.options.get("lengths"):
             raise UsageError(
                 "--lengths and --env legacy do not go together: MXNet has no lengths on a processor",
-                hint="leave one of them out; with --lengths, --expected FILE can hold MXNet's answers to each row alone",
+                hint="leave one out; with --lengths, --expected FILE can hold MXNet's answers to each row alone",
             )
         files = find_files(request.source)
         return LegacyProgram(LEGACY, _SCRIPT, (str(files.symbol.absolute()), str(files.params.absolute())))
