@@ -204,7 +204,7 @@ MODEL_OPTIONS: Options = {
             str | None,
             "--env",
             metavar="ENV",
-            help="Where to convert: auto (made for the model), current, or the name or path of one.",
+            help="Where to convert: auto (made for the model), current, a name or path; or legacy (CNTK, MXNet).",
         ),
         None,
     ),

@@ -36,22 +36,32 @@ class _Place:
     versions: "Mapping[str, str]" = field(default_factory=dict)
 
 
-def with_answers(
-    raw: RawConversion, converter: Converter, request: ConversionRequest, progress: Progress, *, timeout_s: float
-) -> RawConversion:
-    """The conversion with its framework's own answers to its samples.
+def legacy_aware(converter: Converter, expected: Path | None) -> LegacyAware:
+    """The converter, as one whose framework can be asked.
 
     Raises:
-        UsageError: The converter knows no such framework.
-        EnvironmentMissing: A person has to make its environment; with the commands.
-        EnvironmentFailed: The environment cannot be made, or the framework fails in it.
-        ConversionTimeout: It did not answer in time.
+        UsageError: It is none, or the user has the answers already.
     """
     if not isinstance(converter, LegacyAware):
         raise UsageError(
             f"--env legacy is for frameworks that run on no current Python, not for {converter.name}",
             hint="leave --env out, or give --env auto",
         )
+    if expected is not None:
+        raise UsageError("--expected and --env legacy both say what the answers are", hint="leave one of them out")
+    return converter
+
+
+def with_answers(
+    raw: RawConversion, converter: LegacyAware, request: ConversionRequest, progress: Progress, *, timeout_s: float
+) -> RawConversion:
+    """The conversion with its framework's own answers to its samples.
+
+    Raises:
+        EnvironmentMissing: A person has to make its environment; with the commands.
+        EnvironmentFailed: The environment cannot be made, or the framework fails in it.
+        ConversionTimeout: It did not answer in time.
+    """
     program = converter.legacy_program(request, raw)
     began = time.monotonic()
     place = _place(program.environment, progress, timeout_s)

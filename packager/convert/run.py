@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packager import plugins
+from packager.convert.asked import check_options
 from packager.convert.confinement import described
 from packager.convert.environment import EnvironmentChoice, choose, code_folder
 from packager.convert.judgement import Checks
@@ -31,7 +32,7 @@ from packager.core.conversion import (
     ModelSource,
     RawConversion,
 )
-from packager.core.environment import LEGACY
+from packager.core.environment import LEGACY, LegacyAware
 from packager.core.errors import ConverterMissing, EnvironmentMissing, ModelInvalid, ModelMissing, UsageError
 from packager.core.extras import extras
 from packager.core.progress import Progress, SilentProgress
@@ -72,7 +73,7 @@ def convert(
         samples: The user's; synthetic ones are drawn with ``seed`` where None.
         expected: Answers of the source to ``samples``, ``.npz`` by output name.
         trust: Whether the file may call what is on no list of harmless names, or who is asked about it.
-        options: For converters that know them.
+        options: For converters that know them; refused by one that does not.
         environment: What ``--env`` says; a question that nobody answers where None.
 
     Raises:
@@ -81,6 +82,8 @@ def convert(
     """
     report = progress or SilentProgress()
     converter = _recognised(source)
+    check_options(converter, source, inputs, options or {})
+    legacy = _legacy(converter, environment, expected)
     # Before an environment is made: nothing is installed for a file that will be refused.
     safe = _cleared(converter, source, workdir, trust, report, options or {})
     _check_proof(converter)
@@ -109,12 +112,10 @@ def convert(
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
 
         conversion = raw()
-    if environment is not None and environment.env == LEGACY:
-        if expected is not None:
-            raise UsageError("--expected and --env legacy both say what the answers are", hint="leave one of them out")
+    if legacy is not None:
         from packager.convert.legacy import with_answers
 
-        conversion = with_answers(conversion, converter, request, report, timeout_s=timeout_s)
+        conversion = with_answers(conversion, legacy, request, report, timeout_s=timeout_s)
     report.step("comparing ONNX Runtime with the source")
     verified = verify(conversion, checks)
     result = _result(source, conversion, verified, chosen)
@@ -177,6 +178,15 @@ def _recognised(source: ModelSource) -> Converter:
         hint=f"say which with --framework: {', '.join(known) or 'none is installed'}",
         detail={"known": list(known)},
     )
+
+
+def _legacy(converter: Converter, environment: EnvironmentChoice | None, expected: Path | None) -> LegacyAware | None:
+    """The converter where its retired framework is to be asked; None where it is not."""
+    if environment is None or environment.env != LEGACY:
+        return None
+    from packager.convert.legacy import legacy_aware
+
+    return legacy_aware(converter, expected)
 
 
 def _check_installed(converter: Converter, *, elsewhere: bool) -> None:

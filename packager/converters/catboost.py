@@ -18,6 +18,7 @@ class CatboostConverter:
     name: ClassVar[str] = "catboost"
     requires: ClassVar[tuple[str, ...]] = ("catboost", "onnx")
     isolated: ClassVar[bool] = True  # no code in the file, but a damaged one may crash the library that reads it
+    options: ClassVar[tuple[str, ...]] = ("inputs",)
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file starts as CatBoost's binary form does."""

@@ -21,6 +21,7 @@ class LightgbmConverter:
     name: ClassVar[str] = "lightgbm"
     requires: ClassVar[tuple[str, ...]] = ("lightgbm", "onnx")
     isolated: ClassVar[bool] = True  # a text file runs no code, but a damaged one may crash the library that reads it
+    options: ClassVar[tuple[str, ...]] = ("inputs",)
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file starts as LightGBM's text does."""

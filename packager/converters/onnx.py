@@ -26,6 +26,7 @@ class OnnxConverter:
     name: ClassVar[str] = "onnx"
     requires: ClassVar[tuple[str, ...]] = ("onnx", "numpy")
     isolated: ClassVar[bool] = False  # an ONNX file holds no code
+    options: ClassVar[tuple[str, ...]] = ("inputs",)
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file is named as ONNX."""

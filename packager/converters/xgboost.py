@@ -25,6 +25,7 @@ class XgboostConverter:
     name: ClassVar[str] = "xgboost"
     requires: ClassVar[tuple[str, ...]] = (DISTRIBUTION, "onnx")
     isolated: ClassVar[bool] = True  # no code in the file, but a damaged one may crash the library that reads it
+    options: ClassVar[tuple[str, ...]] = ("inputs",)
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file starts as XGBoost's JSON, its UBJSON, or the binary form of versions before 3.1."""

@@ -33,6 +33,8 @@ class Converter(Protocol):
     before it gets them. Without it, that is done for files that look like pickles, with all lists.
     ``companions(source: Path) -> tuple[Path, ...]``, files beside the source that belong to the model, which
     the child may read too and finds in ``request.options["companions"]``.
+    ``options: ClassVar[tuple[str, ...]]``, which of ``packager.core.conversion.OPTIONS``, ``inputs`` and ``packages``
+    it knows; without it, none. A user who asks for another is told so.
     ``needs_here: ClassVar[tuple[str, ...]]``, distributions that the proof needs in dray's own environment, wherever
     the model is converted.
     """

@@ -153,6 +153,13 @@ def test_losses_beside_a_model_are_left_out_with_their_labels(tmp_path: Path) ->
     assert "loss, error" in converted.notes[0]
 
 
+def test_losses_under_another_name_or_reduced_are_left_out_as_well(tmp_path: Path) -> None:
+    converted = convert_model(write_case("losses/model_with_wrapped_loss", tmp_path), opset=18)
+    assert [given.name for given in converted.inputs] == ["features"]
+    assert converted.outputs == ("z", "top")
+    assert "loss, error" in converted.notes[0]
+
+
 def test_a_loss_alone_keeps_its_label_as_an_input(tmp_path: Path) -> None:
     converted = convert_model(write_case("losses/loss_of_model", tmp_path), opset=18)
     assert sorted(given.name for given in converted.inputs) == ["features", "label"]

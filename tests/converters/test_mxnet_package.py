@@ -92,10 +92,11 @@ def test_a_retired_framework_that_fails_says_why(tmp_path: Path, monkeypatch: py
         )
 
 
-def test_legacy_is_refused_for_a_framework_that_lives(tmp_path: Path) -> None:
-    raw = converted(FIXTURES / "gluon_mlp", tmp_path / "out")
-    with pytest.raises(UsageError, match="not for onnx"):
-        with_answers(raw, OnnxConverter(), ConversionRequest(CNN, tmp_path), SilentProgress(), timeout_s=60)
+def test_lengths_are_not_asked_of_mxnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "find", lambda _: pytest.fail("an environment is looked for"))
+    legacy = EnvironmentChoice(LEGACY)
+    with pytest.raises(UsageError, match="--lengths and --env legacy do not go together"):
+        convert(ModelSource(FIXTURES / "gluon_lstm"), workdir=tmp_path, environment=legacy, options={"lengths": True})
 
 
 def test_mxnet_itself_answers_where_its_environment_is(tmp_path: Path) -> None:

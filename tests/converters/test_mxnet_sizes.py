@@ -1,6 +1,7 @@
 """Sizes of MXNet models: what the file tells, what is asked for, and padded sequences."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,3 +180,28 @@ def test_sizes_divide_only_where_the_quotient_is_exact() -> None:
     assert (batch * steps + batch).over(steps + 1) == batch
     assert (batch * steps).over(size(3)) is None
     assert str(steps * 2 + 1) == "2*steps + 1"
+
+
+def _masked_state() -> list[dict[str, Any]]:
+    """A begin state without a number of rows, and a mask of its shape, as variational dropout makes it."""
+    return [
+        node("null", "data"),
+        node("_zeros", "state", shape="(0, 4)"),
+        node("ones_like", "mask", [1]),
+        node("elemwise_add", "masked", [1, 2]),
+    ]
+
+
+def test_a_mask_takes_the_shape_of_a_state_that_was_saved_without_rows(tmp_path: Path) -> None:
+    source = write_model(tmp_path, [*_masked_state(), node("elemwise_add", "sum", [0, 3])], {})
+    session = opened(converted(source, tmp_path / "out", inputs=(hint("data=FP32:N,4"),)))
+    data = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(asked(session, {"data": data})[0], data + 1)
+
+
+@pytest.mark.parametrize("last", [node("Flatten", "last", [3]), node("Reshape", "last", [3], shape="(-1, 2)")])
+def test_a_size_that_nothing_tells_is_refused(last: dict[str, Any], tmp_path: Path) -> None:
+    nodes = [*_masked_state(), last]
+    source = write_model(tmp_path, nodes, {}, heads=[[0, 0, 0], [4, 0, 0]])
+    with pytest.raises(ConverterMissing, match=r"mask|last"):
+        converted(source, tmp_path / "out", inputs=(hint("data=FP32:N,4"),))

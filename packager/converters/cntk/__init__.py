@@ -28,6 +28,7 @@ class CntkConverter:
     name: ClassVar[str] = "cntk"
     requires: ClassVar[tuple[str, ...]] = ("onnx", "numpy")
     isolated: ClassVar[bool] = True  # the file runs no code; this bounds the time and the memory of reading it
+    options: ClassVar[tuple[str, ...]] = ("lengths",)
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file starts as CNTK's do: a protobuf dictionary with a model's keys, or the older format."""

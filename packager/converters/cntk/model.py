@@ -11,6 +11,8 @@ from packager.converters.cntk.wire import AGAIN, damaged
 from packager.core.errors import ConverterMissing, ModelInvalid
 
 COMBINE, BLOCK, TOP_K, UNPACK_SEQUENCE = 44, 57, 87, 72
+# ReduceElements, Pass, NoOp and StopGradient: a loss beneath one of them is a loss still.
+_PASSING = {39, 56, 62, 64}
 # Kinds of variables. Source: CNTKLibrary.h, enum class VariableKind.
 INPUT, OUTPUT, PARAMETER, CONSTANT, PLACEHOLDER = range(5)
 _FLOAT, _DOUBLE = 1, 2
@@ -210,18 +212,24 @@ class _Flattener:
         return tuple(found)
 
     def _origin(self, uid: str) -> tuple[str, tuple[str, ...]]:
-        """The name of the outermost function or variable that gives a value, and what these functions are."""
-        name, functions = "", list[str]()
-        for _ in range(len(self._aliases) + 1):
+        """The name of the outermost function or variable that gives a value, and what these functions are.
+
+        Beneath a function that passes its input on, or reduces it, those of the input are told as well, without names.
+        """
+        name, functions, outermost = "", list[str](), True
+        for _ in range(len(self._aliases) + len(self._functions) + 1):
             if uid in self._variables and self._variables[uid].kind != PLACEHOLDER:
-                return name or self._variables[uid].name, tuple(functions)
+                return name or (self._variables[uid].name if outermost else ""), tuple(functions)
             function = self._functions.get(uid.rpartition("_Output_")[0])
             if function is not None:
-                name = name or str(function.get("name") or "")
+                name = name or (str(function.get("name") or "") if outermost else "")
                 functions.append(str(function.get("block_function_op_name", "")) or str(function["op"]))
-            if uid not in self._aliases:
+            if uid in self._aliases:
+                uid = self._aliases[uid]
+            elif function is not None and function["op"] in _PASSING and function["inputs"]:
+                uid, outermost = function["inputs"][0], False
+            else:
                 break
-            uid = self._aliases[uid]
         return name, tuple(functions)
 
 

@@ -22,6 +22,7 @@ class HuggingFaceConverter:
     requires: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "safetensors", "tokenizers", "torch", "transformers")
     needs_here: ClassVar[tuple[str, ...]] = ("tokenizers",)
     isolated: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("inputs", "class", "packages")
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the folder has a configuration of transformers, or modules of sentence-transformers."""

@@ -125,7 +125,17 @@ class Fitting:
         if lengths:
             sequence = {symbol for symbol in translation.graph.sequence if symbol.startswith(SEQUENCE)}
             translation = self._with_lengths(frozenset(sequence))
+        self._check_given(translation)
         return Fitted(translation, tuple(self._entrances().values()), lengths)
+
+    def _check_given(self, translation: Translation) -> None:
+        """Whether all begin states have found their sizes: those without are in no file and in no input."""
+        given = translation.graph.given([name for name, _ in translation.outputs])
+        if nowhere := given - set(self._told) - {LENGTHS}:
+            raise ConverterMissing(
+                f"the node {min(nowhere)!r} was saved without sizes, and nothing in the graph tells them",
+                hint="give begin states a shape when the model is exported",
+            )
 
     def _axes_of(self, name: str, guessed: int | None) -> tuple[Size, ...]:
         told = self._told[name]

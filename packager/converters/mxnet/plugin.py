@@ -6,7 +6,7 @@ from typing import ClassVar
 from packager.converters.mxnet.files import ModelFiles, find_files, looks_like_mxnet
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
 from packager.core.environment import EnvironmentSpec, LegacyProgram
-from packager.core.errors import DrayError
+from packager.core.errors import DrayError, UsageError
 from packager.core.progress import Progress
 
 _SCRIPT = Path(__file__).with_name("reference_script.py")
@@ -28,6 +28,7 @@ class MxnetConverter:
     name: ClassVar[str] = "mxnet"
     requires: ClassVar[tuple[str, ...]] = ("onnx", "numpy")
     isolated: ClassVar[bool] = True  # the files run no code, but a hostile one may want much memory and time
+    options: ClassVar[tuple[str, ...]] = ("inputs", "lengths")
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether the file or folder is named as ``export`` and ``save_checkpoint`` name theirs."""
@@ -46,7 +47,13 @@ class MxnetConverter:
 
         Raises:
             ModelMissing, ModelInvalid: The files are not all there.
+            UsageError: The model takes lengths, which MXNet computes on graphics processors only.
         """
+        if request.options.get("lengths"):
+            raise UsageError(
+                "--lengths and --env legacy do not go together: MXNet has no lengths on a processor",
+                hint="leave one out; with --lengths, --expected FILE can hold MXNet's answers to each row alone",
+            )
         files = find_files(request.source)
         return LegacyProgram(LEGACY, _SCRIPT, (str(files.symbol.absolute()), str(files.params.absolute())))
 

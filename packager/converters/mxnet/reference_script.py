@@ -15,8 +15,6 @@ def main(symbol_path, params_path, samples_path, answers_path):
     symbol = mx.sym.load(symbol_path)
     with np.load(samples_path, allow_pickle=False) as archive:
         samples = {name: archive[name] for name in archive.files}
-    if "lengths" in samples and "lengths" not in symbol.list_arguments():
-        raise SystemExit("--lengths and --env legacy do not go together: MXNet has no lengths on a processor")
     args, aux = split(mx.nd.load(params_path))
     shapes = {name: value.shape for name, value in samples.items()}
     arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)

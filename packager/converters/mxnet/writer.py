@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from packager.converters.mxnet.sizes import Size, floor_divided, named
-from packager.converters.mxnet.values import Value
+from packager.converters.mxnet.values import SizeNeeded, Value
 
 Array = NDArray[Any]
 _SHARED_BYTES = 256
@@ -172,6 +172,10 @@ class GraphWriter:
         self.nodes = kept
         self.initializers = {name: array for name, array in self.initializers.items() if name in leaves}
 
+    def given(self, outputs: Sequence[str]) -> set[str]:
+        """What these outputs need and nothing here makes: it must be given when the graph runs."""
+        return self._ancestors(*outputs)[1] - set(self.initializers)
+
     def forget_sizes(self) -> None:
         """Read sizes and make constants again from here on: those that no output needed are gone."""
         self._sizes.clear()
@@ -180,6 +184,8 @@ class GraphWriter:
     def _read(self, symbol: str, scope: str) -> str:
         key = named(symbol)
         if key not in self._sizes:
+            if symbol not in self._homes:
+                raise SizeNeeded(frozenset({symbol}), scope, "it needs the size of a tensor that was saved without")
             home, axis, offset = self._homes[symbol]
             read = self.emit("Shape", [home], scope=scope, start=axis, end=axis + 1)[0]
             if offset:

@@ -19,6 +19,7 @@ class TorchConverter:
     name: ClassVar[str] = "torch"
     requires: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
     isolated: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("inputs", "dynamic", "function", "class", "class_args", "packages")
     unpickles: ClassVar[tuple[str, ...]] = ("torch",)
 
     def recognises(self, source: ModelSource) -> bool:

@@ -15,6 +15,7 @@ class SklearnConverter:
     name: ClassVar[str] = "sklearn"
     requires: ClassVar[tuple[str, ...]] = ("joblib", "onnx", "pandas", "scikit-learn", "skl2onnx")
     isolated: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("inputs", "plugin")
     unpickles: ClassVar[tuple[str, ...]] = ("sklearn", "xgboost", "lightgbm", "catboost")
 
     def recognises(self, source: ModelSource) -> bool:

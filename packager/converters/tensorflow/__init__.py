@@ -24,6 +24,7 @@ class TensorflowConverter:
     name: ClassVar[str] = "tensorflow"
     requires: ClassVar[tuple[str, ...]] = (DISTRIBUTION, "tf2onnx")
     isolated: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("inputs", "dynamic", "function", "packages", "signature", "plugin")
 
     def recognises(self, source: ModelSource) -> bool:
         """Whether it is a SavedModel folder, a Keras or TFLite file, or Python that imports TensorFlow or Keras.

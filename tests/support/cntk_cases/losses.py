@@ -48,7 +48,15 @@ def trained():
     )
 
 
+def trained_with_wrapped_losses():
+    features, label = x(name="features"), x((3,), name="label")
+    z = Dense(3, name="z", init=C.normal(1, seed=1))(features)
+    loss = C.alias(C.cross_entropy_with_softmax(z, label), name="loss")
+    return C.combine([z, C.reduce_max(z, name="top"), loss, C.reduce_mean(C.squared_error(z, label), name="error")])
+
+
 case("model_with_loss", trained, label="onehot")
+case("model_with_wrapped_loss", trained_with_wrapped_losses, label="onehot")
 case(
     "loss_of_model",
     lambda: (lambda z: C.cross_entropy_with_softmax(z, x((3,), name="label")))(

@@ -31,16 +31,15 @@ def filled(call: Call) -> Values:
             call.refuse(f"has the shape {list(call.numbers('shape'))}")
         symbol = f"{UNKNOWN} {call.name} {axis}"
         dims.append(size(given) if given else call.graph.bound.get(symbol, named(symbol)))
-    if any(symbol.startswith(UNKNOWN) for dim in dims for symbol in dim.symbols):
-        # Whatever uses it says what it must be; the graph is then translated again.
-        value = Value(call.graph.unique(call.name), tuple(dims), dtype, zeros=number == 0)
-        return (value,)
     result = _expanded(call, np.asarray(number, dtype), dims)
     return (Value(result.name, result.dims, result.dtype, zeros=number == 0),)
 
 
 def _expanded(call: Call, number: "np.ndarray", dims: list[Size]) -> Value:
     _bounded(call, product(dims))
+    if any(symbol.startswith(UNKNOWN) for dim in dims for symbol in dim.symbols):
+        # Whatever uses it says what it must be; the graph is then translated again.
+        return Value(call.graph.unique(call.name), tuple(dims), number.dtype)
     name = call.emit("Expand", call.graph.constant(number), call.graph.shape(dims, scope=call.name))
     return call.result(name, dims, number.dtype)
 
