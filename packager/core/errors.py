@@ -33,6 +33,7 @@ __all__ = [
     "NoPreviousRelease",
     "NotReady",
     "NotWritable",
+    "NothingToQuantize",
     "PackageDamaged",
     "PackageError",
     "PackageExists",
@@ -132,6 +133,12 @@ class BatchSafetyError(ConversionError):
     """The ONNX model answers differently at another batch size, so its answers cannot be vouched for."""
 
     code = "E-BATCH"
+
+
+class NothingToQuantize(ConversionError):
+    """The model has no weights that integers or half floats could stand for."""
+
+    code = "E-QUANTIZE"
 
 
 class UnverifiedPackage(PackageError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from packager.core.errors import ConversionError
+from packager.core.errors import NothingToQuantize
 from packager.transform.tools import all_nodes
 
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
@@ -14,12 +14,6 @@ PRODUCTS = frozenset({"MatMul", "Gemm", "Attention", "FusedMatMul", "FusedGemm"}
 # Recurrent networks and look-up tables, which only the dynamic form takes.
 DYNAMIC_ONLY = frozenset({"LSTM", "Gather", "EmbedLayerNormalization"})
 _FEW_PRODUCTS = 6
-
-
-class NothingToQuantize(ConversionError):
-    """The model has no weights that integers or half floats could stand for."""
-
-    code = "E-QUANTIZE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from packager.transform.facts import NothingToQuantize, check_quantizable, facts_of
+from packager.core.errors import NothingToQuantize
+from packager.transform.facts import check_quantizable, facts_of
 from tests.support.nets import convolutions, embeddings, write_net
 
 

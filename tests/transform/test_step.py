@@ -14,11 +14,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from packager import package
 from packager.convert.judgement import Checks
 from packager.core.conversion import ConversionResult, RawConversion
-from packager.core.errors import ConversionTimeout, GateFailed, ParityError, SampleError
+from packager.core.errors import ConversionTimeout, GateFailed, NothingToQuantize, ParityError, SampleError
 from packager.core.progress import SilentProgress
 from packager.documents import PackageDocument
 from packager.transform import Wanted, latency, transform
-from packager.transform.facts import NothingToQuantize
 from packager.transform.latency import Timings
 from runtime.contract.certificate import Coverage
 from tests.support.graphs import write_graph
