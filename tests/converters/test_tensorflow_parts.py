@@ -26,7 +26,7 @@ def asked(**options: Any) -> dict[str, Any]:
 
 
 def source(*ports: Port) -> Source:
-    return Source(ports, (), ask=lambda feeds: dict(feeds), emit=lambda opset: onnx.ModelProto())
+    return Source(ports, (), ask=lambda feeds: {**feeds}, emit=lambda opset: onnx.ModelProto())
 
 
 def test_a_free_axis_takes_the_size_that_is_asked_for() -> None:
