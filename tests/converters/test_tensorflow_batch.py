@@ -136,6 +136,7 @@ SAID = {
     "tflite_other_size": ("E-USAGE", "the model's shape is [None, 8, 8, 1], asked is ['N', 9, 8, 1]"),
     "tflite_other_type": ("E-USAGE", "the model's type is FP32, asked is FP64"),
     "signature_not_chosen": ("E-USAGE", "none is the default: 'score' (x [None, 4]); 'total' (x [None, 4])"),
+    "signature_of_keras": ("E-USAGE", "is a Keras file, which has no signatures"),
     "signature_unknown": ("E-USAGE", "has no signature 'classify'"),
     "random_answers": ("E-NO-CONVERTER", "answers the same row in two ways"),
     "truncated_variables": ("E-MODEL-INVALID", "cannot load 'exported'"),

@@ -216,6 +216,13 @@ def fixed_axis(folder: Path) -> Made:
 
 
 @kind
+def signature_of_keras(folder: Path) -> Made:
+    path = folder / "model.keras"
+    image_model().save(path)
+    return path, {"signature": "classify"}
+
+
+@kind
 def unknown_class(folder: Path) -> Made:
     path = folder / "model.keras"
     own = type("Own", (layers.Layer,), {"call": lambda self, given: given * 2})
