@@ -104,6 +104,10 @@ def test_names_are_the_models_own_and_each_is_there_once(outcomes: dict[str, Any
 
 CONVERTED = {
     "tflite_float": ({"image": ["batch", 8, 8, 1]}, ["output_0"]),
+    "tflite_gelu": ({"x": ["batch", 6]}, ["output_0"]),
+    "below_zero": ({"x": ["batch", 4]}, ["cut", "div", "mod", "rest"]),
+    "float_remainders": ({"x": ["batch", 4]}, ["div", "log", "mod", "rest"]),
+    "loop_over_rows": ({"x": ["batch", 4]}, ["y"]),
     "keras_export": ({"image": ["batch", 8, 8, 1]}, ["output_0"]),
     "signature_chosen": ({"x": ["batch", 4]}, ["best", "score"]),
     "methods_without_signatures": ({"x": ["batch", 4]}, ["total"]),
@@ -128,7 +132,11 @@ def test_other_kinds_answer_as_they_did(name: str, outcomes: dict[str, Any]) -> 
 
 SAID = {
     "tflite_int8": ("E-NO-CONVERTER", "the TFLite file is quantised"),
+    "tflite_fixed_axis": ("E-NO-CONVERTER", "the model itself fixes that axis at 8"),
+    "tflite_other_size": ("E-USAGE", "the model's shape is [None, 8, 8, 1], asked is ['N', 9, 8, 1]"),
+    "tflite_other_type": ("E-USAGE", "the model's type is FP32, asked is FP64"),
     "signature_not_chosen": ("E-USAGE", "none is the default: 'score' (x [None, 4]); 'total' (x [None, 4])"),
+    "signature_of_keras": ("E-USAGE", "is a Keras file, which has no signatures"),
     "signature_unknown": ("E-USAGE", "has no signature 'classify'"),
     "random_answers": ("E-NO-CONVERTER", "answers the same row in two ways"),
     "truncated_variables": ("E-MODEL-INVALID", "cannot load 'exported'"),

@@ -61,8 +61,8 @@ def of_kind(name: str, folder: Path) -> dict[str, Any]:
     work = folder / "work"
     work.mkdir()
     path, options = KINDS[name](folder)
-    samples = options.pop("samples", None)
-    raw = convert(ConversionRequest(source=path, workdir=work, samples=samples, options=options), SilentProgress())
+    given = {name: options.pop(name) for name in ("samples", "inputs") if name in options}
+    raw = convert(ConversionRequest(source=path, workdir=work, options=options, **given), SilentProgress())
     with np.load(raw.reference_cast) as archive:
         answers = {name: archive[name] for name in archive.files}
     return compared(raw, lambda rows, names, size: first(answers, size))

@@ -285,6 +285,27 @@ def _operations_compare() -> Model:
     )
 
 
+@named("labels")
+def _labels() -> Model:
+    given = keras.Input((6,), name="x")
+    return keras.Model(given, {"best": keras.ops.argmax(layers.Dense(4)(given), axis=-1)})
+
+
+@named("looked_up_and_counted")
+def _looked_up_and_counted() -> Model:
+    tags = keras.Input((4,), dtype="string", name="tags")
+    known = layers.StringLookup(vocabulary=["a", "b", "c"])(tags)
+    return keras.Model(tags, [layers.CategoryEncoding(4, output_mode=mode)(known) for mode in ("multi_hot", "count")])
+
+
+@named("weighted_count")
+def _weighted_count() -> Model:
+    values, weights = keras.Input((4,), dtype="int32", name="x"), keras.Input((4,), name="weights")
+    return keras.Model(
+        [values, weights], layers.CategoryEncoding(6, output_mode="count")(values, count_weights=weights)
+    )
+
+
 @named("nested")
 def _nested() -> Model:
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, "relu"), layers.Dropout(0.5)], name="inner")

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from packager.core.conversion import InputHint
+
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "tensorflow"
 Made = tuple[Path, dict[str, Any]]
 KINDS: dict[str, Callable[[Path], Made]] = {}
@@ -95,6 +97,61 @@ def tflite_int8(folder: Path) -> Made:
 
 
 @kind
+def tflite_gelu(folder: Path) -> Made:
+    given = keras.Input((6,), name="x")
+    exact = layers.Dense(4, "gelu")(given)
+    model = keras.Model(given, keras.ops.gelu(layers.Dense(3)(exact), approximate=True))
+    path = folder / "model.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return path, {}
+
+
+@kind
+def tflite_other_size(folder: Path) -> Made:
+    return tflite(folder), {"inputs": (InputHint("image", "FP32", ("N", 9, 8, 1)),)}
+
+
+@kind
+def tflite_fixed_axis(folder: Path) -> Made:
+    return tflite(folder), {"dynamic": ["image:1"]}
+
+
+@kind
+def tflite_other_type(folder: Path) -> Made:
+    return tflite(folder), {"inputs": (InputHint("image", "FP64", ("N", 8, 8, 1)),)}
+
+
+def saved_function(folder: Path, call: Callable[[Any], Any], spec: Any) -> Made:
+    module = tf.Module()
+    tf.saved_model.save(module, str(folder / "made"), signatures=tf.function(call, input_signature=[spec]))
+    return folder / "made", {}
+
+
+@kind
+def below_zero(folder: Path) -> Made:
+    def divided(x: Any) -> Any:
+        return {"div": x // 3, "mod": x % 3, "cut": tf.truncatediv(x, 3), "rest": tf.truncatemod(x, 3)}
+
+    return saved_function(folder, divided, tf.TensorSpec((None, 4), tf.int32, name="x"))
+
+
+@kind
+def float_remainders(folder: Path) -> Made:
+    def divided(x: Any) -> Any:
+        return {"div": x // 0.75, "mod": x % -0.75, "rest": tf.truncatemod(x, 0.75), "log": tf.math.log1p(abs(x))}
+
+    return saved_function(folder, divided, tf.TensorSpec((None, 4), tf.float32, name="x"))
+
+
+@kind
+def loop_over_rows(folder: Path) -> Made:
+    def scaled(x: Any) -> Any:
+        return {"y": tf.map_fn(lambda row: row * tf.reduce_max(row), x)}
+
+    return saved_function(folder, scaled, tf.TensorSpec((None, 4), tf.float32, name="x"))
+
+
+@kind
 def keras_export(folder: Path) -> Made:
     image_model().export(folder / "exported", verbose=False)
     return folder / "exported", {}
@@ -156,6 +213,13 @@ def fixed_axis(folder: Path) -> Made:
     path = folder / "model.keras"
     image_model().save(path)
     return path, {"dynamic": ["image:1"]}
+
+
+@kind
+def signature_of_keras(folder: Path) -> Made:
+    path = folder / "model.keras"
+    image_model().save(path)
+    return path, {"signature": "classify"}
 
 
 @kind

@@ -31,7 +31,8 @@ def _canonical(graph: onnx.GraphProto, outer: Mapping[str, str], prefix: str) ->
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
         for inner in _graphs(node):
-            _canonical(inner, names, f"{node.name}/")
+            # What the model is given keeps its name in the graphs within, too.
+            _canonical(inner, names | {name: name for name in kept}, f"{node.name}/")
     tensors = sorted((names.get(value.name, value.name), value.SerializeToString()) for value in graph.initializer)
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)

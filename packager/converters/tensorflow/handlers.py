@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from packager.converters.tensorflow.arithmetic import ARITHMETIC
+from packager.converters.tensorflow.counting import dense_bincount
+from packager.converters.tensorflow.replacing import fresh, one, replace
+
 Handler = Callable[..., None]
 ML = "ai.onnx.ml"
 ML_OPSET = 2  # the first whose LabelEncoder takes numbers
@@ -23,6 +27,8 @@ def handlers(tables: Mapping[bytes, Any]) -> dict[str, tuple[Handler, list[Any]]
         "LookupTableFindV2": partial(_lookup, tables),
         "Equal": _equal,
         "NotEqual": _equal,
+        "DenseBincount": dense_bincount,
+        **ARITHMETIC,
     }
     return {name: (handler, []) for name, handler in written.items()}
 
@@ -30,13 +36,13 @@ def handlers(tables: Mapping[bytes, Any]) -> dict[str, tuple[Handler, list[Any]]
 def _erfc(graph: Any, node: Any, *_: Any) -> None:
     """1 - Erf(x): right to 6e-8 where gelu uses it."""
     inner = graph.make_node("Erf", node.input)
-    _replace(graph, node, "Sub", [_one(graph, node), inner.output[0]])
+    replace(graph, node, "Sub", [one(graph, node), inner.output[0]])
 
 
 def _expm1(graph: Any, node: Any, *_: Any) -> None:
     """Exp(x) - 1."""
     inner = graph.make_node("Exp", node.input)
-    _replace(graph, node, "Sub", [inner.output[0], _one(graph, node)])
+    replace(graph, node, "Sub", [inner.output[0], one(graph, node)])
 
 
 def _bucketize(graph: Any, node: Any, *_: Any) -> None:
@@ -45,12 +51,12 @@ def _bucketize(graph: Any, node: Any, *_: Any) -> None:
 
     bounds = np.asarray(node.get_attr_value("boundaries"), np.float32).astype(np.float64)
     wide = graph.make_node("Cast", node.input, attr={"to": TensorProto.DOUBLE}).output[0]
-    last = graph.make_const(_fresh("axes"), np.array([-1], np.int64)).output[0]
+    last = graph.make_const(fresh("axes"), np.array([-1], np.int64)).output[0]
     column = graph.make_node("Unsqueeze", [wide, last]).output[0]
-    below = graph.make_node("Less", [column, graph.make_const(_fresh("bounds"), bounds).output[0]]).output[0]
+    below = graph.make_node("Less", [column, graph.make_const(fresh("bounds"), bounds).output[0]]).output[0]
     reached = graph.make_node("Not", [below]).output[0]
     counted = graph.make_node("Cast", [reached], attr={"to": TensorProto.INT32}).output[0]
-    _replace(graph, node, "ReduceSum", [counted, last], attr={"keepdims": 0})
+    replace(graph, node, "ReduceSum", [counted, last], attr={"keepdims": 0})
 
 
 def _lookup(tables: Mapping[bytes, Any], graph: Any, node: Any, *_: Any) -> None:
@@ -73,7 +79,7 @@ def _lookup(tables: Mapping[bytes, Any], graph: Any, node: Any, *_: Any) -> None
         f"default_{_kind(values)[:-1]}": _listed(default)[0],
     }
     graph.copy_shape(node.input[1], node.output[0])
-    _replace(graph, node, "LabelEncoder", [node.input[1]], attr=attributes, domain=ML)
+    replace(graph, node, "LabelEncoder", [node.input[1]], attr=attributes, domain=ML)
 
 
 def _equal(graph: Any, node: Any, *_: Any, **options: Any) -> None:
@@ -96,29 +102,7 @@ def _equal(graph: Any, node: Any, *_: Any, **options: Any) -> None:
     attributes = {"keys_strings": _listed(texts), "values_int64s": [is_equal], "default_int64": 1 - is_equal}
     other = node.input[1 - constants[0]]
     coded = graph.make_node("LabelEncoder", [other], attr=attributes, domain=ML, dtypes=[TensorProto.INT64])
-    _replace(graph, node, "Cast", [coded.output[0]], attr={"to": TensorProto.BOOL})
-
-
-def _replace(graph: Any, node: Any, kind: str, inputs: list[str], **about: Any) -> None:
-    output, shape, dtype = node.output[0], graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
-    name = node.name
-    graph.remove_node(name)
-    graph.make_node(kind, inputs, name=name, outputs=[output], shapes=[shape], dtypes=[dtype], **about)
-
-
-def _one(graph: Any, node: Any) -> str:
-    from tf2onnx import utils
-
-    numpy_type = utils.map_onnx_to_numpy_type(graph.get_dtype(node.input[0]))
-    output: str = graph.make_const(_fresh("one"), np.array(1, numpy_type)).output[0]
-    return output
-
-
-def _fresh(what: str) -> str:
-    from tf2onnx import utils
-
-    name: str = utils.make_name(f"dray_{what}")
-    return name
+    replace(graph, node, "Cast", [coded.output[0]], attr={"to": TensorProto.BOOL})
 
 
 def _listed(values: Any) -> list[Any]:

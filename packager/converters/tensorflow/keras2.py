@@ -50,6 +50,9 @@ def _adapt(value: Any) -> bool:
         if name in inner and inner[name] == meaning:
             del inner[name]
             found = True
+    if value["class_name"] != "InputLayer" and "batch_input_shape" in inner:  # of a layer that stands first
+        del inner["batch_input_shape"]  # its InputLayer says the same
+        found = True
     axis = inner.get("axis")
     if value["class_name"] == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
         inner["axis"] = axis[0]

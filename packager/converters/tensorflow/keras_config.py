@@ -25,8 +25,6 @@ def foreign_names(config: Any, *, is_registered_elsewhere: bool = False) -> tupl
         config: The model's, as JSON; its own compilation is never loaded and does not count.
         is_registered_elsewhere: The user's module registers the classes of the model, so they are no code of the file.
     """
-    if isinstance(config, dict):
-        config = {key: value for key, value in config.items() if key != "compile_config"}
     found = (name for entry in _entries(config) for name in _judged(entry, own_classes=is_registered_elsewhere))
     return tuple(dict.fromkeys(found))
 
@@ -38,7 +36,9 @@ def registered_names(config: Any) -> tuple[str, ...]:
 
 
 def _entries(config: Any) -> Iterator[dict[str, Any]]:
-    """Every dictionary that names a class, from the outside in."""
+    """Every dictionary that names a class, from the outside in; without the model's own compilation."""
+    if isinstance(config, dict):
+        config = {key: value for key, value in config.items() if key != "compile_config"}
     waiting = [config]
     while waiting:
         value = waiting.pop()

@@ -7,7 +7,7 @@ from typing import Any
 from packager.converters.tensorflow.recognition import required_kind
 from packager.converters.tensorflow.source import Arrays, Source
 from packager.core.conversion import ConversionRequest
-from packager.core.errors import ConverterMissing
+from packager.core.errors import ConverterMissing, UsageError
 
 
 def set_up() -> None:
@@ -36,6 +36,11 @@ def load(request: ConversionRequest) -> Source:
         return load_tflite(request)
     if kind == "code":
         return _of_code(request)
+    if (signature := request.options.get("signature")) is not None:
+        raise UsageError(
+            f"--signature {signature}: {request.source.name!r} is a Keras file, which has no signatures",
+            hint="leave --signature out, or name a SavedModel folder (model.export)",
+        )
     from packager.converters.tensorflow.keras_models import load_keras
 
     return load_keras(request, is_zip=kind == "keras")

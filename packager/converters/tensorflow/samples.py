@@ -18,9 +18,10 @@ ROWS = 64
 MAX_GIVEN_ROWS = 2000
 _MOST_VALUES = 1 << 22
 _LEAST_ROWS = 4
-# Sizes of free axes, and upper ends of whole numbers, that are tried until the model takes a row.
+# Sizes of free axes, and ends of whole numbers, that are tried until the model takes a row: a negative end is the lower
+# one too, since division and remainder differ below 0.
 SIZES = (7, 32, 96, 224, 2)
-_ENDS = (10, 2, 1)
+_ENDS = (-10, 10, 2, 1)
 _WORDS = ("", "a", "word", "two words", "naïve", "0")
 _UNKNOWN = "zzz unknown"
 
@@ -51,9 +52,11 @@ def drawn_rows(source: Source, rng: np.random.Generator, *, rows: int, size: int
     """Rows of every input.
 
     Args:
-        size: Of free axes behind the first; ``end``: whole numbers are below it where nothing else is known.
+        size: Of free axes behind the first; ``end``: whole numbers are below it where nothing else is known, and
+            from it to its opposite where it is negative.
     """
-    return {port.name: _values(port, source.values.get(port.name), rng, rows, size, end) for port in source.inputs}
+    drawn = {port.name: _values(port, source.values.get(port.name), rng, rows, size, end) for port in source.inputs}
+    return {name: np.asarray(value) for name, value in drawn.items()}  # numpy draws a single value as no array
 
 
 def _accepted(source: Source, seed: int) -> tuple[Arrays, int | None]:
@@ -149,8 +152,9 @@ def _whole_numbers(
         keys = [int(key) for key in known.known]
         drawn = rng.choice(np.array([*keys, max(keys) + 1]), shape)
     else:
-        top = known.limit if known and known.limit else 256 if port.dtype == "UINT8" and len(shape) > 2 else end
-        drawn = rng.integers(0, max(1, top), shape)
+        top = known.limit if known and known.limit else 256 if port.dtype == "UINT8" and len(shape) > 2 else abs(end)
+        bottom = end if end < 0 and known is None and port.dtype.startswith("INT") else 0
+        drawn = rng.integers(bottom, max(1, top), shape)
         if len(shape) == 2 and shape[1] > 2:
             for row in range(1, shape[0], 2):
                 drawn[row, int(rng.integers(1, shape[1])) :] = 0

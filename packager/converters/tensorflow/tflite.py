@@ -2,12 +2,15 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from packager.converters.tensorflow.asked import asked_shapes
 from packager.converters.tensorflow.emission import checked, converted
+from packager.converters.tensorflow.handlers import handlers
 from packager.converters.tensorflow.source import Array, Arrays, Port, Source, datatype, decoded, unique_names
 from packager.core.conversion import ConversionRequest
 from packager.core.errors import ConverterMissing, ModelInvalid, UsageError
@@ -25,7 +28,7 @@ def load_tflite(request: ConversionRequest) -> Source:
     Raises:
         ModelInvalid: The interpreter cannot load it.
         ConverterMissing: It computes with quantised integers, or needs operations of other libraries.
-        UsageError: It has no such signature.
+        UsageError: It has no such signature, or no such inputs as were asked for.
     """
     interpreter = _interpreter(request.source)
     _refuse_quantised(interpreter)
@@ -81,8 +84,12 @@ def _ports(interpreter: Any, request: ConversionRequest) -> tuple[tuple[Port, ..
     names = _signature_names(interpreter, request, given, made)
     ins = unique_names([names.get(one["index"], _plain(one["name"])) for one in given])
     outs = unique_names([names.get(one["index"], _plain(one["name"])) for one in made], taken=set(ins))
+    inputs = [_port(name, details) for name, details in zip(ins, given, strict=True)]
+    asked = asked_shapes(
+        {port.name: port.shape for port in inputs}, {port.name: port.dtype for port in inputs}, request
+    )
     return (
-        tuple(_port(name, details) for name, details in zip(ins, given, strict=True)),
+        tuple(replace(port, shape=asked[port.name]) for port in inputs),
         tuple(_port(name, details) for name, details in zip(outs, made, strict=True)),
     )
 
@@ -153,6 +160,7 @@ def _emit(path: Path, inputs: Sequence[Port], outputs: Sequence[Port], opset: in
             input_names=[port.tensor for port in inputs],
             output_names=[port.tensor for port in outputs],
             tflite_path=str(path),
+            custom_op_handlers=handlers({}),
         )
     )
     return checked(converted(lambda: optimizer.optimize_graph(graph, catch_errors=False).make_model("model")))

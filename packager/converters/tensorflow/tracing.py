@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from packager.converters.tensorflow.asked import asked_shapes
 from packager.converters.tensorflow.emission import emit
 from packager.converters.tensorflow.freezing import Frozen, freeze
 from packager.converters.tensorflow.lookups import looked_up_values
 from packager.converters.tensorflow.source import Array, Arrays, Port, Source, datatype, decoded, unique_names
 from packager.core.conversion import ConversionRequest
-from packager.core.errors import ConversionError, ConverterMissing, UsageError
+from packager.core.errors import ConversionError, ConverterMissing
 
 Call = Callable[[Mapping[str, Any]], Any]
 Namer = Callable[[Any], "Mapping[str, Any]"]
@@ -96,44 +97,13 @@ def _not_dense(name: str, answer: Any) -> ConverterMissing:
 
 
 def _as_asked(specs: dict[str, Any], request: ConversionRequest) -> dict[str, Any]:
-    """The specifications with the sizes of ``--input``; what must stay free is."""
+    """The specifications with the sizes of ``--input``."""
     import tensorflow as tf
 
-    for hint in request.inputs:
-        if hint.name not in specs:
-            raise UsageError(
-                f"--input {hint.name}: the model has no such input", hint=f"its inputs are {', '.join(specs)}"
-            )
-        spec = specs[hint.name]
-        shape = tuple(size if isinstance(size, int) else None for size in hint.shape)
-        if spec.shape.rank is not None and not _fits(tuple(spec.shape), shape):
-            raise UsageError(
-                f"--input {hint.name}: the model's shape is {list(spec.shape)}, asked is {list(hint.shape)}",
-                hint="give a size to an axis that is free (None); one that has a size stays as it is",
-            )
-        specs[hint.name] = tf.TensorSpec(shape, spec.dtype, name=spec.name)
-    for text in request.options.get("dynamic", ()):
-        name, _, axis = str(text).rpartition(":")
-        if name not in specs:
-            raise UsageError(
-                f"--dynamic {text}: the model has no input {name!r}", hint=f"its inputs are {', '.join(specs)}"
-            )
-        _check_free(text, specs[name], int(axis))
-    return specs
-
-
-def _check_free(text: str, spec: Any, axis: int) -> None:
-    if spec.shape.rank is not None and axis >= spec.shape.rank:
-        raise UsageError(f"--dynamic {text}: the input has {spec.shape.rank} axes", hint="axes are counted from 0")
-    if spec.shape.rank is not None and spec.shape[axis] is not None:
-        raise ConverterMissing(
-            f"--dynamic {text}: the model itself fixes that axis at {spec.shape[axis]}",
-            hint="build the model with None for that axis, and save it again",
-        )
-
-
-def _fits(shape: tuple[int | None, ...], asked: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(asked) and all(own in (None, wanted) for own, wanted in zip(shape, asked, strict=True))
+    shapes = {name: _shape(spec) for name, spec in specs.items()}
+    types = {name: datatype(name, spec.dtype) for name, spec in specs.items()}
+    asked = asked_shapes(shapes, types, request)
+    return {name: tf.TensorSpec(asked[name], spec.dtype, name=spec.name) for name, spec in specs.items()}
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...] | None:
