@@ -22,7 +22,7 @@ def emit_binary_process(emitter: Emitter, model: Any, frame: Frame, path: str) -
     found = process_kernel(emitter, model.kernel_, rows, model.X_train_, path)
     weights = np.asarray(model.y_train_ - model.pi_, np.float64)
     # Not MatMul: its fused additions leave a remainder, whose sign would be the label, where two terms cancel out.
-    terms = emitter.add("Mul", _shortened(emitter, found), emitter.constant(weights[None, :]))
+    terms = emitter.add("Mul", found, emitter.constant(weights[None, :]))
     mean = emitter.add("ReduceSum", terms, emitter.constant(np.array([1])))
     solved = np.linalg.solve(np.asarray(model.L_, np.float64), np.diag(np.asarray(model.W_sr_, np.float64)))
     spread = emitter.add("MatMul", found, emitter.constant(solved.T))
@@ -30,15 +30,6 @@ def emit_binary_process(emitter: Emitter, model: Any, frame: Frame, path: str) -
     variance = emitter.add("Sub", process_variance(emitter, model.kernel_, rows, path), lost)
     chance = _averaged(emitter, mean, variance)
     return Answer(index=above(emitter, mean), proba=both(emitter, chance))
-
-
-def _shortened(emitter: Emitter, value: str) -> str:
-    """The first 44 bits: ONNX Runtime's Exp gives other last bits for the same number in another place.
-
-    Source: Veltkamp's splitting, as in Dekker, A floating-point technique for extending the available precision, 1971.
-    """
-    large = scaled(emitter, "Mul", value, 2.0**9 + 1)
-    return emitter.add("Sub", large, emitter.add("Sub", large, value))
 
 
 def _averaged(emitter: Emitter, mean: str, variance: str) -> str:
