@@ -75,7 +75,7 @@ def test_the_result_makes_a_package(cancer: ConversionResult, tmp_path: Path) ->
 def test_the_tests_hold_the_answers_of_the_source(cancer: ConversionResult) -> None:
     inputs = load_tensor(cancer.test_cases[-1].inputs[0])
     label = load_tensor(cancer.test_cases[-1].outputs[0])
-    rows = np.frombuffer(inputs.values, "<f4").reshape(inputs.shape).astype(np.float64)
+    rows = np.frombuffer(inputs.values, "<f8").reshape(inputs.shape)
     assert label.to_list() == breast_cancer_pipeline().predict(rows).tolist()
 
 
