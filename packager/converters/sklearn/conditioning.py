@@ -34,7 +34,7 @@ def check_conditioned(parts: Iterable[Part], rows: Any, *, atol: float, rtol: fl
     for part in parts:
         if _share_between(part.estimator) > _MOST_BETWEEN:
             raise ConverterMissing(
-                f"{part} has centres so near one another, and so far from 0, that rounding decides which one is nearest",
+                f"{part} has centres so near one another, so far from 0, that rounding decides which is nearest",
                 hint="scale the columns before it",
             )
         for terms, answers in _sums(part, rows):
