@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,15 +226,18 @@ def _column(cells: list[str], kind: str) -> Any:
     return np.array([float(cell) if cell else np.nan for cell in cells])[:, None]
 
 
-def fixtures(root: Path) -> Iterable[Row]:
-    """Rows of all fixtures."""
-    for kind in ("sklearn", "gbdt", *_RETIRED, "tensorflow"):
+KINDS = ("sklearn", "gbdt", *_RETIRED, "tensorflow", "pytorch")
+
+
+def fixtures(root: Path, kinds: Collection[str] = KINDS) -> Iterable[Row]:
+    """Rows of all fixtures of these kinds."""
+    for kind in (kind for kind in KINDS if kind in kinds and kind != "pytorch"):
         for folder in sorted((root / kind).iterdir()) if (root / kind).is_dir() else ():
             for model in models_of(folder) if folder.is_dir() else ():
                 yield fixture_row(folder, model)
     from fidelity_pytorch import pytorch_rows  # which compares as this module does
 
-    for folder in sorted((root / "pytorch").glob("*/")):
+    for folder in sorted((root / "pytorch").glob("*/")) if "pytorch" in kinds else ():
         yield from pytorch_rows(folder)
 
 
@@ -377,6 +380,7 @@ def main() -> int:
     parser.add_argument(
         "--fixtures", type=Path, default=Path(os.environ.get("FIXTURES", "../shared/fixtures")).absolute()
     )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="fixtures of these kinds only")
     parser.add_argument("--no-estimators", action="store_true", help="fixtures only")
     parser.add_argument("--no-fixtures", action="store_true", help="scikit-learn's estimators only")
     chosen = parser.parse_args()
@@ -385,7 +389,7 @@ def main() -> int:
         if chosen.fixtures.is_dir():
             source = str(chosen.fixtures.resolve())
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
-            done += report(fixtures(chosen.fixtures))
+            done += report(fixtures(chosen.fixtures, chosen.kinds))
         else:
             print(f"fixtures skipped: there is no folder {chosen.fixtures}; set FIXTURES=")
     if not chosen.no_estimators:

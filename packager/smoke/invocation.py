@@ -166,7 +166,7 @@ def _describe(metadata: ModelMetadata) -> str:
 def _named_text(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise UsageError(f"not an input: {text!r}", hint="write -i 'NAME=VALUE', the value in JSON")
+        raise UsageError(f"not an input: {text!r}", hint="write -i 'NAME=VALUE', the value in JSON, or --input FILE")
     return name, value
 
 

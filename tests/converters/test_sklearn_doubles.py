@@ -14,19 +14,19 @@ from sklearn.ensemble import IsolationForest
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, RationalQuadratic
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.naive_bayes import BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor, NearestCentroid
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 
 from packager.convert.verification import Verified
 from packager.converters.sklearn.emission import Emitter
 from packager.converters.sklearn.emit_functions import Formulas
 from packager.core.conversion import RawConversion
-from packager.core.errors import ConverterMissing
+from packager.core.errors import ConverterMissing, SampleError
 
 Convert = Callable[..., RawConversion]
 Prove = Callable[[RawConversion], Verified]
@@ -119,6 +119,32 @@ def test_scores_that_rounding_decides_are_refused(convert: Convert) -> None:
     with pytest.raises(ConverterMissing, match="the rounding of each processor decides") as caught:
         convert(model)
     assert "scale the columns" in str(caught.value.hint)
+
+
+def test_centres_that_rounding_cannot_tell_apart_are_refused(convert: Convert) -> None:
+    rows = np.column_stack([np.repeat([1e9, 2e9, 3e9], 40), np.tile(np.arange(4.0), 30)])
+    model = KMeans(12, n_init=1).fit(RNG.normal(size=(120, 2)))
+    model.cluster_centers_ = np.unique(rows, axis=0)
+    with pytest.raises(ConverterMissing, match="centres so near one another"):
+        convert(model)
+
+
+def test_rows_that_do_not_reach_the_weights_prove_nothing(convert: Convert) -> None:
+    rows = 1e6 * RNG.normal(size=(100, 2))
+    model = make_pipeline(PolynomialFeatures(2, include_bias=False, interaction_only=True), Ridge())
+    model.fit(rows, 1e-12 * rows[:, 0] * rows[:, 1] + 3)
+    with pytest.raises(SampleError, match="how great its columns are"):
+        convert(model)
+
+
+def test_two_rows_equally_near_cancel_out_in_a_gaussian_process(convert: Convert, proven: Prove) -> None:
+    rows = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 5.0], [4.0, 5.0]])
+    model = GaussianProcessClassifier(optimizer=None).fit(rows, [0, 1, 0, 1])
+    weight = 226543 / 2**19
+    model.base_estimator_.pi_ = np.array([weight, 1 - weight, weight, 1 - weight])
+    fresh = np.array([[2.0, y] for y in np.linspace(-5, 9, 57)])
+    session = proven(convert(model)).graph.session
+    assert not session.run(["label"], {"X": fresh})[0].any()  # 0 is not above 0
 
 
 @pytest.mark.parametrize(("name", "function"), [("arctan", np.arctan), ("erf", erf)])

@@ -47,6 +47,12 @@ def test_a_pickle_is_recognised_by_its_first_bytes(compression: str, tmp_path: P
     assert SklearnConverter().recognises(ModelSource(path))
 
 
+@pytest.mark.parametrize(("name", "recognised"), [("m.pkl.gz", True), ("m.joblib.gz", True), ("m.gz", False)])
+def test_a_pickle_packed_as_its_name_says_is_recognised(name: str, recognised: bool, tmp_path: Path) -> None:
+    joblib.dump(linear_regression(), tmp_path / name, compress=("gzip", 3))
+    assert SklearnConverter().recognises(ModelSource(tmp_path / name)) is recognised
+
+
 @pytest.mark.parametrize(("name", "content"), [("model.onnx", b"\x80\x04"), ("notes.txt", b"hello"), ("empty", b"")])
 def test_other_files_are_not_recognised(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)

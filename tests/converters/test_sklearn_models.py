@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
@@ -12,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
@@ -20,8 +22,8 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_selection import RFE, SelectKBest
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsRegressor
@@ -195,6 +197,18 @@ def test_a_function_that_skl2onnx_does_not_know_is_named_with_its_place(convert:
     error = refused(make_pipeline(FunctionTransformer(np.tan), LogisticRegression(**LOGISTIC)).fit(X, Y), convert)
     assert error.message.startswith("there is no ONNX converter for FunctionTransformer at 'functiontransformer'")
     assert "numpy.tan" in error.message
+
+
+def test_trees_that_split_on_categories_are_refused_before_their_columns_are_read(convert: Convert) -> None:
+    frame = pd.DataFrame({"town": pd.Categorical(["a", "b", "c"] * 20), "size": np.arange(60.0)})
+    model = HistGradientBoostingClassifier(max_iter=3, categorical_features="from_dtype").fit(frame, [0, 1, 1] * 20)
+    assert "its trees split on categorical features" in refused(model, convert).message
+
+
+def test_an_imputer_by_neighbours_is_refused_by_name(convert: Convert) -> None:
+    rows = np.where(np.arange(120).reshape(40, 3) % 7 == 0, np.nan, np.arange(120.0).reshape(40, 3))
+    model = make_pipeline(KNNImputer(), Ridge()).fit(rows, np.arange(40.0))
+    assert refused(model, convert).message.startswith("KNNImputer cannot be converted faithfully")
 
 
 def test_neighbours_that_are_equally_near_are_refused(convert: Convert) -> None:

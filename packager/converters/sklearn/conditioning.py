@@ -7,12 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packager.converters.sklearn.parts import Part
-from packager.core.errors import ConverterMissing
+from packager.core.errors import ConverterMissing, SampleError
 
 Floats = NDArray[np.float64]
 # Of the rows that are looked at, so many may be decided by rounding: far out, a sum may pass by 0.
 _MOST_ROWS = 0.05
 _STRICTNESS = 0.25
+# Of rows between two centres, which the fuzziness of their distances may decide.
+_MOST_BETWEEN = 1e-3
+# Numbers that scikit-learn adds up to the square of a distance, |x|^2 - 2 x c + |c|^2, are so many times |c|^2.
+_EXPANDED = 4
+_MOST_CENTRES = 4096
 # Chances are sums of terms of some thousands.
 _EQUAL = 1e-9
 
@@ -27,6 +32,11 @@ def check_conditioned(parts: Iterable[Part], rows: Any, *, atol: float, rtol: fl
         ConverterMissing: Names the part.
     """
     for part in parts:
+        if _share_between(part.estimator) > _MOST_BETWEEN:
+            raise ConverterMissing(
+                f"{part} has centres so near one another, so far from 0, that rounding decides which is nearest",
+                hint="scale the columns before it",
+            )
         for terms, answers in _sums(part, rows):
             lost = terms * np.finfo(np.float64).eps
             over = lost > _STRICTNESS * (atol + rtol * np.abs(answers))
@@ -39,11 +49,46 @@ def check_conditioned(parts: Iterable[Part], rows: Any, *, atol: float, rtol: fl
             )
 
 
+def check_reached(parts: Iterable[Part], rows: Any, *, atol: float, rtol: float) -> None:
+    """Refuse drawn samples beside which the weights of a linear model are nothing: their answers would prove nothing.
+
+    Raises:
+        SampleError: Names the part.
+    """
+    for part in parts:
+        if not hasattr(part.estimator, "coef_"):
+            continue
+        for terms, answers in _sums(part, rows):
+            offsets = np.abs(np.ravel(part.estimator.intercept_))
+            reached = (terms - offsets > atol + rtol * np.abs(answers)).any(axis=0)
+            weighted = np.atleast_2d(part.estimator.coef_).any(axis=1)
+            if (weighted & ~reached).any():
+                raise SampleError(
+                    f"nothing in the model tells how great its columns are: of the rows drawn for it, {part} takes none"
+                    " for other than 0",
+                    hint="give rows of real data with --samples FILE",
+                )
+
+
 def _refusal(part: Part, largest: float) -> ConverterMissing:
     return ConverterMissing(
         f"{part} adds numbers of {largest:.1e}, beside which the rounding of each processor decides its answer",
         hint="scale the columns before it, and leave out those that are constant",
     )
+
+
+def _share_between(model: Any) -> float:
+    """Of rows between a centre and its nearest neighbour, those as far from both as scikit-learn's rounding tells."""
+    names = ("cluster_centers_", "subcluster_centers_", "centroids_")
+    found = next((vars(model)[name] for name in names if isinstance(vars(model).get(name), np.ndarray)), None)
+    if found is None or found.ndim != 2 or getattr(model, "metric", "euclidean") != "euclidean":
+        return 0.0
+    centres = np.unique(np.asarray(found, np.float64), axis=0)
+    if not 1 < len(centres) <= _MOST_CENTRES:
+        return 0.0
+    gaps = np.array([np.partition(((centres - centre) ** 2).sum(axis=1), 1)[1] for centre in centres])
+    fuzzy = _EXPANDED * np.finfo(np.float64).eps * (centres**2).sum(axis=1)
+    return float(np.minimum(fuzzy / gaps, 1.0).mean())
 
 
 def _is_undecided(model: Any) -> bool:

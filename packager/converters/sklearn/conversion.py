@@ -23,8 +23,9 @@ from packager.converters.sklearn.answers import (
     outputs_of,
 )
 from packager.converters.sklearn.assembly import Versions, assemble
-from packager.converters.sklearn.conditioning import check_conditioned
+from packager.converters.sklearn.conditioning import check_conditioned, check_reached
 from packager.converters.sklearn.coverage import coverage_of
+from packager.converters.sklearn.export import check_splits
 from packager.converters.sklearn.finish import finish
 from packager.converters.sklearn.inputs import ModelInput, Samples
 from packager.converters.sklearn.knowledge import Knowledge, coarse_columns, learn
@@ -78,6 +79,7 @@ def convert(request: ConversionRequest, progress: Progress) -> RawConversion:
 
 
 def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: tuple[str, ...]) -> RawConversion:
+    check_splits(parts_of(model))
     model_input, file = input_and_file(model, request)
     loaded = _loaded(model, model_input)
     if request.samples is None or file is None:
@@ -89,6 +91,8 @@ def _convert(model: Any, request: ConversionRequest, progress: Progress, notes: 
     original = answer_samples(model, samples, loaded.plans, model_input)
     progress.step("converting to ONNX")
     check_conditioned(loaded.parts, samples.original, atol=request.atol, rtol=request.rtol)
+    if request.samples is None:
+        check_reached(loaded.parts, samples.original, atol=request.atol, rtol=request.rtol)
     attempt, passed_over = _climbed(loaded, request, samples, original)
     notes += samples.notes + _left_out(loaded.plans, original) + _told(attempt, passed_over) + _conventions(model_input)
     if request.samples is None and "label" in original:

@@ -101,9 +101,7 @@ def check_convertible(model: Any) -> None:
         if is_boosted(part.estimator):
             _check_boosted(part)
         if reason := _unfaithful(part.estimator, is_last=part.estimator is last):
-            raise ConverterMissing(
-                f"{part} cannot be converted faithfully: {reason}", hint=_HINTS.get(reason, _OTHER), detail=_facts(part)
-            )
+            raise _refused(part, reason)
         search = hasattr(part.estimator, "best_estimator_")
         if kind not in sklearn_operator_name_map and kind.__name__ not in _CONTAINERS and not search:
             raise ConverterMissing(
@@ -113,17 +111,41 @@ def check_convertible(model: Any) -> None:
             )
 
 
+def check_splits(parts: Sequence[Part]) -> None:
+    """Refuse trees that split on categories, before their columns are looked at.
+
+    Raises:
+        ConverterMissing: Names the class and where it sits.
+    """
+    for part in parts:
+        if _splits_on_categories(part.estimator):
+            raise _refused(part, _CATEGORICAL_SPLITS)
+
+
+def _splits_on_categories(step: Any) -> bool:
+    categorical = getattr(step, "is_categorical_", None)
+    return categorical is not None and bool(np.any(categorical))
+
+
+def _refused(part: Part, reason: str) -> ConverterMissing:
+    return ConverterMissing(
+        f"{part} cannot be converted faithfully: {reason}", hint=_HINTS.get(reason, _OTHER), detail=_facts(part)
+    )
+
+
 _TEXT_INPUT = "it reads text, and only numeric input is converted so far"
 _TEXT_CATEGORIES = "its categories are text, and only numeric input is converted so far"
 _CATEGORICAL_SPLITS = "its trees split on categorical features"
 _SELECTING_PREDICTOR = "skl2onnx converts its selection of features and not its answers"
 _INDICATORS = "skl2onnx leaves out its indicators of missing values"
+_GAPPY_DISTANCES = "distances between rows with missing values have no ONNX operator that ONNX Runtime runs"
 _OTHER = "replace that step, or keep it outside of the model"
 _HINTS = {
     _TEXT_INPUT: "encode the text before the model, and train the model on the numbers",
     _TEXT_CATEGORIES: "encode the categories as numbers before the model",
     _CATEGORICAL_SPLITS: "train with one-hot encoded categories and categorical_features=None",
     _SELECTING_PREDICTOR: "end the pipeline with the estimator itself, after the selection",
+    _GAPPY_DISTANCES: "fill the gaps with SimpleImputer",
     _INDICATORS: "train with add_indicator=False",
 }
 
@@ -137,9 +159,10 @@ def _unfaithful(step: Any, *, is_last: bool) -> str | None:
     learned = [*(getattr(step, "categories_", None) or ()), *([] if statistics is None else [statistics])]
     if any(np.asarray(values).dtype.kind in "OUS" for values in learned):
         return _TEXT_CATEGORIES
-    categorical = getattr(step, "is_categorical_", None)
-    if categorical is not None and np.any(categorical):
+    if _splits_on_categories(step):
         return _CATEGORICAL_SPLITS
+    if name == "KNNImputer":
+        return _GAPPY_DISTANCES
     if is_last and hasattr(step, "get_support") and hasattr(step, "predict"):
         return _SELECTING_PREDICTOR
     if name == "SimpleImputer" and step.add_indicator:

@@ -279,7 +279,7 @@ def _not_numbers(path: Path, column: str, values: "pd.Series[Any]") -> SampleErr
     shown = repr(bad[0] if bad else (texts.iloc[0] if len(texts) else None))
     return SampleError(
         f"column {column} of the samples {path.name!r} holds {shown}, the model takes numbers",
-        hint="give the columns as the model was trained with them; columns of text are not converted yet",
+        hint="give the columns as the model was trained with them; text needs an encoder in the model",
         detail={"column": column},
     )
 

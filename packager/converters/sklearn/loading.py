@@ -96,7 +96,7 @@ def _class_missing(path: Path, error: AttributeError) -> ModelInvalid:
         f"{path.name!r} needs a class or function that is not here: {text}",
         hint="it was defined in a notebook or script (__main__): move it to a module, import it, and save again"
         if notebook
-        else "install the version of the library that saved it, or save it again with this one",
+        else "--env auto converts with the scikit-learn that saved it; of other libraries, install that version",
     )
 
 

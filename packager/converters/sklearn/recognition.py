@@ -10,6 +10,8 @@ from packager.core.torch_archives import LEGACY_MAGIC
 _MOST_SCHEMA = 64 << 20
 _SKOPS_VERSION = re.compile(r'"_sklearn_version":\s*\{[^{}]*?"content":\s*"\\"([^"\\]{1,64})\\""')
 _SUFFIXES = {".joblib", ".pkl", ".pickle"}
+# joblib takes the compression from the second suffix; a plain .gz is mostly an archive of something else.
+_PACKED = re.compile(r"\.(joblib|pkl|pickle)\.gz$", re.IGNORECASE)
 # What joblib may wrap a pickle in. Source: joblib.compressor, prefixes of the registered compressors.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18")
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"ZF")
@@ -61,7 +63,7 @@ def looks_pickled(path: Path) -> bool:
         return True
     if first_bytes(path).startswith((LEGACY_MAGIC, b"PK\x03\x04")):
         return False
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in _SUFFIXES or _PACKED.search(path.name):
         return True
     if path.suffix.lower() in _OTHERS:
         return False

@@ -21,7 +21,9 @@ def emit_binary_process(emitter: Emitter, model: Any, frame: Frame, path: str) -
     rows = emitter.matrix(frame, path)
     found = process_kernel(emitter, model.kernel_, rows, model.X_train_, path)
     weights = np.asarray(model.y_train_ - model.pi_, np.float64)
-    mean = emitter.add("MatMul", found, emitter.constant(weights[:, None]))
+    # Not MatMul: its fused additions leave a remainder, whose sign would be the label, where two terms cancel out.
+    terms = emitter.add("Mul", found, emitter.constant(weights[None, :]))
+    mean = emitter.add("ReduceSum", terms, emitter.constant(np.array([1])))
     solved = np.linalg.solve(np.asarray(model.L_, np.float64), np.diag(np.asarray(model.W_sr_, np.float64)))
     spread = emitter.add("MatMul", found, emitter.constant(solved.T))
     lost = emitter.add("ReduceSum", emitter.add("Mul", spread, spread), emitter.constant(np.array([1])))
