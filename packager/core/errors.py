@@ -10,6 +10,7 @@ from runtime.contract.errors import (
 
 __all__ = [
     "BatchSafetyError",
+    "BoundToHardware",
     "ConfigurationError",
     "ConversionError",
     "ConversionTimeout",
@@ -139,6 +140,12 @@ class NothingToQuantize(ConversionError):
     """The model has no weights that integers or half floats could stand for."""
 
     code = "E-QUANTIZE"
+
+
+class BoundToHardware(ConversionError):
+    """An optimised graph holds operators that only a processor like this one runs."""
+
+    code = "E-HARDWARE-GRAPH"
 
 
 class UnverifiedPackage(PackageError):

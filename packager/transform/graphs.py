@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from packager.core.errors import ConversionError
+from packager.core.errors import BoundToHardware, ConversionError
 from packager.transform.tools import all_nodes, write_model
 
 LEVELS = {
@@ -14,12 +14,6 @@ LEVELS = {
 }
 # What the levels above ``extended`` write: layouts that fit the width of this processor's registers.
 _HARDWARE_DOMAINS = frozenset({"com.microsoft.nchwc", "com.ms.internal.nhwc"})
-
-
-class BoundToHardware(ConversionError):
-    """An optimised graph holds operators that only a processor like this one runs."""
-
-    code = "E-HARDWARE-GRAPH"
 
 
 def optimise(source: Path, out: Path, *, level: str) -> None:

@@ -260,14 +260,15 @@ def test_whole_numbers_go_in_and_embeddings_come_out(quantize: str, tmp_path: Pa
     assert output.worst_cosine > 0.9
 
 
-def test_a_network_of_scikit_learn_is_held_to_its_own_answers(tmp_path: Path) -> None:
+def test_a_network_that_computes_in_doubles_is_refused_by_name(tmp_path: Path) -> None:
     model = saved(digits_mlp(), tmp_path)
     rows = np.load(digit_rows(tmp_path / "r.npz"))["X"].astype(np.float64)
-    made = packaged(model, tmp_path / "p", samples=rows, quantize="int8-static")
 
-    assert (made.reference, made.framework) == ("source", "sklearn")
-    assert made.transform is not None
-    assert made.transform.after.agreement >= 0.97
+    with pytest.raises(NothingToQuantize, match=r"are FP64 \(MatMul\)") as caught:
+        packaged(model, tmp_path / "p", samples=rows, quantize="int8-static")
+
+    assert "without --quantize" in caught.value.hint
+    assert not (tmp_path / "p").exists()
 
 
 def test_trees_have_nothing_to_quantise(tmp_path: Path) -> None:
