@@ -80,8 +80,8 @@ def check_quantizable(facts: GraphFacts) -> None:
     if facts.wide:
         raise NothingToQuantize(
             f"the weights of this model are FP64 ({_listed(facts.wide)}), and only FP32 ones can be quantised",
-            hint="scikit-learn computes in float64, and so does what dray makes of it; package it without --quantize, or"
-            " train the network in a framework that computes in float32",
+            hint="scikit-learn computes in float64, and so does what dray makes of it; package it without --quantize,"
+            " or train the network in a framework that computes in float32",
         )
     raise NothingToQuantize(
         "nothing in this model can be quantised: it has no FP32 weights in matrix products or convolutions, and"
