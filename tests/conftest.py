@@ -5,6 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# CI tries the same cases every time, so that a change is judged by what it changes; a developer's run tries new ones.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("DRAY_REQUIRE_ALL") == "1":
+    settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ from packager.converters.mxnet.fitting import BATCH, Fitted
 from packager.converters.mxnet.sampling import drawn_samples
 from packager.converters.mxnet.sizes import Size, named
 from packager.converters.mxnet.values import Value
-from packager.core.errors import ConverterMissing
+from packager.converters.onnx_files import ORT_ERRORS
+from packager.core.errors import ConverterMissing, ModelInvalid
 
 _ROWS = 3
 _SEED = 11
@@ -51,7 +52,13 @@ def with_rows(fitted: Fitted, model: bytes) -> tuple[Fitted, tuple[str, ...]]:
 
 def _answers(session: ort.InferenceSession, feeds: dict[str, Any]) -> dict[str, Any]:
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feeds), strict=True))
+    try:
+        return dict(zip(names, session.run(names, feeds), strict=True))
+    except ORT_ERRORS as error:
+        raise ModelInvalid(
+            f"the model stops at rows of the shapes that it says: {' '.join(str(error).split())[:300]}",
+            hint="give rows that it takes with --samples, or its shapes with --input",
+        ) from error
 
 
 def _by_rows(name: str, together: Any, alone: list[Any]) -> bool:

@@ -150,7 +150,15 @@ def _translated(
                 "was not verified on padded sequences",
                 "leave --lengths away, and send sequences of one length together",
             )
-    return operator.translate(call)
+    try:
+        with np.errstate(over="raise"):  # a number that the tensor's type cannot hold
+            return operator.translate(call)
+    except (ArithmeticError, IndexError, ValueError) as error:
+        # Each value passed by itself; what MXNet would stop at is that they do not go together.
+        raise ModelInvalid(
+            f"the attributes and inputs of the {signature.name} node {node.name!r} do not go together: {error}",
+            hint="export the model again",
+        ) from error
 
 
 def _output_of(done: Mapping[int, Values], entry: Entry, node: SymbolNode) -> Value:
