@@ -226,7 +226,7 @@ def _column(cells: list[str], kind: str) -> Any:
     return np.array([float(cell) if cell else np.nan for cell in cells])[:, None]
 
 
-KINDS = ("sklearn", "gbdt", *_RETIRED, "tensorflow", "pytorch")
+KINDS = ("sklearn", "gbdt", *_RETIRED, "mxnet", "tensorflow", "pytorch")
 
 
 def fixtures(root: Path, kinds: Collection[str] = KINDS) -> Iterable[Row]:
