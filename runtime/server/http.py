@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 # Handshakes that have begun end within a round trip; a retransmission is given this long.
 _SETTLE_S: Final = 0.25
 # An idle connection may carry a request that is on its way: it is closed after this long without any.
-_QUIET_S: Final = 1.0
+_QUIET_S: Final = 2.0
 # Below the 30 s after which Kubernetes kills.
 _GRACE_S: Final = 25.0
 _POLL_S: Final = 0.02
