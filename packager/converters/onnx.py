@@ -125,23 +125,9 @@ def _values(rng: Any, dtype: Datatype, shape: tuple[int, ...]) -> Any:
 
 def _given(path: Path, inputs: list[_Input]) -> dict[str, Any]:
     """The user's samples by input name."""
-    from packager.converters.sample_files import read_samples, thinned
+    from packager.converters.sample_files import arrays_by_input, thinned
 
-    file = read_samples(path)
-    arrays = dict(file.arrays or {})
-    if file.frame is not None:
-        columns = {str(name): file.frame[name].to_numpy() for name in file.frame.columns}
-        by_column = all(entry.name in columns for entry in inputs)
-        arrays = columns if by_column else {"": file.frame.to_numpy()}
-    if len(inputs) == 1 and len(arrays) == 1:
-        arrays = {inputs[0].name: next(iter(arrays.values()))}
-    missing = [entry.name for entry in inputs if entry.name not in arrays]
-    if missing:
-        raise SampleError(
-            f"the samples {path.name!r} lack the input {missing[0]!r}",
-            hint=f"it takes {', '.join(entry.name for entry in inputs)}; they hold {', '.join(arrays) or 'nothing'}",
-            detail={"missing": missing},
-        )
+    arrays = arrays_by_input(path, [entry.name for entry in inputs])
     taken = {entry.name: _fitted(path, entry, arrays[entry.name]) for entry in inputs}
     rows = {len(value) for value in taken.values() if value.ndim}
     if _call_rows(inputs) is None:

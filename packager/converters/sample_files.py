@@ -78,6 +78,29 @@ def read_samples(
         raise _unreadable(path, error) from error
 
 
+def arrays_by_input(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """The content of a samples file by input name; of a model with one input, whatever the file calls it.
+
+    Raises:
+        SampleError: An input is missing, or as ``read_samples``.
+    """
+    file = read_samples(path)
+    arrays = dict(file.arrays or {})
+    if file.frame is not None:
+        columns = {str(name): file.frame[name].to_numpy() for name in file.frame.columns}
+        arrays = columns if all(name in columns for name in names) else {"": file.frame.to_numpy()}
+    if len(names) == len(arrays) == 1:
+        arrays = {names[0]: next(iter(arrays.values()))}
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise SampleError(
+            f"the samples {path.name!r} lack the input {missing[0]!r}",
+            hint=f"it takes {', '.join(names)}; they hold {', '.join(arrays) or 'nothing'}",
+            detail={"missing": missing},
+        )
+    return arrays
+
+
 def thinned(rows: int, *, limit: int = MAX_ROWS) -> Array:
     """Indices of at most ``limit`` rows, evenly spaced, the first and the last among them."""
     return np.arange(rows) if rows <= limit else np.linspace(0, rows - 1, limit).astype(np.int64)

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from packager.converters.sample_files import read_samples, thinned
+from packager.converters.sample_files import arrays_by_input, thinned
 from packager.converters.tensorflow.source import Array, Arrays, Port, Source, Values
 from packager.core.conversion import ConversionRequest
 from packager.core.errors import ConversionError, ConverterMissing, SampleError
@@ -163,21 +162,7 @@ def _whole_numbers(
 
 def _given(path: Path, inputs: tuple[Port, ...]) -> Arrays:
     """The user's samples by input name."""
-    file = read_samples(path)
-    arrays: dict[str, Any] = dict(file.arrays or {})
-    if file.frame is not None:
-        columns = {str(name): file.frame[name].to_numpy() for name in file.frame.columns}
-        by_column = all(port.name in columns for port in inputs)
-        arrays = columns if by_column else {"": file.frame.to_numpy()}
-    if len(inputs) == 1 and len(arrays) == 1:
-        arrays = {inputs[0].name: next(iter(arrays.values()))}
-    missing = [port.name for port in inputs if port.name not in arrays]
-    if missing:
-        raise SampleError(
-            f"the samples {path.name!r} lack the input {missing[0]!r}",
-            hint=f"it takes {', '.join(port.name for port in inputs)}; they hold {', '.join(arrays) or 'nothing'}",
-            detail={"missing": missing},
-        )
+    arrays = arrays_by_input(path, [port.name for port in inputs])
     taken = {port.name: _fitted(path, port, arrays[port.name]) for port in inputs}
     rows = {len(value) for value in taken.values() if value.ndim}
     if len(rows) != 1 or 0 in rows:
