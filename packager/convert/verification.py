@@ -1,7 +1,7 @@
 """Evidence about a conversion: the graph, both comparisons, the batch-safety proof, and the test cases."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ class Evidence:
     cast: Arrays | None
     reference: Reference
     notes: tuple[str, ...] = ()
+
+    def thinned(self, rows: int, limit: int) -> "Evidence":
+        """As many of the rows as ``limit``, evenly spaced."""
+        kept = np.linspace(0, rows - 1, limit).astype(np.int64)
+        return replace(
+            self,
+            feeds=chosen_rows(self.feeds, kept),
+            original=chosen_rows(self.original, kept) if self.original else None,
+            cast=chosen_rows(self.cast, kept) if self.cast else None,
+        )
 
 
 def verify(raw: RawConversion, checks: Checks) -> Verified:
@@ -155,14 +165,8 @@ def _bounded(evidence: Evidence) -> Evidence:
     limit = max(64, MAX_VALUES // max(1, values))
     if rows <= limit or any(len(value) != rows for value in evidence.feeds.values()):
         return evidence
-    kept = np.linspace(0, rows - 1, limit).astype(np.int64)
-    return Evidence(
-        chosen_rows(evidence.feeds, kept),
-        chosen_rows(evidence.original, kept) if evidence.original else None,
-        chosen_rows(evidence.cast, kept) if evidence.cast else None,
-        evidence.reference,
-        (f"{limit} of {rows} samples were compared, evenly spaced: a row has {values} values",),
-    )
+    note = f"{limit} of {rows} samples were compared, evenly spaced: a row has {values} values"
+    return replace(evidence.thinned(rows, limit), notes=(note,))
 
 
 def _parity(

@@ -105,11 +105,4 @@ def _thinned(evidence: Evidence) -> Evidence:
     rows = row_count(evidence.feeds)
     if rows <= MAX_ROWS or any(len(value) != rows for value in evidence.feeds.values()):
         return evidence
-    kept = np.linspace(0, rows - 1, MAX_ROWS).astype(np.int64)
-    return Evidence(
-        chosen_rows(evidence.feeds, kept),
-        chosen_rows(evidence.original, kept) if evidence.original else None,
-        chosen_rows(evidence.cast, kept) if evidence.cast else None,
-        evidence.reference,
-        evidence.notes,
-    )
+    return evidence.thinned(rows, MAX_ROWS)
