@@ -1,5 +1,18 @@
 """Everything the builder can refuse or fail at: one family a step, one class a reason."""
 
+from packager.core.image_errors import (
+    ArchitectureMissing,
+    BaseUnusable,
+    CompilerMissing,
+    EngineUnavailable,
+    ImageError,
+    ImageExists,
+    ImageInvalid,
+    ImageMissing,
+    ImageReferenceInvalid,
+    ImageUnfaithful,
+    WheelsUnavailable,
+)
 from runtime.contract.errors import (
     DrayError,
     PackageDamaged,
@@ -9,8 +22,11 @@ from runtime.contract.errors import (
 )
 
 __all__ = [
+    "ArchitectureMissing",
+    "BaseUnusable",
     "BatchSafetyError",
     "BoundToHardware",
+    "CompilerMissing",
     "ConfigurationError",
     "ConversionError",
     "ConversionTimeout",
@@ -22,12 +38,17 @@ __all__ = [
     "DeploymentMissing",
     "DiskFull",
     "DrayError",
+    "EngineUnavailable",
     "EnvironmentFailed",
     "EnvironmentMissing",
     "FAMILIES",
     "GateFailed",
     "ImageError",
+    "ImageExists",
+    "ImageInvalid",
+    "ImageMissing",
     "ImageReferenceInvalid",
+    "ImageUnfaithful",
     "InvocationError",
     "ModelInvalid",
     "ModelMissing",
@@ -49,6 +70,7 @@ __all__ = [
     "UnsafeModel",
     "UnverifiedPackage",
     "UsageError",
+    "WheelsUnavailable",
 ]
 
 
@@ -170,18 +192,6 @@ class DiskFull(PackageError):
     """The file system has no room left; what was begun has been removed."""
 
     code = "E-DISK-FULL"
-
-
-class ImageError(DrayError):
-    """The container image could not be built, read or pushed."""
-
-    code = "E-IMAGE"
-
-
-class ImageReferenceInvalid(ImageError):
-    """The text is not an image reference."""
-
-    code = "E-IMAGE-REFERENCE"
 
 
 class DeploymentError(DrayError):

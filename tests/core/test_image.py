@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packager.core.errors import ImageReferenceInvalid
-from packager.core.image import ImageRef
+from packager.core.image import Descriptor, ImageRef, Platform
 
 component = st.from_regex(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+){0,2}", fullmatch=True).filter(lambda c: len(c) < 40)
 repository = st.lists(component, min_size=1, max_size=4).map("/".join)
@@ -70,3 +70,55 @@ def test_bad_reference_is_refused(text: str) -> None:
     assert caught.value.code == "E-IMAGE-REFERENCE"
     assert repr(text) in caught.value.message
     assert caught.value.hint == "write it as registry.example/team/model:tag"
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("python", "docker.io/library/python:latest"),
+        ("docker.io/python:3.13", "docker.io/library/python:3.13"),
+        ("index.docker.io/a/b", "docker.io/a/b:latest"),
+        ("team/churn", "docker.io/team/churn:latest"),
+        ("localhost:5000/churn", "localhost:5000/churn:latest"),
+        ("gcr.io/distroless/python3-debian12:nonroot", "gcr.io/distroless/python3-debian12:nonroot"),
+        (f"ghcr.io/a/b@sha256:{'0' * 64}", f"ghcr.io/a/b@sha256:{'0' * 64}"),
+    ],
+)
+def test_what_a_short_name_leaves_out_is_what_docker_takes_it_for(text: str, full: str) -> None:
+    assert str(ImageRef.parse(text).full) == full
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("linux/amd64", "linux/amd64"),
+        ("arm64", "linux/arm64"),
+        ("aarch64", "linux/arm64"),
+        ("linux/arm64/v8", "linux/arm64"),
+        ("linux/arm/v7", "linux/arm/v7"),
+        ("X86_64", "linux/amd64"),
+    ],
+)
+def test_a_platform_has_one_spelling(text: str, printed: str) -> None:
+    assert str(Platform.parse(text)) == printed
+    assert Platform.of_json(Platform.parse(text).as_json()) == Platform.parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "linux/", "linux/amd64/x/y", "plan 9"])
+def test_what_is_no_platform_is_refused(text: str) -> None:
+    with pytest.raises(ImageReferenceInvalid, match="not a platform") as caught:
+        Platform.parse(text)
+
+    assert caught.value.hint == "write it as linux/amd64 or linux/arm64"
+
+
+def test_a_descriptor_is_written_as_the_specification_has_it() -> None:
+    descriptor = Descriptor("application/x", "sha256:1", 3, {"b": "2", "a": "1"}, Platform("linux", "arm64"))
+
+    assert descriptor.as_json() == {
+        "mediaType": "application/x",
+        "digest": "sha256:1",
+        "size": 3,
+        "platform": {"architecture": "arm64", "os": "linux"},
+        "annotations": {"a": "1", "b": "2"},
+    }
