@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock schema golden clean bench-ship bench-convert bench-transform fidelity fuzz-fidelity
+.PHONY: help demo test check format lock schema golden clean bench-ship bench-convert bench-transform base fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,10 +51,16 @@ bench-convert: $(STAMP)  ## seconds that conversion adds to a small model
 bench-transform: $(STAMP)  ## size, latency and agreement of optimised and quantised models, as a table
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/transform.py $(BENCH_ARGS)
 
+base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BASE_OUT=.cache/base/layout)
+	$(BIN)/python tools/make_base.py $(if $(BASE_OUT),--out $(BASE_OUT))
+
 fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator against its source, as a table
 	$(BIN)/python benchmarks/fidelity.py
 
-fuzz-fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
+fuzz-base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BASE_OUT=.cache/base/layout)
+	$(BIN)/python tools/make_base.py $(if $(BASE_OUT),--out $(BASE_OUT))
+
+fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz_fidelity.py -n $(or $(N),500) $(FUZZ_ARGS)
 
 clean:  ## remove what make made
