@@ -57,10 +57,7 @@ base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BA
 fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator against its source, as a table
 	$(BIN)/python benchmarks/fidelity.py
 
-fuzz-base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BASE_OUT=.cache/base/layout)
-	$(BIN)/python tools/make_base.py $(if $(BASE_OUT),--out $(BASE_OUT))
-
-fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
+fuzz-fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz_fidelity.py -n $(or $(N),500) $(FUZZ_ARGS)
 
 clean:  ## remove what make made

@@ -94,7 +94,9 @@ def _sources(architecture: str) -> str:
 
 def _run(argv: list[str], cwd: Path | None = None) -> str:
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
+    done = subprocess.run(
+        argv, check=False, cwd=cwd, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(argv[:1] + argv[-3:])} failed:\n{done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
