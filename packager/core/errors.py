@@ -13,6 +13,17 @@ from packager.core.image_errors import (
     ImageUnfaithful,
     WheelsUnavailable,
 )
+from packager.core.registry_errors import (
+    CredentialsUnusable,
+    PullDenied,
+    PushDenied,
+    RegistryCut,
+    RegistryError,
+    RegistryThrottled,
+    RegistryUnavailable,
+    RegistryUnreachable,
+    RegistryUntrusted,
+)
 from runtime.contract.errors import (
     DrayError,
     PackageDamaged,
@@ -22,6 +33,15 @@ from runtime.contract.errors import (
 )
 
 __all__ = [
+    "RegistryUntrusted",
+    "RegistryUnreachable",
+    "RegistryUnavailable",
+    "RegistryThrottled",
+    "RegistryError",
+    "RegistryCut",
+    "PushDenied",
+    "PullDenied",
+    "CredentialsUnusable",
     "ArchitectureMissing",
     "BaseUnusable",
     "BatchSafetyError",

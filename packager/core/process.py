@@ -57,6 +57,21 @@ def run(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str], cwd: P
     return Finished(process.returncode, out, err)
 
 
+def run_with_input(argv: Sequence[str], *, text: str, timeout_s: float, env: Mapping[str, str]) -> Finished:
+    """As ``run``, with ``text`` on the program's standard input, where no list of processes shows it.
+
+    Raises:
+        TimeoutError: It did not end in time; it and its children were killed.
+    """
+    pipe = subprocess.PIPE
+    with started(argv, env=env, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            out, err = process.communicate(text, timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"{argv[0]!r} did not end within {timeout_s:g} s") from error
+    return Finished(process.returncode, out, err)
+
+
 def run_following(
     argv: Sequence[str],
     *,
@@ -99,6 +114,7 @@ def started(
     *,
     env: Mapping[str, str],
     cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> Iterator["subprocess.Popen[str]"]:
@@ -108,7 +124,7 @@ def started(
         list(argv),
         env=dict(env),
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         text=True,

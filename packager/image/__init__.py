@@ -1,0 +1,1 @@
+"""Container images: built with or without an engine, read, pushed and verified."""

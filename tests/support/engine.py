@@ -1,0 +1,148 @@
+"""A Docker engine for tests: the one that answers here, else one of the tests' own that ends with them.
+
+The own one touches nothing of the machine's: data, socket and process id lie in a temporary folder, its network is a
+bridge of its own, and it writes no firewall rules, so that several can run side by side.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+from filelock import FileLock
+
+from tests.support.absent import absent
+
+START_S = 30
+_SUBNETS = range(16, 250)
+
+
+@pytest.fixture(scope="session")
+def engine_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``DOCKER_HOST`` of an engine; all workers of a run share one."""
+    if (host := os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")) and _answers(host):
+        yield host
+        return
+    if reason := _lacking():
+        absent(reason)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with _shared_engine(shared / "engine.json") as host:
+        yield host
+
+
+@pytest.fixture
+def engine(engine_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of the engine, which this process and its children now find as theirs, without anybody's credentials."""
+    monkeypatch.setenv("DOCKER_HOST", engine_host)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
+    client = docker.DockerClient(base_url=engine_host, timeout=60)
+    yield client
+    client.close()
+
+
+@contextmanager
+def _shared_engine(record: Path) -> Iterator[str]:
+    """One engine for all who ask with the same record; the last to leave stops it."""
+    lock = FileLock(f"{record}.lock")
+    with lock:
+        facts = json.loads(record.read_bytes()) if record.exists() else {**_start(), "users": 0}
+        record.write_text(json.dumps({**facts, "users": facts["users"] + 1}))
+    try:
+        yield facts["host"]
+    finally:
+        with lock:
+            facts = json.loads(record.read_bytes())
+            if facts["users"] > 1:
+                record.write_text(json.dumps({**facts, "users": facts["users"] - 1}))
+            else:
+                record.unlink()
+                _stop(facts)
+
+
+def _start() -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix="dray-engine-", dir="/tmp"))  # a socket's path is short
+    bridge = _add_bridge()
+    host = f"unix://{folder}/engine.sock"
+    argv = [
+        "dockerd", "--host", host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
+        "--pidfile", f"{folder}/engine.pid", "--bridge", bridge, "--iptables=false", "--ip6tables=false",
+        "--config-file", f"{folder}/none.json", "--shutdown-timeout", "5",
+    ]  # fmt: skip
+    (folder / "none.json").write_text("{}")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+    facts = {"host": host, "pid": process.pid, "folder": str(folder), "bridge": bridge}
+    deadline = time.monotonic() + START_S
+    while not _answers(host):
+        if process.poll() is not None or time.monotonic() > deadline:
+            words = (folder / "log").read_text()[-2000:]
+            _stop(facts)
+            absent(f"a Docker engine does not start here: {words}")
+        time.sleep(0.1)
+    process.returncode = 0  # it outlives this worker, perhaps; nothing waits through this object
+    return facts
+
+
+def _stop(facts: dict[str, Any]) -> None:
+    try:
+        os.kill(facts["pid"], signal.SIGTERM)
+        deadline = time.monotonic() + START_S
+        while _runs(facts["pid"]):
+            if time.monotonic() > deadline:
+                os.killpg(facts["pid"], signal.SIGKILL)
+                break
+            time.sleep(0.05)
+    except ProcessLookupError:
+        pass
+    shutil.rmtree(facts["folder"], ignore_errors=True)
+    subprocess.run(["ip", "link", "delete", facts["bridge"]], capture_output=True, timeout=10)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return False
+    except ChildProcessError:
+        pass
+    return Path(f"/proc/{pid}").exists() and ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+
+
+def _add_bridge() -> str:
+    """A bridge with the first private network that nobody here has."""
+    taken = subprocess.run(["ip", "-o", "-4", "addr"], capture_output=True, text=True, timeout=10).stdout
+    for number in _SUBNETS:
+        name, address = f"dray{number}", f"10.213.{number}."
+        if address in taken:
+            continue
+        made = subprocess.run(["ip", "link", "add", name, "type", "bridge"], capture_output=True, text=True, timeout=10)
+        if made.returncode:
+            continue  # somebody else took the name just now
+        subprocess.run(["ip", "addr", "add", f"{address}1/24", "dev", name], check=True, timeout=10)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True, timeout=10)
+        return name
+    return absent("no network bridge can be made for a Docker engine")
+
+
+def _answers(host: str) -> bool:
+    try:
+        with docker.APIClient(base_url=host, timeout=3) as client:
+            return bool(client.ping())
+    except docker.errors.DockerException:
+        return False
+
+
+def _lacking() -> str:
+    if missing := [tool for tool in ("dockerd", "ip") if shutil.which(tool) is None]:
+        return f"no Docker engine answers, and {' and '.join(missing)} to start one is not installed"
+    return "" if os.geteuid() == 0 else "no Docker engine answers, and only root can start one"
