@@ -76,6 +76,7 @@ __all__ = [
     "NotReady",
     "NotWritable",
     "NothingToQuantize",
+    "OutOfMemory",
     "PackageDamaged",
     "PackageError",
     "PackageExists",
@@ -254,6 +255,12 @@ class ProcessCrash(DeploymentError):
     """The runtime ended before it was ready; the last lines of its log are in the message."""
 
     code = "E-CONTAINER-CRASH"
+
+
+class OutOfMemory(DeploymentError):
+    """The runtime was ended because it took more memory than its limit."""
+
+    code = "E-OOM"
 
 
 class NotReady(DeploymentError):

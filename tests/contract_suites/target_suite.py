@@ -53,7 +53,9 @@ class TargetSuite:
     def test_plan_changes_nothing_and_is_the_same_twice(
         self, target: Target[Any], settings: Any, package: ModelPackage
     ) -> None:
-        one, two = (PlanDocument.of(plan(target, NAME, Release(package), settings)).to_json() for _ in range(2))
+        one, two = (
+            PlanDocument.of(plan(target, NAME, release_of(target, package), settings)).to_json() for _ in range(2)
+        )
 
         assert one == two
         assert target.inspect(NAME, settings) is None
@@ -172,6 +174,12 @@ class TargetSuite:
             target.settings_type.model_validate({"no_such_setting": 1})
 
 
+def release_of(target: Target[Any], package: ModelPackage) -> Release:
+    """The release of a package; a target that takes images comes with a way to make one for its tests."""
+    made: Release = getattr(target, "release_for_tests", Release)(package)
+    return made
+
+
 def put(target: Target[Any], settings: Any, package: ModelPackage, report: SmokeReport | None = None) -> DeployOutcome:
     """Deploy with the real smoke tests, or with a report of the test's own."""
     return carry(target, settings, package, smoke=(lambda _client, _package: report) if report else run_smoke)
@@ -179,8 +187,8 @@ def put(target: Target[Any], settings: Any, package: ModelPackage, report: Smoke
 
 def carry(target: Target[Any], settings: Any, package: ModelPackage, *, smoke: Any) -> DeployOutcome:
     return deploy(
-        target, NAME, Release(package), settings, smoke=smoke, confirm=agree, secrets={}, progress=SilentProgress(),
-        timeout_s=60,
+        target, NAME, release_of(target, package), settings, smoke=smoke, confirm=agree, secrets={},
+        progress=SilentProgress(), timeout_s=60,
     )  # fmt: skip
 
 

@@ -5,6 +5,9 @@ import pytest
 
 from packager.core.progress import SilentProgress
 from targets.local import LocalSettings, LocalTarget
+from tests.support.engine_images import engine_images, shared_layers
+
+__all__ = ["engine_images", "shared_layers"]
 
 
 @pytest.fixture

@@ -1,0 +1,183 @@
+"""The image of a release in an engine: found, pulled, judged; and the package that an image holds."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from packager.core.artifact import ModelPackage, Release
+from packager.core.credentials_azure import registry_credentials
+from packager.core.deployment import Finding, Findings
+from packager.core.errors import (
+    ArchitectureMissing,
+    ConfigurationError,
+    DrayError,
+    ImageError,
+    ImageMissing,
+    ImageUnfaithful,
+    PackageError,
+)
+from packager.core.files import copy_tree, ensure_folder, new_folder
+from packager.core.image import ImageRef
+from packager.core.progress import Progress
+from packager.core.state import cache_home
+from runtime.contract.package import read_package
+from targets.docker import body
+from targets.kit.engine.containers import Container, ContainerEngine, EngineFacts, EngineImage
+
+# How images of dray say which package they hold.
+PACKAGE_LABEL: Final = "dray.package.digest"
+_MODEL: Final = "/model"
+
+
+def required_image(release: Release) -> ImageRef:
+    """The release's image.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
+    if release.image is None:
+        raise ConfigurationError("a container needs an image, and this release has none", hint="dray image PACKAGE")
+    return release.image
+
+
+def find_image(engine: ContainerEngine, release: Release, known: Iterable[Container | None] = ()) -> EngineImage | None:
+    """The image, where the engine has it already.
+
+    Args:
+        known: Containers of the deployment: one that runs this very release tells which image a tag meant then.
+    """
+    ref = required_image(release)
+    for container in known:
+        labels = container.labels if container else {}
+        if container and (labels.get(body.IMAGE), labels.get(body.PACKAGE)) == (str(ref), release.package.digest):
+            return engine.image(container.image_id)
+    if found := engine.image(str(ref)):
+        return found
+    # An image that was loaded, not pulled, has no digest in the engine: its tag leads to it, its label proves it.
+    tagged = engine.image(str(ImageRef(ref.registry, ref.repository, ref.tag))) if ref.tag else None
+    return tagged if tagged and tagged.labels.get(PACKAGE_LABEL) == release.package.digest else None
+
+
+def ensure_image(
+    engine: ContainerEngine, release: Release, known: Iterable[Container | None], progress: Progress
+) -> EngineImage:
+    """The image in the engine, pulled where it is not there, with the package and for the processor that are meant.
+
+    Raises:
+        ImageMissing, PullDenied, RegistryError: It cannot be pulled.
+        ArchitectureMissing, ImageUnfaithful: It is not the right one.
+    """
+    ref = required_image(release)
+    image = find_image(engine, release, known)
+    if image is None:
+        engine.pull(ref, registry_credentials().credential(ref.host), progress)
+        image = engine.image(str(ref)) or engine.image(str(ImageRef(ref.registry, ref.repository, ref.tag)))
+    if image is None:
+        raise ImageMissing(f"the engine pulled {ref} and does not have it", hint="docker images shows what it has")
+    check_image(image, release, engine.facts())
+    return image
+
+
+def name_in_engine(engine: ContainerEngine, release: Release, image: EngineImage) -> str:
+    """The release's reference where that leads to the image, so that `docker ps` shows it; else the image's id."""
+    named = engine.image(str(release.image))
+    return str(release.image) if named and named.id == image.id else image.id
+
+
+def check_image(image: EngineImage, release: Release, facts: EngineFacts) -> None:
+    """Refuse an image for another processor, or with another package.
+
+    Raises:
+        ArchitectureMissing, ImageUnfaithful: Naming what it is and what it should be.
+    """
+    if image.platform != facts.platform:
+        raise ArchitectureMissing(
+            f"{release.image} is for {image.platform}, the engine runs {facts.platform}",
+            hint=f"dray image PACKAGE --platform {facts.platform}",
+            detail={"image": str(image.platform), "engine": str(facts.platform)},
+        )
+    claimed = image.labels.get(PACKAGE_LABEL)
+    if claimed and claimed != release.package.digest:
+        raise ImageUnfaithful(
+            f"{release.image} holds package {claimed[:19]}, the release is {release.package.digest[:19]}",
+            hint="somebody moved the tag; build the image again, or name it by its digest",
+            detail={"image": claimed, "package": release.package.digest},
+        )
+
+
+def image_findings(engine: ContainerEngine, release: Release, known: Iterable[Container | None]) -> Findings:
+    """What stands in the way of running the image here, found without pulling it."""
+    ref, facts = required_image(release), engine.facts()
+    try:
+        if image := find_image(engine, release, known):
+            check_image(image, release, facts)
+            return ()
+        platforms = engine.registry_platforms(ref, registry_credentials().credential(ref.host))
+    except (ImageError, DrayError) as error:
+        return (Finding(error.code, error.message, error.hint, blocking=True),)
+    if facts.platform in platforms:
+        return ()
+    there = ", ".join(map(str, platforms)) or "none"
+    return (
+        Finding(
+            ArchitectureMissing.code,
+            f"{ref} does not exist for {facts.platform}, which the engine runs, only: {there}",
+            hint=f"dray image PACKAGE --platform {facts.platform} --push",
+            blocking=True,
+        ),
+    )
+
+
+def kept_package(digest: str) -> Path | None:
+    """Our own copy of a package; None where there is none."""
+    path = _copy_of(digest)
+    return path if path.is_dir() else None
+
+
+def keep_package(package: ModelPackage) -> Path:
+    """A copy of a package, for tests of the deployment when the original has gone."""
+    path = _copy_of(package.digest)
+    if not path.is_dir():
+        try:
+            with new_folder(path) as staging:
+                copy_tree(package.root, staging)
+        except FileExistsError:  # another command was quicker
+            pass
+    return path
+
+
+def package_in(engine: ContainerEngine, container: Container) -> ModelPackage:
+    """The package that a container holds, copied out of it where we have no copy, every digest checked.
+
+    Raises:
+        ImageUnfaithful: It is not the one that the labels say.
+    """
+    digest = container.labels[body.PACKAGE]
+    path = kept_package(digest) or _copy_out(engine, container, digest)
+    try:
+        package = read_package(path)
+    except PackageError as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise ImageUnfaithful(
+            f"the package in {container.name} is damaged: {error.message}", hint="deploy another"
+        ) from error
+    if package.digest != digest:
+        raise ImageUnfaithful(f"{container.name} holds package {package.digest}, not {digest}", hint="deploy another")
+    return package
+
+
+def _copy_out(engine: ContainerEngine, container: Container, digest: str) -> Path:
+    path = _copy_of(digest)
+    ensure_folder(path.parent)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".out-") as folder:
+        engine.copy_out(container, _MODEL, Path(folder))
+        made = Path(folder) / Path(_MODEL).name
+        if not path.is_dir():
+            made.rename(path)
+    return path
+
+
+def _copy_of(digest: str) -> Path:
+    return cache_home() / "packages" / digest.removeprefix("sha256:")

@@ -1,0 +1,45 @@
+"""What ``--set`` and dray.yaml may say about a container of a Docker engine."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from packager.core.deployment import TargetSettings
+
+
+class DockerSettings(TargetSettings):
+    """Settings of the docker target.
+
+    Attributes:
+        api_keys: Where the keys are that clients must show, one a line: ``env:NAME`` or ``file:PATH``. They are read
+            when the container is made, and stand in no plan, label or environment.
+        drain_timeout_s: How long a container that is replaced or deleted may take to finish what it has accepted.
+    """
+
+    host: str = Field("127.0.0.1", pattern=r"^[0-9A-Fa-f:.]+$", description="address to publish the port on")
+    port: int | None = Field(None, ge=1, le=65535, description="port; a free one, or the one it has, where left out")
+    context: str | None = Field(None, description="Docker context; DOCKER_HOST or the current one where left out")
+    cpus: float | None = Field(None, gt=0, le=1024, description="CPU limit")
+    memory_mib: int | None = Field(None, ge=32, le=16_777_216, description="memory limit, without swap")
+    tmp_mib: int = Field(64, ge=1, le=65536, description="size of /tmp, the only place it can write to")
+    restart: Literal["no", "on-failure", "unless-stopped", "always"] = Field(
+        "unless-stopped", description="what the engine does when it ends"
+    )
+    api_keys: str | None = Field(None, pattern=r"^(env|file):.+$", description="keys of clients, by reference")
+    workers: int | None = Field(None, ge=1, le=1024, description="processes that serve")
+    threads: int | None = Field(None, ge=1, le=1024, description="threads a request may use")
+    max_body_mib: int | None = Field(None, ge=1, le=65536, description="largest request body")
+    request_timeout_s: float | None = Field(None, ge=0.01, le=86400, description="longest time a request may take")
+    log_level: Literal["debug", "info", "warning", "error"] | None = Field(None, description="of the runtime")
+    drain_timeout_s: float = Field(30.0, gt=0, le=3600, description="time to finish what it has accepted")
+
+    def environment(self) -> dict[str, str]:
+        """The runtime's environment for what is set; its own defaults hold for the rest."""
+        given = {
+            "DRAY_WORKERS": self.workers,
+            "DRAY_THREADS": self.threads,
+            "DRAY_MAX_BODY_MIB": self.max_body_mib,
+            "DRAY_REQUEST_TIMEOUT_S": self.request_timeout_s,
+            "DRAY_LOG_LEVEL": self.log_level,
+        }
+        return {name: str(value) for name, value in given.items() if value is not None}
