@@ -8,7 +8,7 @@ import platform
 import sysconfig
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,11 @@ class ImagedDockerTarget(DockerTarget):
     """The real target, with a way to make the images that its tests deploy."""
 
     images: EngineImages | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     def release_for_tests(self, package: ModelPackage) -> Release:
         assert self.images
-        return self.images.release(package)
+        return self.images.release(package, **self.changed)
 
 
 @pytest.fixture

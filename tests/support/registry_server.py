@@ -1,5 +1,7 @@
 """A real registry on a free loopback port: Debian's ``docker-registry``, with a password and TLS where asked for."""
 
+import base64
+import json
 import ssl
 import subprocess
 import time
@@ -113,3 +115,10 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, folder: Path, ca: Path 
                 return
             except httpx.TransportError:
                 time.sleep(0.03)
+
+
+def docker_login(folder: Path, host: str) -> None:
+    """What ``docker login`` leaves in its configuration's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))

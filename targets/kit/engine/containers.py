@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from packager.core.credentials import Credential
 from packager.core.errors import (
+    ArchitectureMissing,
     DeploymentBusy,
     DeploymentFailed,
     DiskFull,
@@ -297,6 +298,9 @@ def _refused(error: Any, what: str, ref: ImageRef | None) -> DrayError:
         return DiskFull(f"the engine's disk is full: {words}", hint="docker system prune frees what nothing uses")
     if ref is not None:
         return _pull_error(words, ref)
+    if "exec format error" in low:
+        hint = "build it for the engine's processor: dray image PACKAGE --platform linux/ARCH"
+        return ArchitectureMissing(f"{what} is of an image for another processor: {words}", hint=hint)
     if "no such image" in low:
         return ImageMissing(f"the engine has no image for {what}: {words}", hint="deploy again")
     if error.status_code == _NOT_FOUND:
