@@ -64,7 +64,7 @@ class Registry:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the next request makes new ones."""
         if self._http:
             self._http.close()
 

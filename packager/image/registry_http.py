@@ -76,9 +76,10 @@ class RegistryHttp:
     _authorizer: Authorizer | None = field(default=None, repr=False)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the next request makes new ones."""
         if self._client:
             self._client.close()
+            self._client = None
 
     def url(self, path: str) -> str:
         """The URL of a path under ``/v2/``, or of what a ``Location`` header says."""
