@@ -78,7 +78,6 @@ class Requests:
     by_status: dict[tuple[Dialect, int], int] = field(default_factory=dict)
     latencies: dict[Dialect, Latencies] = field(default_factory=dict)
     _lines: list[str] = field(default_factory=list)
-    _second: int = 0
     _moment: str = ""
 
     def add(self, *, method: str, path: str, status: int, seconds: float, request_id: str, probe: bool) -> None:
@@ -107,14 +106,12 @@ class Requests:
         self.count(dialect, status, seconds)
         if not _requests.isEnabledFor(logging.INFO):
             return
-        now = time.time()
-        if int(now) != self._second:
-            self._second = int(now)
-            self._moment = moment(self._second)
         if not self._lines:
             later(self.flush)
+            now = time.time()
+            self._moment = f"{moment(int(now))}.{int(now % 1 * 1000):03d}Z"
         self._lines.append(
-            f'{{"time": "{self._moment}.{int(now % 1 * 1000):03d}Z", "level": "info", "logger": "runtime.requests",'
+            f'{{"time": "{self._moment}", "level": "info", "logger": "runtime.requests",'
             f' "message": "request", "method": "POST", "path": "{path}", "status": {status},'
             f' "duration_ms": {seconds * 1000:.3f}, "request_id": "{request_id}"}}\n'
         )

@@ -6,7 +6,7 @@ thread alone.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,26 +19,21 @@ Outputs = Mapping[str, Array]
 Done = Callable[["Outputs | Exception"], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One request that waits for its run.
 
     Attributes:
         rows: Of its inputs; 0 is a batch of its own.
+        kind: Only requests of the same kind may share a run: same outputs, same free axes behind the batch's.
         gone: Whether nobody waits for it any more.
     """
 
     inputs: Mapping[str, Array]
     outputs: Sequence[str] | None
     rows: int
+    kind: object
     done: Done
     gone: Callable[[], bool]
-
-    def fits(self, other: "Job") -> bool:
-        """Whether the two may share a run: same outputs, same free axes behind the batch's."""
-        return self.outputs == other.outputs and all(
-            value.shape[1:] == other.inputs[name].shape[1:] for name, value in self.inputs.items()
-        )
 
 
 class Batcher:
@@ -53,6 +48,9 @@ class Batcher:
         self._model = model
         self._shares = shares_runs(model)
         self._max_rows = (max_rows or costs.best_rows) if self._shares else 1
+        self._one_shape = all(
+            isinstance(dim, int) for spec in model.manifest.signature.inputs for dim in spec.shape[1:]
+        )
         self._delay_s = delay_s
         self._waiting: list[Job] = []
 
@@ -61,7 +59,8 @@ class Batcher:
     ) -> None:
         """Answer in this turn of the loop or the next; ``done`` is called once, unless ``gone`` says yes by then."""
         rows = len(next(iter(inputs.values()))) if self._shares else 1
-        job = Job(inputs, outputs, rows, done, gone)
+        kind = outputs if self._one_shape else (outputs, [value.shape[1:] for value in inputs.values()])
+        job = Job(inputs, outputs, rows, kind, done, gone)
         if self._max_rows <= 1:
             self._run_alone(job)
             return
@@ -88,7 +87,7 @@ class Batcher:
         first, rows = jobs[0], jobs[0].rows
         batch, rest = [first], []
         for job in jobs[1:]:
-            if job.rows > 0 and rows > 0 and rows + job.rows <= self._max_rows and job.fits(first):
+            if job.rows > 0 and rows > 0 and rows + job.rows <= self._max_rows and job.kind == first.kind:
                 batch.append(job)
                 rows += job.rows
             else:

@@ -90,8 +90,11 @@ class OnnxModel:
         self._tokenizer = tokenizer
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self.statistics = Statistics()
-        self._session = session
+        # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
+        # here already, and would go on with the CPU where another provider fails.
+        self._call = getattr(session, "_sess", session).run
         self._batchable = package.certificate.batch_safety.batchable
+        self._counts_rows = self.manifest.signature.batch_dim is not None
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
 
     @property
@@ -116,14 +119,14 @@ class OnnxModel:
             RefusedByModel: ONNX Runtime stops at these values.
         """
         self.check(inputs)
-        names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
+        names = self.manifest.signature.output_names if outputs is None else outputs
         started = time.perf_counter_ns()
         try:
             results = self._results(names, inputs, cancellation)
         except RefusedByModel:
             self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
             raise
-        rows = _rows(inputs) if self.manifest.signature.batch_dim is not None else 1
+        rows = _rows(inputs) if self._counts_rows else 1
         self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
         return dict(zip(names, results, strict=True))
 
@@ -131,18 +134,18 @@ class OnnxModel:
         self, names: Sequence[str], inputs: Mapping[str, Array], cancellation: Cancellation | None
     ) -> Sequence[Array]:
         options = cancellation.run_options() if cancellation is not None else None
+        if self._tokenizer is None:
+            return self._ask(names, inputs, options)
 
         def ask(feeds: Mapping[str, Array]) -> list[Array]:
             return self._ask(names, feeds, options)
 
-        if self._tokenizer is None:
-            return ask(inputs)
         stopped = cancellation.cancelled if cancellation is not None else (lambda: False)
         return answer_texts(self._tokenizer, inputs, ask, batchable=self._batchable, stopped=stopped)
 
     def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:
         try:
-            results: list[Array] = self._session.run(list(names), dict(feeds), options)
+            results: list[Array] = self._call(names, feeds, options)
         except _ORT_ERRORS as error:
             reason = one_line(error)
             raise RefusedByModel(

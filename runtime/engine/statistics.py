@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 EXACT = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sum:
     """How often, and how long in all."""
 
     count: int = 0
     ns: int = 0
 
-    def plus(self, ns: int) -> "Sum":
-        """With one more."""
-        return Sum(self.count + 1, self.ns + ns)
+    def add(self, ns: int) -> None:
+        """One more."""
+        self.count += 1
+        self.ns += ns
 
 
 @dataclass(slots=True)
@@ -42,9 +43,11 @@ class Statistics:
         with self._lock:
             self.last_ms = (time.time_ns() - ns) // 1_000_000
             if not succeeded:
-                self.failed = self.failed.plus(ns)
+                self.failed.add(ns)
                 return
             self.rows += rows
-            self.succeeded = self.succeeded.plus(ns)
+            self.succeeded.add(ns)
             size = rows if rows <= EXACT else 1 << (rows - 1).bit_length()
-            self.by_batch[size] = self.by_batch.get(size, Sum()).plus(ns)
+            if size not in self.by_batch:
+                self.by_batch[size] = Sum()
+            self.by_batch[size].add(ns)

@@ -4,9 +4,9 @@ FastAPI's routes and the fast path below them go through the same functions, so 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
 
 from runtime.codec import binary
 from runtime.codec.azureml import decode_score, encode_score
@@ -19,19 +19,26 @@ from runtime.contract.manifest import ModelManifest
 
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Headers(Protocol):
+    """The header fields of a request."""
+
+    def get(self, name: str, /) -> str | None:
+        """The value of a field, by its name in lower case."""
+
+
+# Named tuples, for their making is a good part of what a small request costs.
+class Reply(NamedTuple):
     """The body of a successful answer."""
 
     body: bytes
     media_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What a request asks of a model.
 
     Attributes:
@@ -44,12 +51,12 @@ class Ask:
     reply: Callable[[Mapping[str, Array]], Reply]
 
 
-# Reads a body, once its headers, by name in lower case, have been found to be of a form that is read.
+# Reads a body, once its headers have been found to be of a form that is read.
 Read = Callable[[bytes, ModelManifest], Ask]
-Dialect = Callable[[Mapping[str, str]], Read]
+Dialect = Callable[[Headers], Read]
 
 
-def open_inference(headers: Mapping[str, str]) -> Read:
+def open_inference(headers: Headers) -> Read:
     """``POST …/infer`` of the Open Inference Protocol v2."""
     header_length = headers.get(binary.HEADER)
 
@@ -60,7 +67,7 @@ def open_inference(headers: Mapping[str, str]) -> Read:
     return read
 
 
-def predict_v1(_headers: Mapping[str, str]) -> Read:
+def predict_v1(_headers: Headers) -> Read:
     """``POST …:predict`` of KServe v1 and TensorFlow Serving."""
 
     def read(body: bytes, manifest: ModelManifest) -> Ask:
@@ -70,7 +77,7 @@ def predict_v1(_headers: Mapping[str, str]) -> Read:
     return read
 
 
-def score(_headers: Mapping[str, str]) -> Read:
+def score(_headers: Headers) -> Read:
     """Azure Machine Learning's ``POST /score``."""
 
     def read(body: bytes, manifest: ModelManifest) -> Ask:
@@ -80,7 +87,7 @@ def score(_headers: Mapping[str, str]) -> Read:
     return read
 
 
-def invocations(headers: Mapping[str, str]) -> Read:
+def invocations(headers: Headers) -> Read:
     """MLflow's ``POST /invocations``.
 
     Raises:

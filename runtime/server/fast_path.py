@@ -8,9 +8,10 @@ asks both.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -18,7 +19,7 @@ from runtime.app import admits, error_response, marks, request_id_of, unauthoris
 from runtime.codec.compression import decompressor, too_large
 from runtime.contract.errors import DrayError
 from runtime.engine.queue import Place
-from runtime.routes.dialects import Ask, Read, Reply
+from runtime.routes.dialects import JSON, Read, Reply
 from runtime.routes.inference import MIB, late
 from runtime.routes.serving import Serving
 from runtime.server.hot_routes import HotRoute, HotRoutes
@@ -28,7 +29,9 @@ logger = logging.getLogger(__name__)
 # Bodies above these are read in a thread: JSON takes some 6 ms a megabyte, binary tensors nearly nothing.
 _INLINE_JSON: Final = 32 << 10
 _INLINE_BINARY: Final = 1 << 20
-_MARK_NAMES: Final = frozenset({b"x-request-id", b"x-ms-client-request-id", b"connection"})
+_CLIENT_ID: Final = b"x-ms-client-request-id"
+_MARK_NAMES: Final = frozenset({b"x-request-id", _CLIENT_ID, b"connection"})
+_USUAL_HEAD: Final = b"content-length: %d\r\ncontent-type: application/json\r\nx-request-id: %b\r\n\r\n"
 
 
 class _NoEvent:
@@ -38,31 +41,62 @@ class _NoEvent:
         """Nobody waits."""
 
 
+class _Texts:
+    """Header fields as the dialects read them: decoded where they are asked for."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Mapping[bytes, bytes]) -> None:
+        self._raw = raw
+
+    def get(self, name: str, /) -> str | None:
+        value = self._raw.get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+
+class _KnownHead(NamedTuple):
+    """The head of a connection's latest request: its next one most often has the same, and is not parsed again.
+
+    It is only kept while all that came on the connection were whole requests, so that the parser stands between two.
+    """
+
+    head: bytes
+    size: int
+    route: HotRoute
+    headers: Mapping[bytes, bytes]
+
+    def repeated_by(self, data: bytes) -> bool:
+        """Whether this is that head, a body of that length, and nothing else."""
+        return len(data) == self.size and data.startswith(self.head) and self.route.live
+
+
 class FastCycle:
     """One request, in the place of uvicorn's RequestResponseCycle; the names that uvicorn uses are its."""
 
     message_event: Final = _NoEvent()
+    # What most requests leave as it is stands here, once: the making of a cycle is part of every request.
+    disconnected = False
+    more_body = True
+    response_complete = False
+    _size = 0
+    _request_id = ""
+    _started = False
+    _read: Read | None = None
+    _expand: Callable[[bytes], bytes] | None = None
+    _place: Place | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _task: "asyncio.Task[None] | None" = None
+    _reply: Callable[[Mapping[str, Any]], Reply] | None = None
 
     def __init__(
         self, protocol: "FastProtocol", route: HotRoute, headers: Mapping[bytes, bytes], *, keep_alive: bool
     ) -> None:
         self.keep_alive = keep_alive
-        self.disconnected = False
-        self.more_body = True
-        self.response_complete = False
         self._protocol = protocol
         self._route = route
         self._headers = headers
         self._began = time.perf_counter()
         self._chunks: list[bytes] = []
-        self._size = 0
-        self._request_id = ""
-        self._started = False
-        self._read: Read | None = None
-        self._expand: Callable[[bytes], bytes] | None = None
-        self._place: Place | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
 
     # --- what the protocol tells
 
@@ -70,19 +104,19 @@ class FastCycle:
         """It is this request's turn: check what its head says, and answer if its body is there."""
         self._started = True
         self._busy().add(self)
-        serving = self._protocol.serving
-        self._request_id = request_id_of(self._headers)
+        serving, headers = self._protocol.serving, self._headers
+        self._request_id = request_id_of(headers)
         try:
-            if not admits(serving.keys, self._headers.get(b"authorization", b"")):
+            if serving.keys and not admits(serving.keys, headers.get(b"authorization", b"")):
                 raise unauthorised()
             limit_bytes = serving.settings.max_body_mib * MIB
-            texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()}
-            self._read = self._route.dialect(texts)
-            self._expand = decompressor(texts.get("content-encoding"), limit_bytes=limit_bytes)
+            self._read = self._route.dialect(_Texts(headers))
+            if b"content-encoding" in headers:
+                self._expand = decompressor(headers[b"content-encoding"].decode("latin-1"), limit_bytes=limit_bytes)
             self._place = serving.queue.enter()
-            announced = texts.get("content-length", "")
-            if announced.isascii() and announced.isdigit() and int(announced) > limit_bytes:
-                raise too_large(announced, limit_bytes)
+            announced = headers.get(b"content-length", b"")
+            if announced.isdigit() and int(announced) > limit_bytes:
+                raise too_large(announced.decode("ascii"), limit_bytes)
             if self._size > limit_bytes:
                 raise too_large(f"more than {limit_bytes}", limit_bytes)
         except DrayError as error:
@@ -90,6 +124,18 @@ class FastCycle:
             return
         if not self.more_body:
             self._answer()
+
+    def known(self, data: bytes) -> _KnownHead | None:
+        """What a next request with the same head may skip, where ``data`` was this one and nothing else."""
+        end = data.find(b"\r\n\r\n") + 4
+        length = self._headers.get(b"content-length", b"")
+        whole = (
+            self.keep_alive
+            and b"transfer-encoding" not in self._headers
+            and length.isdigit()
+            and end + int(length) == len(data)
+        )
+        return _KnownHead(data[:end], len(data), self._route, self._headers) if whole else None
 
     def take(self, chunk: bytes) -> None:
         """A part of the body."""
@@ -142,23 +188,24 @@ class FastCycle:
             return
         try:
             asked = self._read(body, self._route.model.manifest)
-            self._route.model.check(asked.inputs)  # before it meets others in a batch
         except DrayError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - a bug must not take the connection down
             self._fail_unforeseen(error)
         else:
-            batcher.submit(
-                asked.inputs, asked.outputs, done=lambda came: self._done(asked, came), gone=lambda: self.disconnected
-            )
+            self._reply = asked.reply
+            batcher.submit(asked.inputs, asked.outputs, done=self._done, gone=self._gone)
 
-    def _done(self, asked: Ask, came: "Mapping[str, Any] | Exception") -> None:
-        if self.response_complete:
+    def _gone(self) -> bool:
+        return self.disconnected
+
+    def _done(self, came: "Mapping[str, Any] | Exception") -> None:
+        if self.response_complete or self._reply is None:
             return
         try:
             if isinstance(came, Exception):
                 raise came
-            reply = asked.reply(came)
+            reply = self._reply(came)
         except DrayError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - a bug must not take the connection down
@@ -204,6 +251,15 @@ class FastCycle:
         self._write(response.status_code, own, bytes(response.body))
 
     def _send(self, reply: Reply) -> None:
+        protocol = self._protocol
+        usual = self.keep_alive and not protocol.serving.draining and not self.disconnected
+        if usual and reply.media_type == JSON and not reply.headers and _CLIENT_ID not in self._headers:
+            # What _write would make of it.
+            own = _USUAL_HEAD % (len(reply.body), self._request_id.encode("ascii"))
+            protocol.transport.write(b"".join((STATUS_LINE[200], protocol.own_lines(), own, reply.body)))
+            self._finish(200)
+            protocol.on_response_complete()
+            return
         headers = [
             *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),
             (b"content-length", b"%d" % len(reply.body)),
@@ -221,8 +277,8 @@ class FastCycle:
             self.keep_alive = False
         elif not self.keep_alive:
             marked.append((b"connection", b"close"))
-        parts = [STATUS_LINE[status]]
-        for name, value in (*protocol.server_state.default_headers, *headers, *marked):
+        parts = [STATUS_LINE[status], protocol.own_lines()]
+        for name, value in (*headers, *marked):
             parts += (name, b": ", value, b"\r\n")
         parts += (b"\r\n", body)
         # In one piece: half of what a small request costs is a second write.
@@ -258,16 +314,41 @@ class FastProtocol(HttpToolsProtocol):
 
     serving: Serving
     routes: HotRoutes
+    _own_fields: list[tuple[bytes, bytes]] | None = None
+    _own_lines = b""
+    _idle_since = math.inf
+    _known: _KnownHead | None = None
+
+    def own_lines(self) -> bytes:
+        """The header fields that every answer begins with, such as the date; uvicorn makes them anew once a second."""
+        own = self.server_state.default_headers
+        if own is not self._own_fields:
+            self._own_fields = own
+            self._own_lines = b"".join(b"%b: %b\r\n" % field for field in own)
+        return self._own_lines
+
+    def on_message_begin(self) -> None:
+        """A request begins; an ASGI scope is made when it turns out to need one."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def _leave_to_asgi(self) -> None:
+        url, expects, headers = self.url, self.expect_100_continue, self.headers
+        super().on_message_begin()
+        self.url, self.expect_100_continue, self.headers = url, expects, headers
+        self.scope["headers"] = headers
+        super().on_headers_complete()
 
     def on_headers_complete(self) -> None:
         """Take the request if it is one of the hot ones, else leave it to uvicorn."""
         route = self.routes.find(self.url) if self.parser.get_method() == b"POST" else None
         if route is None or self.expect_100_continue or self.parser.should_upgrade():
-            super().on_headers_complete()
+            self._leave_to_asgi()
             return
         headers = dict(self.headers)
         if len(headers) != len(self.headers):  # a field that comes twice has rules of its own
-            super().on_headers_complete()
+            self._leave_to_asgi()
             return
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         before: Any = self.cycle
@@ -303,14 +384,52 @@ class FastProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; a request that is not whole after it has a time limit."""
+        known = self._known
+        if known is not None and known.repeated_by(data) and self.cycle.response_complete:
+            self._idle_since = math.inf
+            cycle = FastCycle(self, known.route, known.headers, keep_alive=True)
+            self.cycle = cycle  # type: ignore[assignment]
+            cycle.take(data[len(known.head) :])
+            cycle.more_body = False
+            cycle.start()
+            return
+        self._known = None
         super().data_received(data)
-        cycle: Any = self.cycle
-        if isinstance(cycle, FastCycle) and cycle.more_body:
-            cycle.wait()
+        latest: Any = self.cycle
+        if isinstance(latest, FastCycle):
+            if latest.more_body:
+                latest.wait()
+            else:
+                self._known = latest.known(data)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """A request begins: the one timer of the connection goes on, and finds that it is not idle."""
+        self._idle_since = math.inf
+
+    def _keep_alive_over(self) -> None:
+        """Close a connection that has been idle for its time; else look again when it could have been."""
+        idle_s = self.loop.time() - self._idle_since
+        if idle_s >= self.timeout_keep_alive:
+            self.timeout_keep_alive_handler()
+        else:
+            self._arm(self.timeout_keep_alive - max(0.0, idle_s))
+
+    def _arm(self, after_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(after_s, self._keep_alive_over)
 
     def on_response_complete(self) -> None:
-        """As uvicorn does; a client that does not read its answers is not read from."""
-        super().on_response_complete()
+        """As uvicorn does, with one timer a connection; a client that does not read its answers is not read from."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._idle_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._arm(self.timeout_keep_alive)
         if self.flow.write_paused and not self.transport.is_closing():
             self.flow.pause_reading()
 
@@ -323,6 +442,8 @@ class FastProtocol(HttpToolsProtocol):
         """The client has left; what was asked is not answered any more."""
         waiting: list[Any] = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         for cycle in waiting:
             if isinstance(cycle, FastCycle):
                 cycle.lose()

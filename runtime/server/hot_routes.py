@@ -16,12 +16,13 @@ if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import OnnxModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HotRoute:
     """One path.
 
     Attributes:
         batcher: None for a model whose runs are too long for the event loop.
+        live: Until another table takes the place of the one that it is in.
     """
 
     path: str
@@ -29,6 +30,7 @@ class HotRoute:
     dialect: Dialect
     model: "OnnxModel"
     batcher: "Batcher | None"
+    live: bool = True
 
 
 class HotRoutes:
@@ -48,7 +50,9 @@ class HotRoutes:
         slots = [slot for slot in self._serving.repository.slots if slot.state == "ready"]
         made_of = tuple(id(slot.model) for slot in slots)
         if made_of != self._made_of:
-            self._table = dict(self._entries(slots))
+            old, self._table = self._table, dict(self._entries(slots))
+            for route in old.values():
+                route.live = False
             self._made_of = made_of
 
     def _entries(self, slots: list[Slot]) -> Iterator[tuple[bytes, HotRoute]]:

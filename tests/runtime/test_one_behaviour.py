@@ -203,6 +203,10 @@ def test_pipelined_requests_of_both_kinds_are_answered_in_their_order(
         ]
 
 
+def framed(body: bytes) -> bytes:
+    return f"POST {V2} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
 def received(connection: socket.socket, count: int) -> list[tuple[int, dict[str, str], bytes]]:
     """The next answers on a connection."""
     connection.settimeout(20)
@@ -220,6 +224,41 @@ def received(connection: socket.socket, count: int) -> list[tuple[int, dict[str,
         assert more, f"closed after {len(found)} answers: {data!r}"
         data += more
     return found
+
+
+def test_a_head_that_comes_again_is_taken_as_the_first_time(pair: tuple[RunningServer, RunningServer]) -> None:
+    body = json.dumps(v2([[1.0, 2.0, 3.0, 4.0]])).encode()
+    other, wrong = body.replace(b"1.0", b"7.5"), body.replace(b"FP32", b"FP99")
+    chunks = (body, other, wrong, body, body[:9] + b"," + body[10:], other)  # of one length, so with one head
+    answers = []
+    for server in pair:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            answers.append([])
+            for chunk in chunks:
+                connection.sendall(framed(chunk))
+                answers[-1] += [(status, answer) for status, _, answer in received(connection, 1)]
+    assert [status for status, _ in answers[0]] == [200, 200, 400, 200, 400, 200]
+    assert answers[0][0] == answers[0][3] != answers[0][1] == answers[0][5]
+    assert [status for status, _ in answers[1]] == [status for status, _ in answers[0]]
+
+
+def test_a_known_head_with_other_bytes_behind_it_is_parsed(pair: tuple[RunningServer, RunningServer]) -> None:
+    body = json.dumps(v2([[1.0, 2.0, 3.0, 4.0]])).encode()
+    whole = framed(body)
+    for server in pair:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            statuses = []
+            for parts, count in (
+                ([whole], 1),
+                ([whole + whole], 2),
+                ([whole[:-5], whole[-5:] + whole], 2),
+                ([whole], 1),
+            ):
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(0.02)
+                statuses += [status for status, _, _ in received(connection, count)]
+        assert statuses == [200] * 6
 
 
 def test_chunked_bodies_are_taken(pair: tuple[RunningServer, RunningServer]) -> None:
