@@ -79,7 +79,12 @@ def create_serving(settings: Settings) -> Serving:
     def session_settings() -> "SessionSettings":
         from runtime.engine.session import SessionSettings
 
-        return SessionSettings(threads=threads, providers=settings.providers, require=settings.require_providers)
+        return SessionSettings(
+            threads=threads,
+            adapt=settings.threads is None,
+            providers=settings.providers,
+            require=settings.require_providers,
+        )
 
     repository = Repository(settings.packages, session_settings)
     queue = Queue(limit=settings.max_queue, threads=max(2, threads))

@@ -17,13 +17,37 @@ from runtime.contract.dtypes import DTYPES
 from runtime.contract.manifest import TensorSpec
 from runtime.errors import InvalidInput
 
+# A body as it came, or joined of its parts.
+Body = bytes | memoryview
 HEADER: Final = "inference-header-content-length"
 SIZE: Final = "binary_data_size"
 _LENGTH: Final = struct.Struct("<I")
+_EMPTY: Final = memoryview(b"")
 _ALIGNED: Final = 16  # as what numpy itself allocates, so that an answer does not depend on the form of its request
 
 
-def split(body: bytes, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
+def joined(chunks: Sequence[bytes], header_length: bytes | None = None) -> Body:
+    """A body of the parts in which it came.
+
+    Where tensors follow the JSON, the first of them lies where numpy can use it in its place.
+    """
+    if len(chunks) == 1:
+        return chunks[0]
+    length = int(header_length) if header_length is not None and re.fullmatch(b"[0-9]{1,9}", header_length) else None
+    size = sum(map(len, chunks))
+    if length is None or length > size:
+        return b"".join(chunks)
+    room = np.empty(size + _ALIGNED, np.uint8)
+    start = -(room.ctypes.data + length) % _ALIGNED
+    body = room.data[start : start + size]
+    at = 0
+    for chunk in chunks:
+        body[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return body
+
+
+def split(body: Body, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
     """The JSON of a body, and what follows it.
 
     Args:
@@ -33,7 +57,7 @@ def split(body: bytes, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
         InvalidInput: Not a length within the body.
     """
     if header_length is None:
-        return body, BinaryPart(memoryview(b""))
+        return bytes(body), BinaryPart(_EMPTY)
     length = int(header_length) if re.fullmatch("[0-9]{1,18}", header_length) else -1
     if not 0 <= length <= len(body):
         raise InvalidInput(
@@ -41,7 +65,7 @@ def split(body: bytes, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
             f" has {len(body)} bytes",
             hint="it is the number of bytes of the JSON that comes before the binary tensors",
         )
-    return body[:length], BinaryPart(memoryview(body)[length:])
+    return bytes(body[:length]), BinaryPart(memoryview(body)[length:])
 
 
 class BinaryPart:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from runtime.codec import binary
-from runtime.codec.binary import BinaryPart
+from runtime.codec.binary import BinaryPart, Body
 from runtime.codec.json_body import parse_json
 from runtime.codec.values import Array, check_shape, json_values, tensor_from_json, wrong_input
 from runtime.contract.cells import show
@@ -44,7 +44,7 @@ class EncodedResponse(NamedTuple):
     header_length: int | None = None
 
 
-def decode_request(body: bytes, signature: Signature, *, header_length: str | None = None) -> DecodedRequest:
+def decode_request(body: Body, signature: Signature, *, header_length: str | None = None) -> DecodedRequest:
     """The tensors of an inference request, checked against ``signature``.
 
     Args:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, Literal
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage, read_package
-from runtime.engine.statistics import Statistics
 from runtime.errors import DuplicateModel, ModelLoadFailed, ModelNotReady, UnknownModel
 
 if TYPE_CHECKING:  # ONNX Runtime is imported when the first package is loaded, not before
@@ -187,17 +186,13 @@ class Repository:
         slot.package = package
 
     def _load(self, slot: Slot) -> None:
-        from runtime.engine.costs import measure
-        from runtime.engine.selftest import self_test
-        from runtime.engine.session import load_model
+        from runtime.engine.bring_up import bring_up
 
         if slot.package is None:
             return
         started = time.perf_counter()
-        model = load_model(slot.package, self.session_settings())
-        cases = self_test(model)
-        slot.costs = costs = measure(model)
-        model.statistics = Statistics()
+        model, costs, cases = bring_up(slot.package, self.session_settings())
+        slot.costs = costs
         slot.model = model
         fields = {
             "model": model.manifest.name,

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,11 +39,13 @@ class SessionSettings:
 
     Attributes:
         threads: For one run.
+        adapt: Whether a model of long runs may take one thread for each of several runs at a time.
         providers: Preferred execution providers, best first; the CPU's comes last in any case.
         require: Providers that have to be in use.
     """
 
     threads: int
+    adapt: bool = False
     providers: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
 
@@ -92,7 +94,10 @@ class OnnxModel:
         self.statistics = Statistics()
         # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
         # here already, and would go on with the CPU where another provider fails.
-        self._call = getattr(session, "_sess", session).run
+        self._call: Callable[..., list[Array]] = getattr(session, "_sess", session).run
+        self._crowded: Callable[..., list[Array]] | None = None
+        self._running = 0
+        self._counting = threading.Lock()
         self._batchable = package.certificate.batch_safety.batchable
         self._counts_rows = self.manifest.signature.batch_dim is not None
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
@@ -145,7 +150,9 @@ class OnnxModel:
 
     def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:
         try:
-            results: list[Array] = self._call(names, feeds, options)
+            results = (
+                self._call(names, feeds, options) if self._crowded is None else self._adapted(names, feeds, options)
+            )
         except _ORT_ERRORS as error:
             reason = one_line(error)
             raise RefusedByModel(
@@ -153,6 +160,24 @@ class OnnxModel:
                 hint="they fit its signature; look at what they mean to the model (an index, a size, an empty batch)",
             ) from error
         return results
+
+    def adapt(self, narrow: "OnnxModel") -> None:
+        """Give a run that has company to the same model with one thread.
+
+        Threads of several runs get in each other's way: two runs of one thread each end sooner than two of two. Alone,
+        a run takes all of them.
+        """
+        self._crowded = narrow._call
+
+    def _adapted(self, *arguments: Any) -> list[Array]:
+        with self._counting:
+            self._running += 1
+            call = self._call if self._running == 1 or self._crowded is None else self._crowded
+        try:
+            return call(*arguments)
+        finally:
+            with self._counting:
+                self._running -= 1
 
     def check(self, inputs: Mapping[str, Array]) -> None:
         """Refuse what the source refuses, and the graph alone would not.

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from runtime.codec import binary
 from runtime.codec.azureml import decode_score, encode_score
+from runtime.codec.binary import Body
 from runtime.codec.frames import tensors_from_csv
 from runtime.codec.mlflow import body_form, decode_invocation, encode_predictions
 from runtime.codec.oip import DecodedRequest, decode_request, encode_response
@@ -52,7 +53,7 @@ class Ask(NamedTuple):
 
 
 # Reads a body, once its headers have been found to be of a form that is read.
-Read = Callable[[bytes, ModelManifest], Ask]
+Read = Callable[[Body, ModelManifest], Ask]
 Dialect = Callable[[Headers], Read]
 
 
@@ -60,7 +61,7 @@ def open_inference(headers: Headers) -> Read:
     """``POST …/infer`` of the Open Inference Protocol v2."""
     header_length = headers.get(binary.HEADER)
 
-    def read(body: bytes, manifest: ModelManifest) -> Ask:
+    def read(body: Body, manifest: ModelManifest) -> Ask:
         asked = decode_request(body, manifest.signature, header_length=header_length)
         return Ask(asked.inputs, asked.outputs, partial(_inference_reply, manifest, asked))
 
@@ -70,8 +71,8 @@ def open_inference(headers: Headers) -> Read:
 def predict_v1(_headers: Headers) -> Read:
     """``POST …:predict`` of KServe v1 and TensorFlow Serving."""
 
-    def read(body: bytes, manifest: ModelManifest) -> Ask:
-        asked = decode_predict(body, manifest.signature)
+    def read(body: Body, manifest: ModelManifest) -> Ask:
+        asked = decode_predict(bytes(body), manifest.signature)
         return Ask(asked.inputs, None, lambda outputs: Reply(encode_predict(outputs, columnar=asked.columnar)))
 
     return read
@@ -80,8 +81,8 @@ def predict_v1(_headers: Headers) -> Read:
 def score(_headers: Headers) -> Read:
     """Azure Machine Learning's ``POST /score``."""
 
-    def read(body: bytes, manifest: ModelManifest) -> Ask:
-        asked = decode_score(body, manifest.signature)
+    def read(body: Body, manifest: ModelManifest) -> Ask:
+        asked = decode_score(bytes(body), manifest.signature)
         return Ask(asked.inputs, None, lambda outputs: Reply(encode_score(outputs, asked.wrap)))
 
     return read
@@ -95,10 +96,12 @@ def invocations(headers: Headers) -> Read:
     """
     form = body_form(headers.get("content-type"))
 
-    def read(body: bytes, manifest: ModelManifest) -> Ask:
+    def read(body: Body, manifest: ModelManifest) -> Ask:
         signature = manifest.signature
         inputs = (
-            tensors_from_csv(body, signature, header=form.header) if form.csv else decode_invocation(body, signature)
+            tensors_from_csv(bytes(body), signature, header=form.header)
+            if form.csv
+            else decode_invocation(bytes(body), signature)
         )
         return Ask(inputs, None, _predictions)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runtime.codec.binary import Body
 from runtime.codec.compression import decompressor
 from runtime.errors import BodyTimeout, RunTimeout
 from runtime.routes.answers import read_body
@@ -36,10 +37,10 @@ async def answer(serving: Serving, request: Request, find: "Callable[[], OnnxMod
     expand = decompressor(request.headers.get("content-encoding"), limit_bytes=limit_bytes)
 
     def work(cancellation: "Cancellation") -> Reply:
-        asked = read(content if expand is None else expand(content), model.manifest)
+        asked = read(content if expand is None else expand(bytes(content)), model.manifest)
         return asked.reply(model.run(asked.inputs, asked.outputs, cancellation=cancellation))
 
-    body: bytes | None = None
+    body: Body | None = None
     with serving.queue.enter() as place:
         try:
             async with asyncio.timeout(limit_s):

@@ -58,7 +58,7 @@ def triton_routes(serving: Serving) -> APIRouter:
 
     @router.post("/repository/index", summary="Every model, and whether it is ready")
     async def index(request: Request) -> Response:
-        only_ready = _only_ready(await read_body(request, limit_bytes=_LARGEST_BODY))
+        only_ready = _only_ready(bytes(await read_body(request, limit_bytes=_LARGEST_BODY)))
         slots = [slot for slot in serving.repository.slots if slot.manifest is not None]
         return Json([_entry(slot) for slot in slots if slot.state == "ready" or not only_ready])
 

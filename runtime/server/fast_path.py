@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from runtime.app import admits, error_response, marks, request_id_of, unauthorised, unforeseen
+from runtime.codec.binary import HEADER, Body, joined
 from runtime.codec.compression import decompressor, too_large
 from runtime.contract.errors import DrayError
 from runtime.engine.queue import Place
@@ -27,6 +28,7 @@ from runtime.server.hot_routes import HotRoute, HotRoutes
 logger = logging.getLogger(__name__)
 
 # Bodies above these are read in a thread: JSON takes some 6 ms a megabyte, binary tensors nearly nothing.
+_HEADER_LENGTH: Final = HEADER.encode("ascii")
 _INLINE_JSON: Final = 32 << 10
 _INLINE_BINARY: Final = 1 << 20
 _CLIENT_ID: Final = b"x-ms-client-request-id"
@@ -178,11 +180,12 @@ class FastCycle:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        header_length = self._headers.get(_HEADER_LENGTH) if self._route.dialect_name == "v2" else None
+        body = joined(self._chunks, header_length if self._expand is None else None)
         self._chunks.clear()
         batcher = self._route.batcher
-        binary = b"inference-header-content-length" in self._headers
-        inline = len(body) <= (_INLINE_BINARY if binary else _INLINE_JSON) and self._expand is None
+        most = _INLINE_JSON if header_length is None else _INLINE_BINARY
+        inline = len(body) <= most and self._expand is None
         if batcher is None or not inline or self._read is None:
             self._task = self._protocol.loop.create_task(self._in_thread(body))
             return
@@ -213,14 +216,14 @@ class FastCycle:
         else:
             self._send(reply)
 
-    async def _in_thread(self, body: bytes) -> None:
+    async def _in_thread(self, body: Body) -> None:
         model, read, expand, place = self._route.model, self._read, self._expand, self._place
         limit_s = self._protocol.serving.settings.request_timeout_s
         if read is None or place is None:
             return
 
         def work(cancellation: Any) -> Reply:
-            asked = read(body if expand is None else expand(body), model.manifest)
+            asked = read(body if expand is None else expand(bytes(body)), model.manifest)
             return asked.reply(model.run(asked.inputs, asked.outputs, cancellation=cancellation))
 
         try:
