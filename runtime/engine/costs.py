@@ -41,19 +41,26 @@ class Costs:
 
 def measure(model: OnnxModel) -> Costs:
     """Run the package's own test data, and batches of its first row."""
-    case = model.package.test_data_sets()[0]
-    specs = model.manifest.signature.inputs
-    inputs = {
-        spec.name: values_as_array(tensor.values, tensor.shape, DTYPES[tensor.dtype].numpy)
-        for spec, tensor in zip(specs, case.inputs, strict=True)
-    }
+    inputs = _inputs(model)
     if model.manifest.preprocessing is not None:
         # What a text costs depends on its length: however fast the first one was, none may hold up the event loop.
         return Costs(max(_time(model, inputs), INLINE_NS + 1))
     if not shares_runs(model) or any(len(value) == 0 for value in inputs.values()):
         return Costs(_time(model, inputs))
-    row = {name: value[:1] for name, value in inputs.items()}
-    return _of_batches(model, row)
+    return _of_batches(model, first_row(model))
+
+
+def first_row(model: OnnxModel) -> dict[str, Array]:
+    """The first row of the package's test data, as a batch of one; empty where they have none."""
+    return {name: value[:1] for name, value in _inputs(model).items()}
+
+
+def _inputs(model: OnnxModel) -> dict[str, Array]:
+    case = model.package.test_data_sets()[0]
+    return {
+        spec.name: values_as_array(tensor.values, tensor.shape, DTYPES[tensor.dtype].numpy)
+        for spec, tensor in zip(model.manifest.signature.inputs, case.inputs, strict=True)
+    }
 
 
 def shares_runs(model: OnnxModel) -> bool:

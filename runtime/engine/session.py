@@ -1,5 +1,7 @@
 """One verified package in ONNX Runtime."""
 
+import contextlib
+import io
 import logging
 import threading
 import time
@@ -29,8 +31,12 @@ CPU: Final = "CPUExecutionProvider"
 _ORT_ERRORS: Final = tuple(
     error for error in vars(ort_state).values() if isinstance(error, type) and issubclass(error, Exception)
 )
+CUDA_BASED: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
 # CUDA computes in TF32 unless told not to, which is not within the certificate's tolerance.
-_PROVIDER_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+# Trying all ways of a convolution takes twice the time of asking cuDNN, and won nothing on an H100.
+_PROVIDER_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,7 @@ class OnnxModel:
         self._crowded: Callable[..., list[Array]] | None = None
         self._running = 0
         self._counting = threading.Lock()
+        self._sizes: tuple[int, ...] = ()
         self._batchable = package.certificate.batch_safety.batchable
         self._counts_rows = self.manifest.signature.batch_dim is not None
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
@@ -125,13 +132,16 @@ class OnnxModel:
         """
         self.check(inputs)
         names = self.manifest.signature.output_names if outputs is None else outputs
+        rows = _rows(inputs) if self._counts_rows else 1
+        size = next((size for size in self._sizes if size >= rows), rows) if rows else 0
         started = time.perf_counter_ns()
         try:
-            results = self._results(names, inputs, cancellation)
+            results = self._results(names, inputs if size == rows else _filled(inputs, size), cancellation)
         except RefusedByModel:
             self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
             raise
-        rows = _rows(inputs) if self._counts_rows else 1
+        if size != rows:
+            results = [result[:rows] for result in results]
         self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
         return dict(zip(names, results, strict=True))
 
@@ -160,6 +170,14 @@ class OnnxModel:
                 hint="they fit its signature; look at what they mean to the model (an index, a size, an empty batch)",
             ) from error
         return results
+
+    def keep_to(self, sizes: Sequence[int]) -> None:
+        """Fill batches up to one of these numbers of rows: a card takes a second to prepare for each that is new.
+
+        Args:
+            sizes: Rising. A batch of more rows than the last stays as it is. Rows must not depend on one another.
+        """
+        self._sizes = tuple(sizes)
 
     def adapt(self, narrow: "OnnxModel") -> None:
         """Give a run that has company to the same model with one thread.
@@ -198,6 +216,8 @@ def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel
         ModelLoadFailed: ONNX Runtime does not take the model, or it is not as the manifest says.
     """
     providers = _usable_providers(settings)
+    if not CUDA_BASED.isdisjoint(providers):
+        _load_cuda()
     tokenizer = _tokenizer(package)
     onnx = package.manifest.onnx
     options = _session_options(settings)
@@ -219,6 +239,15 @@ def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel
     return model
 
 
+def _load_cuda() -> None:
+    """Find CUDA and cuDNN where pip puts them; ONNX Runtime alone looks in the system's own folders only."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):  # it prints, and what it says belongs in the log
+        ort.preload_dlls()
+    for line in told.getvalue().splitlines():
+        logger.warning("onnxruntime: %s", line)
+
+
 def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
     step = package.manifest.preprocessing
     if step is None:
@@ -234,6 +263,14 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
 def _rows(inputs: Mapping[str, Array]) -> int:
     first = next(iter(inputs.values()), None)
     return int(first.shape[0]) if first is not None and first.ndim else 1
+
+
+def _filled(inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """The inputs, with their last row again until there are so many rows."""
+    return {
+        name: np.concatenate([value, np.repeat(value[-1:], rows - len(value), axis=0)])
+        for name, value in inputs.items()
+    }
 
 
 def one_line(error: Exception) -> str:

@@ -373,3 +373,21 @@ def test_only_long_runs_adapt(tmp_path: Path, adapt: bool, turns: int, adapted: 
     assert (model._crowded is not None) is adapted is (adapt and not costs.inline)
     assert cases == 2
     assert model.statistics.rows == 0
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 4), (8,), ()])
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 9])
+def test_batches_filled_up_to_a_known_size_answer_the_same(tmp_path: Path, rows: int, sizes: tuple[int, ...]) -> None:
+    model, ran = load_model(make_package(tmp_path / "iris"), ONE), []
+    call = model._call
+    model._call = lambda names, feeds, options: ran.append(len(feeds["X"])) or call(names, feeds, options)
+    values = {"X": np.arange(4.0 * rows, dtype="f4").reshape(rows, 4)}
+    expected = model.run(values)
+
+    model.keep_to(sizes)
+    filled = model.run(values)
+
+    assert ran == [rows, next((size for size in sizes if size >= rows), rows) if rows else 0]
+    for name, value in expected.items():
+        np.testing.assert_allclose(filled[name], value, rtol=1e-6)
+    assert model.statistics.rows == 2 * rows
