@@ -5,19 +5,19 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.finite import check_finite
+from runtime.engine.runs import Array, Call
 from runtime.engine.statistics import Statistics
 from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
@@ -25,7 +25,6 @@ from runtime.preprocessing.tokenization import TokenizationError, Tokenizer
 
 logger = logging.getLogger(__name__)
 
-Array = NDArray[Any]
 CPU: Final = "CPUExecutionProvider"
 
 _ORT_ERRORS: Final = tuple(
@@ -89,6 +88,7 @@ class OnnxModel:
     Attributes:
         providers: The execution providers in use, best first.
         statistics: Of every run so far; the self-test begins them anew.
+        call: A run of the graph; ``runtime.engine.runs`` has others to put in its place.
     """
 
     def __init__(
@@ -100,11 +100,7 @@ class OnnxModel:
         self.statistics = Statistics()
         # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
         # here already, and would go on with the CPU where another provider fails.
-        self._call: Callable[..., list[Array]] = getattr(session, "_sess", session).run
-        self._crowded: Callable[..., list[Array]] | None = None
-        self._running = 0
-        self._counting = threading.Lock()
-        self._sizes: tuple[int, ...] = ()
+        self.call: Call = getattr(session, "_sess", session).run
         self._batchable = package.certificate.batch_safety.batchable
         self._counts_rows = self.manifest.signature.batch_dim is not None
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
@@ -133,15 +129,12 @@ class OnnxModel:
         self.check(inputs)
         names = self.manifest.signature.output_names if outputs is None else outputs
         rows = _rows(inputs) if self._counts_rows else 1
-        size = next((size for size in self._sizes if size >= rows), rows) if rows else 0
         started = time.perf_counter_ns()
         try:
-            results = self._results(names, inputs if size == rows else _filled(inputs, size), cancellation)
+            results = self._results(names, inputs, cancellation)
         except RefusedByModel:
             self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
             raise
-        if size != rows:
-            results = [result[:rows] for result in results]
         self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
         return dict(zip(names, results, strict=True))
 
@@ -160,9 +153,7 @@ class OnnxModel:
 
     def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:
         try:
-            results = (
-                self._call(names, feeds, options) if self._crowded is None else self._adapted(names, feeds, options)
-            )
+            results = self.call(names, feeds, options)
         except _ORT_ERRORS as error:
             reason = one_line(error)
             raise RefusedByModel(
@@ -170,32 +161,6 @@ class OnnxModel:
                 hint="they fit its signature; look at what they mean to the model (an index, a size, an empty batch)",
             ) from error
         return results
-
-    def keep_to(self, sizes: Sequence[int]) -> None:
-        """Fill batches up to one of these numbers of rows: a card takes a second to prepare for each that is new.
-
-        Args:
-            sizes: Rising. A batch of more rows than the last stays as it is. Rows must not depend on one another.
-        """
-        self._sizes = tuple(sizes)
-
-    def adapt(self, narrow: "OnnxModel") -> None:
-        """Give a run that has company to the same model with one thread.
-
-        Threads of several runs get in each other's way: two runs of one thread each end sooner than two of two. Alone,
-        a run takes all of them.
-        """
-        self._crowded = narrow._call
-
-    def _adapted(self, *arguments: Any) -> list[Array]:
-        with self._counting:
-            self._running += 1
-            call = self._call if self._running == 1 or self._crowded is None else self._crowded
-        try:
-            return call(*arguments)
-        finally:
-            with self._counting:
-                self._running -= 1
 
     def check(self, inputs: Mapping[str, Array]) -> None:
         """Refuse what the source refuses, and the graph alone would not.
@@ -263,14 +228,6 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
 def _rows(inputs: Mapping[str, Array]) -> int:
     first = next(iter(inputs.values()), None)
     return int(first.shape[0]) if first is not None and first.ndim else 1
-
-
-def _filled(inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
-    """The inputs, with their last row again until there are so many rows."""
-    return {
-        name: np.concatenate([value, np.repeat(value[-1:], rows - len(value), axis=0)])
-        for name, value in inputs.items()
-    }
 
 
 def one_line(error: Exception) -> str:

@@ -11,7 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.errors import PackageDamaged
 from runtime.contract.package import VerifiedPackage, read_package
-from runtime.engine.bring_up import bring_up
 from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository, version_key
 from runtime.engine.selftest import self_test
@@ -341,53 +340,3 @@ def test_caller_that_gives_up_stops_its_run() -> None:
         asyncio.run(give_up())
     assert stopped.wait(10)
     queue.close()
-
-
-# --- how many threads a run takes
-
-
-def test_a_run_with_company_takes_one_thread(tmp_path: Path) -> None:
-    package = make_package(tmp_path / "slow", slow_model(), inputs={"x": np.array([[1.0, 3.0]], "f4")})
-    wide = load_model(package, SessionSettings(threads=2))
-    narrow, asked = load_model(package, ONE), []
-    counted = narrow._call
-    narrow._call = lambda *arguments: asked.append(1) or counted(*arguments)
-    wide.adapt(narrow)
-    slow, quick = {"x": np.array([[1.0, 300.0]], "f4")}, {"x": np.array([[1.0, 2.0]], "f4")}
-    first = threading.Thread(target=wide.run, args=(slow,))
-    first.start()
-    while wide._running == 0:
-        time.sleep(0.001)
-
-    assert wide.run(quick)["y"].tolist() == [[1.0, 2.0]]
-    assert asked == [1]
-    first.join()
-    wide.run(quick)
-    assert asked == [1]
-
-
-@pytest.mark.parametrize(("adapt", "turns", "adapted"), [(True, 30, True), (True, 0, False), (False, 30, False)])
-def test_only_long_runs_adapt(tmp_path: Path, adapt: bool, turns: int, adapted: bool) -> None:
-    package = make_package(tmp_path / "slow", slow_model(), inputs={"x": np.array([[0.0, turns]], "f4")})
-    model, costs, cases = bring_up(package, SessionSettings(threads=2, adapt=adapt))
-    assert (model._crowded is not None) is adapted is (adapt and not costs.inline)
-    assert cases == 2
-    assert model.statistics.rows == 0
-
-
-@pytest.mark.parametrize("sizes", [(1, 2, 4), (8,), ()])
-@pytest.mark.parametrize("rows", [0, 1, 3, 4, 9])
-def test_batches_filled_up_to_a_known_size_answer_the_same(tmp_path: Path, rows: int, sizes: tuple[int, ...]) -> None:
-    model, ran = load_model(make_package(tmp_path / "iris"), ONE), []
-    call = model._call
-    model._call = lambda names, feeds, options: ran.append(len(feeds["X"])) or call(names, feeds, options)
-    values = {"X": np.arange(4.0 * rows, dtype="f4").reshape(rows, 4)}
-    expected = model.run(values)
-
-    model.keep_to(sizes)
-    filled = model.run(values)
-
-    assert ran == [rows, next((size for size in sizes if size >= rows), rows) if rows else 0]
-    for name, value in expected.items():
-        np.testing.assert_allclose(filled[name], value, rtol=1e-6)
-    assert model.statistics.rows == 2 * rows
