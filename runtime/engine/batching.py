@@ -12,7 +12,8 @@ import numpy as np
 
 from runtime.contract.errors import DrayError
 from runtime.engine.costs import Costs, shares_runs
-from runtime.engine.session import Array, OnnxModel
+from runtime.engine.runs import Array
+from runtime.engine.session import OnnxModel
 
 Outputs = Mapping[str, Array]
 # Called with what came of a request; an exception of no known kind is a bug, and is passed on as it is.

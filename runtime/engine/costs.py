@@ -8,7 +8,8 @@ import numpy as np
 
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.errors import DrayError
-from runtime.engine.session import Array, OnnxModel, values_as_array
+from runtime.engine.runs import Array
+from runtime.engine.session import OnnxModel, values_as_array
 
 # A run that takes longer must not hold up the event loop.
 INLINE_NS = 1_000_000
