@@ -44,6 +44,20 @@ class Ask:
     reply: Callable[[Mapping[str, Array]], Reply]
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply with what it was made of, for samples and traces.
+
+    Attributes:
+        ran_ns: When the run of the graph began and ended, since 1970.
+    """
+
+    reply: Reply
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    ran_ns: tuple[int, int]
+
+
 # Reads a body, once its headers, by name in lower case, have been found to be of a form that is read.
 Read = Callable[[bytes, ModelManifest], Ask]
 Dialect = Callable[[Mapping[str, str]], Read]
