@@ -145,12 +145,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _watch(self, size: int, most: int, *, longer_s: float) -> None:
+        """Bound what came in time and size. The first piece is not counted: whole requests may stand in it as well."""
         if self.transport.is_closing():
             return
-        self._unfinished_bytes += size
         if self._unfinished is None:
             limit_s = self.serving.settings.request_timeout_s + longer_s
             self._unfinished = self.loop.call_later(limit_s, self._too_late)
+            return
+        self._unfinished_bytes += size
         if self._unfinished_bytes > most:
             hint = "send fewer and shorter header fields, and larger chunks"
             self.refuse(HeadTooLarge(f"the head or the framing of the request is larger than {most} bytes", hint=hint))
