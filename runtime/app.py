@@ -26,13 +26,17 @@ from runtime.routes.azureml import azureml_routes
 from runtime.routes.health import OPEN_PAGES, OPEN_PATHS, health_routes
 from runtime.routes.metrics import metrics_routes
 from runtime.routes.mlflow import mlflow_routes
+from runtime.routes.observing import traced
 from runtime.routes.oip import oip_routes
 from runtime.routes.pages import pages_routes
 from runtime.routes.predict_v1 import predict_v1_routes
 from runtime.routes.schema import describe_inference
 from runtime.routes.serving import Serving
 from runtime.routes.triton import triton_routes
+from runtime.sampling import open_samples
 from runtime.settings import SettingInvalid, Settings
+from runtime.telemetry import dialect_of
+from runtime.tracing import open_traces
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import SessionSettings
@@ -48,10 +52,12 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.RouteMissing: 404,
     errors.MethodRefused: 405,
     errors.BodyTimeout: 408,
+    errors.HeadTimeout: 408,
     errors.BodyTooLarge: 413,
     errors.EncodingRefused: 415,
     errors.RefusedByModel: 422,
     errors.NonFiniteOutput: 422,
+    errors.HeadTooLarge: 431,
     errors.ModelNotReady: 503,
     errors.ModelLoadFailed: 503,
     errors.SelfTestFailed: 503,
@@ -72,7 +78,7 @@ def create_serving(settings: Settings) -> Serving:
     """The state of a server with these settings; nothing is loaded yet.
 
     Raises:
-        SettingInvalid: The API keys file holds no key, or something that is none.
+        SettingInvalid: The API keys file holds no key, or something that is none; the file of samples cannot be opened.
     """
     threads = settings.threads or cpu_limit()
 
@@ -89,7 +95,9 @@ def create_serving(settings: Settings) -> Serving:
     repository = Repository(settings.packages, session_settings)
     queue = Queue(limit=settings.max_queue, threads=max(2, threads))
     keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
-    return Serving(settings, repository, queue, keys=keys)
+    samples = open_samples(settings.sample_rate, settings.sample_file)
+    traces = open_traces(settings.otlp_endpoint, settings.otlp_protocol)
+    return Serving(settings, repository, queue, keys=keys, samples=samples, traces=traces)
 
 
 def create_app(serving: Serving) -> FastAPI:
@@ -175,14 +183,34 @@ class Gate:
             else:
                 await error_response(unauthorised(), request_id)(scope, receive, send_marked)
         finally:
+            seconds = time.perf_counter() - started
             self._serving.requests.add(
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                seconds=time.perf_counter() - started,
+                seconds=seconds,
                 request_id=request_id,
                 probe=scope["path"] in OPEN_PATHS,
+                trace_id=self._traced(scope, headers, status, seconds),
             )
+
+    def _traced(self, scope: Scope, headers: Mapping[bytes, bytes], status: int, seconds: float) -> str:
+        """The id of the trace of an inference request; empty for others, and where none are wanted."""
+        dialect, state = dialect_of(scope["path"]), scope["state"]
+        if self._serving.traces is None or dialect == "other" or scope["method"] != "POST":
+            return ""
+        facts = traced(
+            scope["path"],
+            scope["scheme"],
+            status,
+            seconds,
+            headers=headers,
+            dialect=dialect,
+            request_id=state["request_id"],
+            model=state.get("model"),
+            answered=state.get("answered"),
+        )
+        return self._serving.traces.add(facts)
 
     def _admits(self, path: str, authorization: bytes) -> bool:
         return path in OPEN_PATHS or path in OPEN_PAGES or admits(self._serving.keys, authorization)

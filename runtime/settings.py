@@ -4,13 +4,15 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Final
 
 from runtime.contract.errors import DrayError
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+# Of a field that other variables than ``DRAY_`` ones set.
+_NOT_OURS: Final = {"ours": False}
 _BUILDER_NAMES: Final = frozenset({"DRAY_HOME"})
 # What Kubernetes injects for a Service named ``dray``: it collides with DRAY_PORT. Source: Kubernetes documentation,
 # "Service", section "Environment variables" (the form of Docker links).
@@ -40,6 +42,9 @@ class Settings:
         providers: ONNX Runtime execution providers in order of preference; absent ones are left out with a warning.
         require_providers: The start fails where one of these is not in use.
         api_keys_file: One key a line; a request must carry one of them as ``Authorization: Bearer``.
+        sample_rate: Share of the answered requests that are written out with their inputs and outputs.
+        sample_file: Where to; None is standard output.
+        otlp_endpoint, otlp_protocol: What the standard ``OTEL_`` variables say of a collector of traces.
     """
 
     packages: tuple[Path, ...] = (Path("/model"),)
@@ -62,6 +67,9 @@ class Settings:
     model_control: bool = False
     log_level: str = "info"
     sample_rate: float = 0.0
+    sample_file: Path | None = None
+    otlp_endpoint: str | None = field(default=None, metadata=_NOT_OURS)
+    otlp_protocol: str = field(default="", metadata=_NOT_OURS)
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, tuple[str, ...]]:
@@ -74,12 +82,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, t
         SettingInvalid: A known name has a bad value; names the variable, the value and what is allowed.
     """
     environ = os.environ if environ is None else environ
-    known = {f"DRAY_{field.name.upper()}" for field in fields(Settings)}
+    known = {f"DRAY_{each.name.upper()}" for each in fields(Settings) if each.metadata.get("ours", True)}
     given = {name: value.strip() for name, value in environ.items() if name in known and value.strip()}
     warnings = [_unknown(name, known) for name in sorted(environ) if _is_stray(name, known)]
     links = [name for name in sorted(given) if name.endswith("_PORT") and _LINK.fullmatch(given[name])]
     warnings += [f"{name}={given.pop(name)!r} is what Kubernetes sets for a Service; it is ignored" for name in links]
-    settings = _parse(_Reader(given))
+    settings = _with_collector(_parse(_Reader(given)), environ)
     _check_together(settings)
     return settings, tuple(warnings)
 
@@ -106,8 +114,20 @@ def _parse(read: "_Reader") -> Settings:
         fast_path=read.yes("DRAY_FAST_PATH", default.fast_path),
         model_control=read.yes("DRAY_MODEL_CONTROL", default.model_control),
         log_level=read.one_of("DRAY_LOG_LEVEL", _LEVELS, default.log_level),
-        sample_rate=read.number("DRAY_SAMPLE_RATE", 0, 0, 0.0, "this version does not sample requests; leave it out"),
+        sample_rate=read.number("DRAY_SAMPLE_RATE", 0, 1, default.sample_rate),
+        sample_file=read.path("DRAY_SAMPLE_FILE"),
     )
+
+
+def _with_collector(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Source: OpenTelemetry, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter"."""
+    said = {name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")}
+    endpoint = said.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or said.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = said.get("OTEL_SDK_DISABLED", "").lower() == "true" or said.get("OTEL_TRACES_EXPORTER") == "none"
+    if off or not endpoint:
+        return settings
+    protocol = said.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or said.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
+    return replace(settings, otlp_endpoint=endpoint, otlp_protocol=protocol)
 
 
 def _check_together(settings: Settings) -> None:
@@ -185,6 +205,9 @@ class _Reader:
         if not all(re.fullmatch(r"[A-Za-z0-9_]+ExecutionProvider", part) for part in names):
             raise self._bad(name, "names such as CUDAExecutionProvider, separated by commas")
         return tuple(dict.fromkeys(names))
+
+    def path(self, name: str) -> Path | None:
+        return Path(self._given[name]) if name in self._given else None
 
     def file(self, name: str) -> Path | None:
         if name not in self._given:

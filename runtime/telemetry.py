@@ -44,11 +44,12 @@ def configure_logging(level: str) -> None:
     """Send the runtime's and uvicorn's records of ``level`` and above to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name in ("runtime", "uvicorn"):
+    for name in ("runtime", "uvicorn", "opentelemetry"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.propagate = False
         logger.setLevel(level.upper())
+    logging.getLogger("opentelemetry").setLevel(logging.WARNING)
     if level == "info":  # uvicorn tells at info what the runtime tells better
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
@@ -80,7 +81,9 @@ class Requests:
     _lines: list[str] = field(default_factory=list)
     _moment: str = ""
 
-    def add(self, *, method: str, path: str, status: int, seconds: float, request_id: str, probe: bool) -> None:
+    def add(
+        self, *, method: str, path: str, status: int, seconds: float, request_id: str, probe: bool, trace_id: str = ""
+    ) -> None:
         """Take in an answer that has gone out; probes, which come every few seconds, are logged at debug only."""
         self.count(dialect_of(path), status, seconds)
         level = logging.DEBUG if probe else logging.INFO
@@ -91,11 +94,20 @@ class Requests:
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),
                 "request_id": request_id,
+                **({"trace_id": trace_id} if trace_id else {}),
             }
             _requests.log(level, "request", extra={"fields": fields})
 
     def add_hot(
-        self, *, dialect: Dialect, path: str, status: int, seconds: float, request_id: str, later: Callable[..., Any]
+        self,
+        *,
+        dialect: Dialect,
+        path: str,
+        status: int,
+        seconds: float,
+        request_id: str,
+        later: Callable[..., Any],
+        trace_id: str = "",
     ) -> None:
         """As ``add``, for the fast path: its lines are written together, once a turn of the loop.
 
@@ -113,7 +125,8 @@ class Requests:
         self._lines.append(
             f'{{"time": "{self._moment}", "level": "info", "logger": "runtime.requests",'
             f' "message": "request", "method": "POST", "path": "{path}", "status": {status},'
-            f' "duration_ms": {seconds * 1000:.3f}, "request_id": "{request_id}"}}\n'
+            f' "duration_ms": {seconds * 1000:.3f}, "request_id": "{request_id}"'
+            + (f', "trace_id": "{trace_id}"}}\n' if trace_id else "}\n")
         )
 
     def flush(self) -> None:

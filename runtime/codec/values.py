@@ -25,6 +25,7 @@ Blame = Callable[[int, str, str], Exception]
 _MAX_EMPTY_AXIS: Final = 1 << 16
 # Up to so many values a look at Python's own numbers takes less time than a call of numpy.
 _FEW: Final = 32
+_SHOWN_AXES: Final = 8
 
 
 def wrong_input(spec: TensorSpec, expected: str, actual: str) -> InvalidInput:
@@ -42,14 +43,14 @@ def check_shape(spec: TensorSpec, shape: Sequence[int], bound: dict[str, int]) -
         bound: Size of each free axis that an earlier input has fixed; filled by this one.
     """
     if len(shape) != len(spec.shape):
-        raise wrong_input(spec, f"the shape {_spelt(spec)}", str(list(shape)))
+        raise wrong_input(spec, f"the shape {_spelt(spec)}", _shown(shape))
     for dim, size in zip(spec.shape, shape, strict=True):
         if isinstance(dim, int):
             if size != dim:
-                raise wrong_input(spec, f"the shape {_spelt(spec)}", str(list(shape)))
+                raise wrong_input(spec, f"the shape {_spelt(spec)}", _shown(shape))
         elif bound.setdefault(dim, size) != size:
             other = f"the axis {dim!r} to be {bound[dim]}, as in another input"
-            raise wrong_input(spec, other, f"{size} in the shape {list(shape)}")
+            raise wrong_input(spec, other, f"{size} in the shape {_shown(shape)}")
     if 0 in shape and max(shape) > _MAX_EMPTY_AXIS:
         raise wrong_input(spec, f"axes of at most {_MAX_EMPTY_AXIS} where one is 0", f"the shape {list(shape)}")
 
@@ -194,6 +195,11 @@ def _too_large_for_float(value: object) -> bool:
 def _kind(value: object) -> str:
     word = _JSON_WORDS.get(type(value))
     return f"{word} {show(value)}" if word else show(value)
+
+
+def _shown(shape: Sequence[int]) -> str:
+    text = str(list(shape[:_SHOWN_AXES]))
+    return text if len(shape) <= _SHOWN_AXES else f"{text[:-1]}, … of {len(shape)} axes]"
 
 
 def _spelt(spec: TensorSpec) -> str:

@@ -5,7 +5,9 @@ thread alone.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -43,10 +45,19 @@ class Batcher:
     Args:
         max_rows: Rows that one run may have; a larger request has a run of its own.
         delay_s: How long the first of a batch waits for others; 0 for those that are there.
+        timed: Whether ``ran_ns`` is kept up.
+
+    Attributes:
+        ran_ns: When the last run began and ended, since 1970.
     """
 
-    def __init__(self, model: OnnxModel, costs: Costs, *, max_rows: int | None = None, delay_s: float = 0.0) -> None:
-        self._model = model
+    def __init__(
+        self, model: OnnxModel, costs: Costs, *, max_rows: int | None = None, delay_s: float = 0.0, timed: bool = False
+    ) -> None:
+        self._run: Callable[[Mapping[str, Array], Sequence[str] | None], Outputs] = model.run
+        if timed:
+            self._run = partial(self._timed, model)
+        self.ran_ns = (0, 0)
         self._shares = shares_runs(model)
         self._max_rows = (max_rows or costs.best_rows) if self._shares else 1
         self._one_shape = all(
@@ -95,9 +106,16 @@ class Batcher:
                 rest.append(job)
         return batch, rest
 
+    def _timed(self, model: OnnxModel, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Outputs:
+        began = time.time_ns()
+        try:
+            return model.run(inputs, outputs)
+        finally:
+            self.ran_ns = (began, time.time_ns())
+
     def _run_alone(self, job: Job) -> None:
         try:
-            outputs = self._model.run(job.inputs, job.outputs)
+            outputs = self._run(job.inputs, job.outputs)
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             job.done(error)
             return
@@ -106,7 +124,7 @@ class Batcher:
     def _run_together(self, batch: list[Job]) -> None:
         joined = {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
         try:
-            outputs = self._model.run(joined, batch[0].outputs)
+            outputs = self._run(joined, batch[0].outputs)
         except DrayError:
             # One of them may be bad: each gets its own answer, and no neighbour the blame.
             for job in batch:

@@ -52,6 +52,19 @@ class Ask(NamedTuple):
     reply: Callable[[Mapping[str, Array]], Reply]
 
 
+class Answered(NamedTuple):
+    """A reply with what it was made of, for samples and traces.
+
+    Attributes:
+        ran_ns: When the run of the graph began and ended, since 1970.
+    """
+
+    reply: Reply
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    ran_ns: tuple[int, int]
+
+
 # Reads a body, once its headers have been found to be of a form that is read.
 Read = Callable[[Body, ModelManifest], Ask]
 Dialect = Callable[[Headers], Read]

@@ -54,6 +54,11 @@ class _Collector:
         places = GaugeMetricFamily("dray_queue_places_taken", "Requests that are read, waiting or running")
         places.add_metric([], self._serving.queue.taken)
         yield places
+        if self._serving.samples is not None:
+            samples = CounterMetricFamily("dray_samples", "Answered requests drawn for samples", labels=["outcome"])
+            samples.add_metric(["written"], self._serving.samples.written)
+            samples.add_metric(["dropped"], self._serving.samples.dropped)
+            yield samples
         ready = GaugeMetricFamily("dray_ready", "1 when every model passed its self-test and traffic may come")
         ready.add_metric([], int(self._serving.not_ready() is None))
         yield ready

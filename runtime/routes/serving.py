@@ -8,8 +8,10 @@ from runtime.contract.errors import DrayError
 from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository, Slot
 from runtime.errors import Draining, ModelNotReady
+from runtime.sampling import Samples
 from runtime.settings import Settings
 from runtime.telemetry import Requests
+from runtime.tracing import Traces
 
 ServingState = Literal["starting", "ready", "failed", "draining"]
 
@@ -21,6 +23,7 @@ class Serving:
     Attributes:
         addresses: ``host:port`` of every listening socket, IPv6 hosts in brackets.
         requests: Counts and logs them.
+        samples, traces: Of answered requests; None where none are wanted.
         keys: API keys, one of which a request must carry; none where everyone may ask.
         handover_error: Why the public address could not be taken over.
         models_changed: Told when models were loaded or unloaded while serving.
@@ -30,6 +33,8 @@ class Serving:
     repository: Repository
     queue: Queue
     requests: Requests = field(default_factory=Requests)
+    samples: Samples | None = None
+    traces: Traces | None = None
     keys: tuple[bytes, ...] = ()
     draining: bool = False
     addresses: list[str] = field(default_factory=list)
@@ -51,6 +56,14 @@ class Serving:
         if state == "starting":
             return ModelNotReady("the server is starting: its models are being loaded and tested")
         return next(slot.error for slot in self.repository.slots if slot.error is not None)
+
+    def close(self) -> None:
+        """Let go of threads, and write out what is to be told of requests; within a few seconds."""
+        self.queue.close()
+        if self.samples is not None:
+            self.samples.close()
+        if self.traces is not None:
+            self.traces.close()
 
     def report(self) -> dict[str, Any]:
         """The body of ``/readyz``."""

@@ -8,22 +8,23 @@ asks both.
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from runtime.app import admits, error_response, marks, request_id_of, unauthorised, unforeseen
 from runtime.codec.binary import HEADER, Body, joined
 from runtime.codec.compression import decompressor, too_large
 from runtime.contract.errors import DrayError
 from runtime.engine.queue import Place
-from runtime.routes.dialects import JSON, Read, Reply
-from runtime.routes.inference import MIB, late
-from runtime.routes.serving import Serving
+from runtime.routes.dialects import JSON, Answered, Ask, Read, Reply
+from runtime.routes.inference import MIB, late, run
+from runtime.routes.observing import sample, traced
+from runtime.server.guarded_protocol import GuardedProtocol
 from runtime.server.hot_routes import HotRoute, HotRoutes
+from runtime.tracing import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class FastCycle:
     disconnected = False
     more_body = True
     response_complete = False
-    _size = 0
+    size = 0
     _request_id = ""
     _started = False
     _read: Read | None = None
@@ -88,7 +89,8 @@ class FastCycle:
     _place: Place | None = None
     _timer: asyncio.TimerHandle | None = None
     _task: "asyncio.Task[None] | None" = None
-    _reply: Callable[[Mapping[str, Any]], Reply] | None = None
+    _asked: Ask | None = None
+    _answered: Answered | None = None
 
     def __init__(
         self, protocol: "FastProtocol", route: HotRoute, headers: Mapping[bytes, bytes], *, keep_alive: bool
@@ -105,6 +107,7 @@ class FastCycle:
     def start(self) -> None:
         """It is this request's turn: check what its head says, and answer if its body is there."""
         self._started = True
+        self._protocol.active = self
         self._busy().add(self)
         serving, headers = self._protocol.serving, self._headers
         self._request_id = request_id_of(headers)
@@ -119,7 +122,7 @@ class FastCycle:
             announced = headers.get(b"content-length", b"")
             if announced.isdigit() and int(announced) > limit_bytes:
                 raise too_large(announced.decode("ascii"), limit_bytes)
-            if self._size > limit_bytes:
+            if self.size > limit_bytes:
                 raise too_large(f"more than {limit_bytes}", limit_bytes)
         except DrayError as error:
             self._fail(error)
@@ -142,9 +145,9 @@ class FastCycle:
     def take(self, chunk: bytes) -> None:
         """A part of the body."""
         self._chunks.append(chunk)
-        self._size += len(chunk)
+        self.size += len(chunk)
         limit_bytes = self._protocol.serving.settings.max_body_mib * MIB
-        if self._size > limit_bytes:
+        if self.size > limit_bytes:
             self._chunks.clear()
             if self._started:
                 self._fail(too_large(f"more than {limit_bytes}", limit_bytes))
@@ -196,25 +199,34 @@ class FastCycle:
         except Exception as error:  # noqa: BLE001 - a bug must not take the connection down
             self._fail_unforeseen(error)
         else:
-            self._reply = asked.reply
+            self._asked = asked
             batcher.submit(asked.inputs, asked.outputs, done=self._done, gone=self._gone)
 
     def _gone(self) -> bool:
         return self.disconnected
 
     def _done(self, came: "Mapping[str, Any] | Exception") -> None:
-        if self.response_complete or self._reply is None:
+        asked = self._asked
+        if self.response_complete or asked is None:
             return
         try:
             if isinstance(came, Exception):
                 raise came
-            reply = self._reply(came)
+            reply = asked.reply(came)
         except DrayError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - a bug must not take the connection down
             self._fail_unforeseen(error)
         else:
+            serving, batcher = self._protocol.serving, self._route.batcher
+            if batcher is not None and (serving.samples is not None or serving.traces is not None):
+                self._observe(Answered(reply, asked.inputs, came, batcher.ran_ns))
             self._send(reply)
+
+    def _observe(self, answered: Answered) -> None:
+        route, serving = self._route, self._protocol.serving
+        self._answered = answered
+        sample(serving, route.model, answered, dialect=route.dialect_name, request_id=self._request_id)
 
     async def _in_thread(self, body: Body) -> None:
         model, read, expand, place = self._route.model, self._read, self._expand, self._place
@@ -222,13 +234,12 @@ class FastCycle:
         if read is None or place is None:
             return
 
-        def work(cancellation: Any) -> Reply:
-            asked = read(body if expand is None else expand(bytes(body)), model.manifest)
-            return asked.reply(model.run(asked.inputs, asked.outputs, cancellation=cancellation))
+        def work(cancellation: Any) -> Answered:
+            return run(model, read(body if expand is None else expand(bytes(body)), model.manifest), cancellation)
 
         try:
             async with asyncio.timeout(max(0.0, limit_s - (time.perf_counter() - self._began))):
-                reply = await place.run(work)
+                answered = await place.run(work)
         except TimeoutError:
             self._fail(late(model.manifest.name, limit_s, arrived=True))
         except DrayError as error:
@@ -238,7 +249,8 @@ class FastCycle:
         except Exception as error:  # noqa: BLE001 - a bug must not take the connection down
             self._fail_unforeseen(error)
         else:
-            self._send(reply)
+            self._observe(answered)
+            self._send(answered.reply)
 
     def _too_late(self) -> None:
         limit_s = self._protocol.serving.settings.request_timeout_s
@@ -302,24 +314,44 @@ class FastCycle:
         if self._place is not None:
             self._place.close()
         self._busy().discard(self)
-        self._protocol.serving.requests.add_hot(
+        seconds, serving = time.perf_counter() - self._began, self._protocol.serving
+        serving.requests.add_hot(
             dialect=self._route.dialect_name,
             path=self._route.path,
             status=status,
-            seconds=time.perf_counter() - self._began,
+            seconds=seconds,
             request_id=self._request_id,
             later=self._protocol.loop.call_soon,
+            trace_id="" if serving.traces is None else self._trace(serving.traces, status, seconds),
         )
 
+    def _trace(self, traces: Traces, status: int, seconds: float) -> str:
+        route = self._route
+        facts = traced(
+            route.path,
+            self._protocol.scheme or "http",
+            status,
+            seconds,
+            headers=self._headers,
+            dialect=route.dialect_name,
+            request_id=self._request_id,
+            model=route.model,
+            answered=self._answered,
+        )
+        return traces.add(facts)
 
-class FastProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the hot paths answered before ASGI; ``serving`` and ``routes`` are set by a subclass."""
 
-    serving: Serving
+class FastProtocol(GuardedProtocol):
+    """The protocol with the hot paths answered before ASGI; ``serving`` and ``routes`` are set by a subclass.
+
+    Attributes:
+        active: The last of the hot requests whose turn came.
+    """
+
     routes: HotRoutes
+    active: FastCycle | None = None
     _own_fields: list[tuple[bytes, bytes]] | None = None
     _own_lines = b""
-    _idle_since = math.inf
     _known: _KnownHead | None = None
 
     def own_lines(self) -> bytes:
@@ -353,6 +385,8 @@ class FastProtocol(HttpToolsProtocol):
         if len(headers) != len(self.headers):  # a field that comes twice has rules of its own
             self._leave_to_asgi()
             return
+        if self._unfinished is not None:
+            self._unwatch()
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         before: Any = self.cycle
         cycle = FastCycle(self, route, headers, keep_alive=keep_alive)
@@ -365,9 +399,14 @@ class FastProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, FastCycle):
-            cycle.start()
+            # Not at once: the one before it may have been answered from here, and so may thousands more.
+            self.loop.call_soon(self._start_waiting, cycle)
         else:
             super()._start_asgi_task(cycle, app)
+
+    def _start_waiting(self, cycle: FastCycle) -> None:
+        if not self.transport.is_closing():
+            cycle.start()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body of the request that is being read."""
@@ -380,16 +419,19 @@ class FastProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request that is being read is whole."""
         cycle: Any = self.cycle
-        if isinstance(cycle, FastCycle):
-            cycle.end()
-        else:
+        if not isinstance(cycle, FastCycle):
             super().on_message_complete()
+            return
+        if self._unfinished is not None:
+            self._unwatch()
+        cycle.end()
+        self._await_next_after(cycle)
 
     def data_received(self, data: bytes) -> None:
         """Parse; a request that is not whole after it has a time limit."""
         known = self._known
         if known is not None and known.repeated_by(data) and self.cycle.response_complete:
-            self._idle_since = math.inf
+            self._unset_keepalive_if_required()
             cycle = FastCycle(self, known.route, known.headers, keep_alive=True)
             self.cycle = cycle  # type: ignore[assignment]
             cycle.take(data[len(known.head) :])
@@ -405,48 +447,15 @@ class FastProtocol(HttpToolsProtocol):
             else:
                 self._known = latest.known(data)
 
-    def _unset_keepalive_if_required(self) -> None:
-        """A request begins: the one timer of the connection goes on, and finds that it is not idle."""
-        self._idle_since = math.inf
-
-    def _keep_alive_over(self) -> None:
-        """Close a connection that has been idle for its time; else look again when it could have been."""
-        idle_s = self.loop.time() - self._idle_since
-        if idle_s >= self.timeout_keep_alive:
-            self.timeout_keep_alive_handler()
-        else:
-            self._arm(self.timeout_keep_alive - max(0.0, idle_s))
-
-    def _arm(self, after_s: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(after_s, self._keep_alive_over)
-
-    def on_response_complete(self) -> None:
-        """As uvicorn does, with one timer a connection; a client that does not read its answers is not read from."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-        else:
-            self._idle_since = self.loop.time()
-            if self.timeout_keep_alive_task is None:
-                self._arm(self.timeout_keep_alive)
-        if self.flow.write_paused and not self.transport.is_closing():
-            self.flow.pause_reading()
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        super().resume_writing()
-        self.flow.resume_reading()
+    def _allowed_framing(self, cycle: Any) -> int:
+        if isinstance(cycle, FastCycle):
+            self._body_bytes = cycle.size
+        return super()._allowed_framing(cycle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left; what was asked is not answered any more."""
-        waiting: list[Any] = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
+        waiting: list[Any] = [self.active, self.cycle, *(cycle for cycle, _ in self.pipeline)]
         super().connection_lost(exc)
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
         for cycle in waiting:
             if isinstance(cycle, FastCycle):
                 cycle.lose()

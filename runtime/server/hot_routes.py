@@ -78,7 +78,8 @@ class HotRoutes:
             return None
         settings = self._serving.settings
         delay_s = (settings.max_delay_us or 0) / 1e6
-        return Batcher(slot.model, slot.costs, max_rows=settings.max_batch, delay_s=delay_s)
+        timed = self._serving.traces is not None
+        return Batcher(slot.model, slot.costs, max_rows=settings.max_batch, delay_s=delay_s, timed=timed)
 
 
 async def keep_fresh(routes: HotRoutes, serving: Serving, *, poll_s: float = 0.02) -> None:

@@ -77,7 +77,7 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_POLL_S)
         if self.server_state.tasks:
             logger.warning("stopping with %d requests unanswered", len(self.server_state.tasks))
-        self._serving.queue.close()
+        self._serving.close()
 
     def _load(self) -> None:
         try:

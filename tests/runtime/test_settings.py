@@ -41,7 +41,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "DRAY_TLS_CERT_FILE": str(file),
             "DRAY_TLS_KEY_FILE": str(file),
             "DRAY_LOG_LEVEL": "DEBUG",
-            "DRAY_SAMPLE_RATE": "0",
+            "DRAY_SAMPLE_RATE": "0.1",
+            "DRAY_SAMPLE_FILE": "/samples/f",
         }
     )
     assert warnings == ()
@@ -60,6 +61,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         tls_cert_file=file,
         tls_key_file=file,
         log_level="debug",
+        sample_rate=0.1,
+        sample_file=Path("/samples/f"),
     )
 
 
@@ -80,7 +83,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("DRAY_MAX_QUEUE", "1e3", "a whole number from 1 to 1000000"),
         ("DRAY_REQUEST_TIMEOUT_S", "0", "a number from 0.01 to 86400"),
         ("DRAY_REQUEST_TIMEOUT_S", "nan", "a number from 0.01 to 86400"),
-        ("DRAY_SAMPLE_RATE", "0.1", "0"),
+        ("DRAY_SAMPLE_RATE", "1.1", "a number from 0 to 1"),
         ("DRAY_LOG_LEVEL", "loud", "debug, info, warning, error, critical"),
         ("DRAY_HOST", "http://x", "a host name or an IPv4 or IPv6 address, without a port"),
         ("DRAY_PACKAGES", "/a::/b", "package folders separated by ':', none of them empty"),
@@ -99,7 +102,6 @@ def test_bad_value_names_variable_value_and_what_is_allowed(name: str, value: st
 
 def test_value_that_this_version_cannot_honour_says_so() -> None:
     assert "one process" in refused(DRAY_WORKERS="4").hint
-    assert "does not sample" in refused(DRAY_SAMPLE_RATE="0.5").hint
 
 
 def test_tls_needs_both_files(tmp_path: Path) -> None:
