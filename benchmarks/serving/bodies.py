@@ -58,7 +58,7 @@ def read_inference(answer: Answer) -> Array:
     at = len(answer.body) if length is None else int(length)
     document = json.loads(answer.body[:at])
     for output in document["outputs"]:
-        size = output.get("parameters", {}).get("binary_data_size")
+        size = (output.get("parameters") or {}).get("binary_data_size")
         if output["name"] == ANSWER:
             if size is None:
                 return np.asarray(output["data"], np.float64)

@@ -27,7 +27,7 @@ from benchmarks.serving.wrk import Load, run_wrk, write_script
 _START_S: Final = 60.0
 _IDLE_S: Final = 0.5
 # Of one core; above it a server that waits would take from the one that is measured.
-_BUSY_WHILE_IDLE: Final = 0.02
+_BUSY_WHILE_IDLE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,11 @@ class Server:
         self.name, self.peer, self.subject = peer.name, peer, subject
         folder.mkdir(parents=True)
         self._folder = folder
-        place = Place(subject, interpreter_for(_environment_name(peer), peer.requirements), folder, free_ports(3))
+        place = Place(subject, interpreter_for(peer.environment, peer.requirements), folder, free_ports(3))
         launch = peer.prepare(place)
         self._port = place.port
         began = time.monotonic()
-        self._tree = Tree(
-            launch.argv, env=environment(launch.env, home=folder), cwd=folder, log=folder / "server.log"
-        )
+        self._tree = Tree(launch.argv, env=environment(launch.env, home=folder), cwd=folder, log=folder / "server.log")
         try:
             self._wait_until_right()
             self.started = self._settled(time.monotonic() - began)
@@ -168,7 +166,14 @@ class Loop:
     def turn(self, cell: Cell, seconds: int) -> Turn:
         """A process of its own for each turn."""
         threads = str(min(cell.connections, len(os.sched_getaffinity(0))))
-        argv = [sys.executable, str(SERVERS / "ort_loop.py"), str(self._subject.model), str(self._row), threads, str(seconds)]
+        argv = [
+            sys.executable,
+            str(SERVERS / "ort_loop.py"),
+            str(self._subject.model),
+            str(self._row),
+            threads,
+            str(seconds),
+        ]
         env = environment({}, home=self._folder)
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=seconds + 60, check=False)
         if done.returncode:
@@ -203,8 +208,3 @@ def free_ports(count: int) -> tuple[int, ...]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return tuple(int(probe.getsockname()[1]) for probe in probes)
-
-
-def _environment_name(peer: Peer) -> str:
-    """Variants of a peer share one."""
-    return peer.name.partition("-")[0]

@@ -63,7 +63,8 @@ class Peer(ABC):
 
     Attributes:
         requirements: Of its own environment; empty for dray's.
-        kind: "dray", "python" (a server that people would pick, written in Python), "triton", "limit" (what no server passes).
+        kind: "dray", "triton", "python" (a server written in Python that people would pick), or "limit" (what no server
+            of a model passes).
         note: What a reader of its figures must know.
     """
 
@@ -72,6 +73,11 @@ class Peer(ABC):
     requirements: ClassVar[tuple[str, ...]] = ()
     encodings: ClassVar[tuple[Encoding, ...]] = ("json",)
     note: ClassVar[str] = ""
+
+    @property
+    def environment(self) -> str:
+        """The name of its environment; variants of a peer share one."""
+        return self.name.partition("-")[0]
 
     def takes(self, cell: Cell) -> bool:
         """Whether it is measured there."""

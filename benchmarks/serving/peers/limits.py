@@ -34,7 +34,8 @@ class Nginx(_Constant):
             raise PeerUnavailable("nginx is not installed (Debian: nginx-light)")
         body = constant_answer(place.subject).decode().replace("'", "\\'")
         paths = "\n".join(
-            f"  {name}_temp_path {place.folder / name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            f"  {name}_temp_path {place.folder / name};"
+            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         (place.folder / "nginx.conf").write_text(f"""
 daemon off;

@@ -6,7 +6,16 @@ from typing import ClassVar
 
 from benchmarks.serving.bodies import Answer, Request, inference_binary, read_inference, read_rows, rows_json
 from benchmarks.serving.cells import Encoding
-from benchmarks.serving.peers.base import ONNXRUNTIME, SERVERS, Launch, Peer, PeerUnavailable, Place, RowsPeer, infer_json
+from benchmarks.serving.peers.base import (
+    ONNXRUNTIME,
+    SERVERS,
+    Launch,
+    Peer,
+    PeerUnavailable,
+    Place,
+    RowsPeer,
+    infer_json,
+)
 from benchmarks.serving.processes import environment
 from benchmarks.serving.subjects import Array, Subject
 
@@ -84,7 +93,11 @@ class KServe(Peer):
         """Open Inference or KServe v1."""
         if encoding == "v1":
             return Request("/v1/models/model:predict", rows_json(subject))
-        return inference_binary(subject, "/v2/models/model/infer") if encoding == "binary" else infer_json(subject, "model")
+        return (
+            inference_binary(subject, "/v2/models/model/infer")
+            if encoding == "binary"
+            else infer_json(subject, "model")
+        )
 
     def read(self, answer: Answer) -> Array:
         """Either form."""

@@ -3,6 +3,7 @@
 import shutil
 import sysconfig
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.serving.bodies import Request, inference_binary
 from benchmarks.serving.cells import Encoding
@@ -10,17 +11,18 @@ from benchmarks.serving.peers.base import ONNXRUNTIME, SERVERS, Launch, Peer, Pe
 from benchmarks.serving.subjects import Subject
 
 _TYPES = {"float32": "TYPE_FP32", "float64": "TYPE_FP64", "int64": "TYPE_INT64"}
-# A light model is fastest in one process that batches; a heavy one in a process for each core.
+# A light model was fastest in one process, a heavy one takes a process for each core.
 _HEAVY = ("mobilenet",)
 
 
 class Triton(Peer):
-    """tritonserver with the Python backend, dynamic batching on."""
+    """tritonserver with the Python backend; each request on its own."""
 
     name = "triton"
     kind = "triton"
     requirements = ("nvidia-pytriton==0.7.0", ONNXRUNTIME)
     encodings = ("json", "binary")
+    batching: ClassVar[bool] = False
     note = "the Python backend: this wheel of tritonserver has no other, the ONNX Runtime backend would be faster"
 
     def prepare(self, place: Place) -> Launch:
@@ -37,7 +39,9 @@ class Triton(Peer):
         model = place.folder / "repository" / "model"
         (model / "1").mkdir(parents=True)
         shutil.copy(SERVERS / "triton_model.py", model / "1" / "model.py")
-        (model / "config.pbtxt").write_text(configuration(place.subject))
+        # The stub looks beside the model, and not where PYTHONPATH says.
+        shutil.copy(SERVERS / "onnx_session.py", model / "1")
+        (model / "config.pbtxt").write_text(configuration(place.subject, batching=self.batching))
         return self._launch(place, wheel, packages, backends)
 
     def _launch(self, place: Place, wheel: Path, packages: Path, backends: Path) -> Launch:
@@ -54,11 +58,22 @@ class Triton(Peer):
         return Launch(argv, env)
 
     def request(self, subject: Subject, encoding: Encoding) -> Request:
-        """Open Inference, which Triton's protocol became."""
-        return inference_binary(subject, "/v2/models/model/infer") if encoding == "binary" else infer_json(subject, "model")
+        """The Open Inference Protocol is Triton's own."""
+        return (
+            inference_binary(subject, "/v2/models/model/infer")
+            if encoding == "binary"
+            else infer_json(subject, "model")
+        )
 
 
-def configuration(subject: Subject) -> str:
+class TritonBatching(Triton):
+    """Triton's dynamic batching; what it hands over together, the model concatenates and runs once."""
+
+    name = "triton-batching"
+    batching = True
+
+
+def configuration(subject: Subject, *, batching: bool) -> str:
     """The model's ``config.pbtxt``."""
     outputs = [
         f'{{ name: "{name}" data_type: {_TYPES[value.dtype.name]} {_dims(value.shape[1:])} }}'
@@ -68,7 +83,7 @@ def configuration(subject: Subject) -> str:
     return f"""
 backend: "python"
 max_batch_size: 64
-dynamic_batching {{ }}
+{"dynamic_batching { }" if batching else ""}
 input [ {{ name: "{subject.input_name}" data_type: {_TYPES[given.dtype.name]} {_dims(given.shape[1:])} }} ]
 output [ {", ".join(outputs)} ]
 instance_group [ {{ count: {2 if subject.name in _HEAVY else 1} kind: KIND_CPU }} ]

@@ -9,7 +9,7 @@ BODY = Path(os.environ["BENCH_CONSTANT"]).read_bytes()
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]
 
 
-async def app(scope, receive, send) -> None:  # noqa: ANN001 - ASGI
+async def app(_scope, receive, send) -> None:
     """An application of ASGI."""
     more = True
     while more:

@@ -29,7 +29,7 @@ def main() -> None:
     print(json.dumps({**figures, "answer": answer.ravel().tolist()}))
 
 
-def _ask(session, names, feeds, until, kept) -> None:  # noqa: ANN001 - one caller, above
+def _ask(session, names, feeds, until, kept) -> None:
     now = time.perf_counter()
     while now < until:
         session.run(names, feeds)
