@@ -33,21 +33,32 @@ def main() -> int:
         return _refused("wrk is not installed (Debian: wrk)")
     try:
         plan = Plan(_cells(given), *_peers(given.peers), given.rounds, given.seconds)
-        log = TurnLog(HOME / "turns.jsonl", seconds=given.seconds, resume=given.resume)
+        log = TurnLog(given.log, seconds=given.seconds, resume=given.resume)
     except ValueError as error:
         return _refused(str(error))
-    # A second Ctrl-C, or SIGTERM, must not leave servers behind either.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     machine, began = this_machine(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="dray-bench-") as state:
-        os.environ["DRAY_HOME"] = state
-        found = measure(plan, log, tell)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with tempfile.TemporaryDirectory(prefix="dray-bench-") as state:
+            os.environ["DRAY_HOME"] = state
+            found = measure(plan, log, tell)
+    except KeyboardInterrupt:
+        tell("interrupted: every server has been stopped; --resume goes on where this ended")
+        return 130
     for line in tables(plan, found, machine):
         print(line)
     tell(f"took {(time.monotonic() - began) / 60:.1f} minutes")
     if given.json:
         given.json.write_text(json.dumps(document(plan, found, machine), indent=2) + "\n")
     return 0
+
+
+def _interrupt(*_: object) -> None:
+    """Unwind once: another signal must not keep the servers from being stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def tell(line: str) -> None:
@@ -63,6 +74,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of each turn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
+    parser.add_argument("--log", type=Path, default=HOME / "turns.jsonl", help="where turns are kept (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on with the run that was broken off")
     parser.add_argument("--install", action="store_true", help="make the peers' environments only")
     given = parser.parse_args()

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -81,16 +80,19 @@ class Tree:
         self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End all of them: politely, then by force."""
+        """End all of them: the first politely, which ends its own, then whatever is left by force."""
         self.resume()
+        before = self.processes()
         if self._root.poll() is None:
             self._root.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _TERM_S
-        while self.processes() and time.monotonic() < deadline:
-            self._root.poll()
-            time.sleep(0.02)
-        self._signal(signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._root.wait(timeout=_TERM_S)
+        left = {*before, *self.processes()}
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self._root.wait(timeout=_TERM_S)
+        psutil.wait_procs(list(left), timeout=1)
 
     def _signal(self, number: int) -> None:
         for process in self.processes():

@@ -21,8 +21,9 @@ def tables(plan: Plan, found: Found, machine: Machine) -> Iterator[str]:
     """Lines: the machine, each cell, the starts, what is missing, and the aims."""
     table = medians(found)
     yield _machine(plan, machine)
+    marks = {peer.name: peer.mark for peer in plan.peers}
     for cell in plan.cells:
-        yield from _cell(cell, table)
+        yield from _cell(cell, table, marks)
     yield from _starts(found)
     yield from _notes(plan, found)
     yield from _aims(plan, table)
@@ -64,7 +65,7 @@ def _machine(plan: Plan, machine: Machine) -> str:
     )
 
 
-def _cell(cell: Cell, table: Table) -> Iterator[str]:
+def _cell(cell: Cell, table: Table, marks: Mapping[str, str]) -> Iterator[str]:
     measured = {name: figures for (name, at), figures in table.items() if at == cell}
     yield f"\n{cell.name}: {TITLES[cell.model]}; {cell.encoding}, {cell.connections} connections"
     yield (
@@ -73,7 +74,7 @@ def _cell(cell: Cell, table: Table) -> Iterator[str]:
     own = measured.get(OWN[0])
     for name, figures in sorted(measured.items(), key=lambda each: -each[1].rate):
         times = f"{own.rate / figures.rate:.2f}x" if own and figures.rate and name != OWN[0] else ""
-        yield f"  {name:<18} {figures.rate:>10.0f} {times:>8} {_line(figures)}"
+        yield f"  {name:<18} {figures.rate:>10.0f} {times:>8} {_line(figures)}  {marks.get(name, '')}".rstrip()
 
 
 def _line(figures: Figures) -> str:
@@ -93,13 +94,19 @@ def _starts(found: Found) -> Iterator[str]:
 
 
 def _notes(plan: Plan, found: Found) -> Iterator[str]:
-    noted = [(peer.name, peer.note) for peer in plan.peers if peer.note] + [(Loop.name, Loop.note)] * plan.loop
+    noted = {peer.name: peer.note for peer in plan.peers if peer.note} | ({Loop.name: Loop.note} if plan.loop else {})
     if noted:
         yield "\nnotes"
-    yield from (f"  {name}: {note}" for name, note in noted)
+    yield from _by_text(noted)
     if found.absent:
         yield "\nnot measured"
-    yield from (f"  {what}: {reason}" for what, reason in found.absent.items())
+    yield from _by_text(found.absent)
+
+
+def _by_text(told: Mapping[str, str]) -> Iterator[str]:
+    """What is said of several of them is said once."""
+    for text in dict.fromkeys(told.values()):
+        yield f"  {', '.join(name for name, own in told.items() if own == text)}: {text}"
 
 
 def _aims(plan: Plan, table: Table) -> Iterator[str]:

@@ -65,13 +65,15 @@ class Peer(ABC):
         requirements: Of its own environment; empty for dray's.
         kind: "dray", "triton", "python" (a server written in Python that people would pick), or "limit" (what no server
             of a model passes).
-        note: What a reader of its figures must know.
+        mark: What must stand beside each of its figures.
+        note: What else a reader of them must know.
     """
 
     name: ClassVar[str]
     kind: ClassVar[str] = "python"
     requirements: ClassVar[tuple[str, ...]] = ()
     encodings: ClassVar[tuple[Encoding, ...]] = ("json",)
+    mark: ClassVar[str] = ""
     note: ClassVar[str] = ""
 
     @property

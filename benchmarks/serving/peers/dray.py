@@ -15,6 +15,7 @@ class Dray(Peer):
     kind = "dray"
     encodings = ("json", "v1", "binary")
     settings: ClassVar[dict[str, str]] = {}
+    note = "DRAY_THREADS=1, all else at its default: every check, log level info, metrics"
 
     def prepare(self, place: Place) -> Launch:
         """The package as it is."""
@@ -46,4 +47,4 @@ class DrayWorkers(Dray):
 
     name = "dray-workers"
     settings: ClassVar[dict[str, str]] = {"DRAY_WORKERS": "auto"}
-    note = "DRAY_WORKERS=auto: shares its cores with wrk"
+    note = "the same with DRAY_WORKERS=auto; it shares its cores with wrk"

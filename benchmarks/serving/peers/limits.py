@@ -11,6 +11,7 @@ from benchmarks.serving.subjects import Subject
 
 class _Constant(Peer):
     kind = "limit"
+    mark = "(a constant)"
 
     def takes(self, cell: Cell) -> bool:
         """One model is enough: its answer is written down beforehand."""
@@ -25,7 +26,7 @@ class Nginx(_Constant):
     """nginx that returns a constant."""
 
     name = "nginx"
-    note = "one worker; answers a constant, reads no body"
+    note = "one worker; throws the request's body away"
 
     def prepare(self, place: Place) -> Launch:
         """A configuration in which every path is in the peer's folder."""
@@ -61,7 +62,7 @@ class Uvicorn(_Constant):
 
     name = "uvicorn"
     requirements = ("uvicorn[standard]==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
-    note = "answers a constant; uvloop and httptools"
+    note = "uvloop and httptools; reads the request's body"
 
     def prepare(self, place: Place) -> Launch:
         """The constant in a file."""

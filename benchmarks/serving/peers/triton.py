@@ -23,7 +23,10 @@ class Triton(Peer):
     requirements = ("nvidia-pytriton==0.7.0", ONNXRUNTIME)
     encodings = ("json", "binary")
     batching: ClassVar[bool] = False
-    note = "the Python backend: this wheel of tritonserver has no other, the ONNX Runtime backend would be faster"
+    mark = "(Python backend)"
+    note = (
+        "tritonserver of the wheel of PyTriton, which has the Python backend only; its ONNX Runtime backend is faster"
+    )
 
     def prepare(self, place: Place) -> Launch:
         """A model repository and the backends with the stub of this Python."""
