@@ -36,7 +36,7 @@ DEFAULT: Final = tuple(
     for name in (
         "logreg-json-1", "logreg-json-8", "logreg-json-32", "logreg-v1-32", "logreg-binary-32",
         "gbdt-json-1", "gbdt-json-32", "cnn-json-32", "cnn-binary-8",
-        "image-binary-1", "image-binary-8", "mobilenet-binary-1", "mobilenet-binary-8",
+        "image-json-1", "image-binary-1", "image-binary-8", "mobilenet-binary-1", "mobilenet-binary-8",
     )
 )  # fmt: skip
 

@@ -25,7 +25,8 @@ from benchmarks.serving.subjects import Subject
 from benchmarks.serving.wrk import Load, run_wrk, write_script
 
 _START_S: Final = 60.0
-_IDLE_S: Final = 0.5
+_SETTLE_S: Final = 0.2
+_IDLE_S: Final = 0.4
 # Of one core; above it a server that waits would take from the one that is measured.
 _BUSY_WHILE_IDLE: Final = 0.05
 
@@ -136,7 +137,7 @@ class Server:
 
     def _settled(self, seconds: float) -> Started:
         """Memory and idle CPU once it has been left alone."""
-        time.sleep(_IDLE_S)
+        time.sleep(_SETTLE_S)
         before = self._tree.cpu_s()
         time.sleep(_IDLE_S)
         idle = (self._tree.cpu_s() - before) / _IDLE_S

@@ -24,9 +24,7 @@ class Triton(Peer):
     encodings = ("json", "binary")
     batching: ClassVar[bool] = False
     mark = "(Python backend)"
-    note = (
-        "tritonserver of the wheel of PyTriton, which has the Python backend only; its ONNX Runtime backend is faster"
-    )
+    note = "the wheel of PyTriton holds tritonserver with this backend only; the ONNX Runtime backend may be faster"
 
     def prepare(self, place: Place) -> Launch:
         """A model repository and the backends with the stub of this Python."""
