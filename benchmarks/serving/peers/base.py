@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -13,7 +14,7 @@ from benchmarks.serving.subjects import Array, Subject
 ROOT: Final = Path(__file__).parents[3]
 SERVERS: Final = ROOT / "benchmarks" / "serving" / "servers"
 # What dray's own environment has, so that all run the same kernels.
-ONNXRUNTIME: Final = "onnxruntime==1.32.0"
+ONNXRUNTIME: Final = f"onnxruntime=={version('onnxruntime')}"
 
 
 class PeerUnavailable(Exception):
