@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock schema golden clean bench-ship bench-convert bench-transform fidelity fuzz-fidelity
+.PHONY: help demo test check format lock schema golden clean bench bench-start bench-ship bench-convert bench-transform fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,12 @@ schema: $(STAMP)  ## write docs/dray.schema.json anew
 
 golden: $(STAMP)  ## write the golden help texts anew
 	DRAY_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/cli/test_help.py
+
+bench: $(STAMP)  ## dray's server side by side with its peers, as tables (BENCH_ARGS="--cells logreg-* --peers dray,triton")
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serving $(BENCH_ARGS)
+
+bench-start: $(STAMP)  ## start to ready of a small model, what it imports, and its memory
+	$(BIN)/python -m benchmarks.serving.startup $(BENCH_ARGS)
 
 bench-ship: $(STAMP)  ## time from `dray ship` to a verified endpoint, stage by stage
 	$(BIN)/python benchmarks/ship.py
