@@ -1,5 +1,6 @@
 """The Open Inference Protocol v2: request bodies → tensors, tensors → response bodies, in JSON and binary."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -8,6 +9,7 @@ import orjson
 from runtime.codec import binary
 from runtime.codec.binary import BinaryPart, Body
 from runtime.codec.json_body import parse_json
+from runtime.codec.large_json import LARGE, NotNumbers, Numbers, parse_large
 from runtime.codec.values import Array, check_shape, json_values, tensor_from_json, wrong_input
 from runtime.contract.cells import show
 from runtime.contract.dtypes import DTYPES, Datatype, holds_all_of
@@ -54,7 +56,13 @@ def decode_request(body: Body, signature: Signature, *, header_length: str | Non
         InvalidInput: Names the tensor, what was expected and what came.
     """
     text, behind = binary.split(body, header_length)
-    document = parse_json(text)
+    if header_length is None and len(text) >= LARGE:
+        with contextlib.suppress(NotNumbers, InvalidInput):  # the usual way finds the same error, and says it in full
+            return _decoded(parse_large(text), signature, behind)
+    return _decoded(parse_json(text), signature, behind)
+
+
+def _decoded(document: Any, signature: Signature, behind: BinaryPart) -> DecodedRequest:
     if not isinstance(document, dict):
         raise InvalidInput(f"the body must be a JSON object, got {show(document)}")
     request_id = document.get("id")
@@ -148,6 +156,8 @@ def _decode(spec: TensorSpec, tensor: Mapping[str, Any], bound: dict[str, int], 
     parameters = tensor.get("parameters")
     if data is None and isinstance(parameters, dict) and binary.SIZE in parameters:
         values = behind.take(said, shape, parameters[binary.SIZE])
+    elif isinstance(data, Numbers):
+        values = data.tensor(spec if DTYPES[given].is_float else said, shape)
     elif not isinstance(data, list):
         raise wrong_input(spec, f"an array under 'data', or {binary.SIZE!r} among its parameters", show(data))
     else:
