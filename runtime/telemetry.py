@@ -79,6 +79,7 @@ class Requests:
     by_status: dict[tuple[Dialect, int], int] = field(default_factory=dict)
     latencies: dict[Dialect, Latencies] = field(default_factory=dict)
     _lines: list[str] = field(default_factory=list)
+    _now_ms: int = 0
     _moment: str = ""
 
     def add(
@@ -109,19 +110,21 @@ class Requests:
         later: Callable[..., Any],
         trace_id: str = "",
     ) -> None:
-        """As ``add``, for the fast path: its lines are written together, once a turn of the loop.
+        """As ``add``, for the fast path: its lines are written together.
 
         Args:
             path, request_id: Of characters that JSON takes as they are.
-            later: Calls a function in the next turn.
+            later: Calls a function some time soon.
         """
         self.count(dialect, status, seconds)
         if not _requests.isEnabledFor(logging.INFO):
             return
         if not self._lines:
             later(self.flush)
-            now = time.time()
-            self._moment = f"{moment(int(now))}.{int(now % 1 * 1000):03d}Z"
+        now_ms = int(time.time() * 1000)
+        if now_ms != self._now_ms:
+            self._now_ms = now_ms
+            self._moment = f"{moment(now_ms // 1000)}.{now_ms % 1000:03d}Z"
         self._lines.append(
             f'{{"time": "{self._moment}", "level": "info", "logger": "runtime.requests",'
             f' "message": "request", "method": "POST", "path": "{path}", "status": {status},'
@@ -130,10 +133,11 @@ class Requests:
         )
 
     def flush(self) -> None:
-        """Write the lines of this turn."""
+        """Write the lines that have gathered."""
         lines, self._lines = self._lines, []
-        sys.stderr.write("".join(lines))
-        sys.stderr.flush()
+        if lines:
+            sys.stderr.write("".join(lines))
+            sys.stderr.flush()
 
     def count(self, dialect: Dialect, status: int, seconds: float) -> None:
         """One more answer."""

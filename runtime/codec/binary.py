@@ -33,18 +33,21 @@ def joined(chunks: Sequence[bytes], header_length: bytes | None = None) -> Body:
     """
     if len(chunks) == 1:
         return chunks[0]
-    length = int(header_length) if header_length is not None and re.fullmatch(b"[0-9]{1,9}", header_length) else None
-    size = sum(map(len, chunks))
-    if length is None or length > size:
+    if header_length is None:
         return b"".join(chunks)
-    room = np.empty(size + _ALIGNED, np.uint8)
-    start = -(room.ctypes.data + length) % _ALIGNED
-    body = room.data[start : start + size]
-    at = 0
+    body, at = room_for(sum(map(len, chunks)), header_length), 0
     for chunk in chunks:
         body[at : at + len(chunk)] = chunk
         at += len(chunk)
     return body
+
+
+def room_for(size: int, header_length: bytes | None = None) -> memoryview:
+    """Room for a body of so many bytes, in which the first tensor behind the JSON lies where numpy can use it."""
+    length = int(header_length) if header_length is not None and re.fullmatch(b"[0-9]{1,9}", header_length) else 0
+    room = np.empty(size + _ALIGNED, np.uint8)
+    start = -(room.ctypes.data + length) % _ALIGNED
+    return room.data[start : start + size]
 
 
 def split(body: Body, header_length: str | None) -> tuple[bytes, "BinaryPart"]:

@@ -60,6 +60,7 @@ class Serving:
     def close(self) -> None:
         """Let go of threads, and write out what is to be told of requests; within a few seconds."""
         self.queue.close()
+        self.requests.flush()
         if self.samples is not None:
             self.samples.close()
         if self.traces is not None:

@@ -116,7 +116,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer what is no request, after those that came before it, and end the connection."""
         self._unwatch()
         cycle: Any = self.cycle
-        if self.pipeline and cycle.more_body:
+        if cycle is not None and cycle.more_body and cycle.response_complete:  # it has its answer
+            self.transport.close()
+        elif self.pipeline and cycle.more_body:
             self.pipeline[0] = (Refusal(error), self.app)  # type: ignore[assignment]
         elif self.pipeline or not (cycle is None or cycle.response_complete or cycle.more_body):
             self.flow.pause_reading()

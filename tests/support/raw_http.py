@@ -50,6 +50,19 @@ def until_closed(connection: socket.socket, timeout_s: float = 20) -> bytes:
     return data
 
 
+def next_answers(connection: socket.socket, count: int) -> list[RawAnswer]:
+    """The next answers of a connection that may stay open."""
+    data = b""
+    while True:
+        with contextlib.suppress(AssertionError):
+            answers = parsed(data)
+            if len(answers) >= count:
+                return answers[:count]
+        more = connection.recv(1 << 20)
+        assert more, f"closed after {len(data)} bytes: {data[:200]!r}"
+        data += more
+
+
 def parsed(data: bytes) -> list[RawAnswer]:
     """Answers that follow each other; all of them are whole."""
     answers = []
