@@ -22,7 +22,7 @@ from runtime.routes.dialects import Answered, Ask, Read, Reply
 from runtime.routes.inference import MIB, late, run
 from runtime.routes.observing import sample, traced
 from runtime.server.guarded_protocol import GuardedProtocol
-from runtime.server.hot_routes import HotRoute, HotRoutes
+from runtime.server.hot_routes import TURNS, HotRoute, HotRoutes
 from runtime.tracing import Traces
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class FastCycle:
             texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()}
             self._read = self._route.dialect(texts)
             self._expand = decompressor(texts.get("content-encoding"), limit_bytes=limit_bytes)
+            self._route.check_turn(self._began, serving.settings.max_wait_s / TURNS)
             self._place = serving.queue.enter()
             announced = texts.get("content-length", "")
             if announced.isascii() and announced.isdigit() and int(announced) > limit_bytes:

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from runtime.engine.queue import overloaded
 from runtime.engine.repository import Slot, version_key
 from runtime.routes.dialects import Dialect, invocations, open_inference, predict_v1, score
 from runtime.routes.serving import Serving
@@ -12,8 +13,12 @@ from runtime.telemetry import Dialect as DialectName
 from runtime.telemetry import dialect_of
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
-    from runtime.engine.batching import Batcher
+    from runtime.engine.batching import Batcher, Turn
     from runtime.engine.session import OnnxModel
+
+# Of the time that a request may wait, a turn gets this part: it waits for the turn in which it comes, then for its
+# own, and probes, which come by new connections, for one more.
+TURNS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class HotRoute:
 
     Attributes:
         batcher: None for a model whose runs are too long for the event loop.
+        turn: Of the event loop.
     """
 
     path: str
@@ -29,6 +35,17 @@ class HotRoute:
     dialect: Dialect
     model: "OnnxModel"
     batcher: "Batcher | None"
+    turn: "Turn"
+
+    def check_turn(self, now_s: float, most_s: float) -> None:
+        """Refuse what would make a long turn longer, where its run costs more than the refusal.
+
+        Raises:
+            Overloaded: The turn has lasted longer than ``most_s``.
+        """
+        if self.batcher is not None and self.batcher.costly and self.turn.lasted_s(now_s) > most_s:
+            what = f"more requests came at once than are answered in {most_s:g} s"
+            raise overloaded(what, "DRAY_MAX_WAIT_S", limit=most_s, wait_s=most_s)
 
 
 class HotRoutes:
@@ -52,8 +69,11 @@ class HotRoutes:
             self._made_of = made_of
 
     def _entries(self, slots: list[Slot]) -> Iterator[tuple[bytes, HotRoute]]:
+        from runtime.engine.batching import Turn
+
         ordered = sorted(slots, key=lambda slot: version_key(slot.manifest.version if slot.manifest else ""))
         names = {slot.manifest.name for slot in self._serving.repository.slots if slot.manifest is not None}
+        turn = Turn()
         for slot in ordered:  # the highest version last, so that the path without one is its
             model, batcher = slot.model, self._batcher(slot)
             if model is None:
@@ -65,7 +85,7 @@ class HotRoutes:
             if len(names) == 1:
                 paths += [("/score", score), ("/invocations", invocations)]
             for path, dialect in paths:
-                yield path.encode("ascii"), HotRoute(path, dialect_of(path), dialect, model, batcher)
+                yield path.encode("ascii"), HotRoute(path, dialect_of(path), dialect, model, batcher, turn)
 
     def _batcher(self, slot: Slot) -> "Batcher | None":
         from runtime.engine.batching import Batcher
