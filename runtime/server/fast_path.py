@@ -20,10 +20,9 @@ from runtime.contract.errors import DrayError
 from runtime.engine.queue import Place
 from runtime.routes.dialects import Answered, Ask, Read, Reply
 from runtime.routes.inference import MIB, late, run
-from runtime.routes.observing import sample, traced
+from runtime.routes.observing import sample
 from runtime.server.guarded_protocol import GuardedProtocol
 from runtime.server.hot_routes import TURNS, HotRoute, HotRoutes
-from runtime.tracing import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -257,6 +256,10 @@ class FastCycle:
             self._place.close()
         self._busy().discard(self)
         seconds, serving = time.perf_counter() - self._began, self._protocol.serving
+        trace_id = ""
+        if serving.traces is not None:
+            said = (self._protocol.scheme, status, seconds, self._headers, self._request_id, self._answered)
+            trace_id = serving.traces.add(self._route.traced(*said))
         serving.requests.add_hot(
             dialect=self._route.dialect_name,
             path=self._route.path,
@@ -264,34 +267,15 @@ class FastCycle:
             seconds=seconds,
             request_id=self._request_id,
             later=self._protocol.loop.call_soon,
-            trace_id="" if serving.traces is None else self._trace(serving.traces, status, seconds),
+            trace_id=trace_id,
         )
-
-    def _trace(self, traces: Traces, status: int, seconds: float) -> str:
-        route = self._route
-        facts = traced(
-            route.path,
-            self._protocol.scheme or "http",
-            status,
-            seconds,
-            headers=self._headers,
-            dialect=route.dialect_name,
-            request_id=self._request_id,
-            model=route.model,
-            answered=self._answered,
-        )
-        return traces.add(facts)
 
 
 class FastProtocol(GuardedProtocol):
-    """The protocol with the hot paths answered before ASGI; ``serving`` and ``routes`` are set by a subclass.
-
-    Attributes:
-        active: The last of the hot requests whose turn came.
-    """
+    """The protocol with the hot paths answered before ASGI; ``serving`` and ``routes`` are set by a subclass."""
 
     routes: HotRoutes
-    active: FastCycle | None = None
+    active: FastCycle | None = None  # the last of the hot requests whose turn came
 
     def on_headers_complete(self) -> None:
         """Take the request if it is one of the hot ones, else leave it to uvicorn."""

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.engine.queue import overloaded
 from runtime.engine.repository import Slot, version_key
-from runtime.routes.dialects import Dialect, invocations, open_inference, predict_v1, score
+from runtime.routes.dialects import Answered, Dialect, invocations, open_inference, predict_v1, score
+from runtime.routes.observing import traced
 from runtime.routes.serving import Serving
 from runtime.telemetry import Dialect as DialectName
 from runtime.telemetry import dialect_of
+from runtime.tracing import Traced
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.batching import Batcher, Turn
@@ -46,6 +48,28 @@ class HotRoute:
         if self.batcher is not None and self.batcher.costly and self.turn.lasted_s(now_s) > most_s:
             what = f"more requests came at once than are answered in {most_s:g} s"
             raise overloaded(what, "DRAY_MAX_WAIT_S", limit=most_s, wait_s=most_s)
+
+    def traced(
+        self,
+        scheme: str | None,
+        status: int,
+        seconds: float,
+        headers: Mapping[bytes, bytes],
+        request_id: str,
+        answered: Answered | None,
+    ) -> Traced:
+        """The facts of the span of a request to this path."""
+        return traced(
+            self.path,
+            scheme or "http",
+            status,
+            seconds,
+            headers=headers,
+            dialect=self.dialect_name,
+            request_id=request_id,
+            model=self.model,
+            answered=answered,
+        )
 
 
 class HotRoutes:
