@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock schema golden clean bench bench-start bench-ship bench-convert bench-transform fidelity fuzz-fidelity
+.PHONY: help demo test check format lock schema golden clean bench bench-start bench-ship bench-convert bench-overload bench-transform soak fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,10 +57,22 @@ bench-convert: $(STAMP)  ## seconds that conversion adds to a small model
 bench-transform: $(STAMP)  ## size, latency and agreement of optimised and quantised models, as a table
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/transform.py $(BENCH_ARGS)
 
+bench-overload: $(STAMP)  ## goodput, refusals and memory at four times the load, SECONDS=60 a cell
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overload.py --seconds $(or $(SECONDS),60)
+
+soak: $(STAMP)  ## SECONDS=600 of mixed traffic: slope of memory, open files
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600) $(SOAK_ARGS)
+
 fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator against its source, as a table
 	$(BIN)/python benchmarks/fidelity.py
 
-fuzz-fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
+fuzz-bench-overload: $(STAMP)  ## goodput, refusals and memory at four times the load, SECONDS=60 a cell
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overload.py --seconds $(or $(SECONDS),60)
+
+soak: $(STAMP)  ## SECONDS=600 of mixed traffic: slope of memory, open files
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600) $(SOAK_ARGS)
+
+fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz_fidelity.py -n $(or $(N),500) $(FUZZ_ARGS)
 
 clean:  ## remove what make made

@@ -67,7 +67,7 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.Overloaded: 503,
     errors.RunTimeout: 504,
 }
-_RETRY_AFTER_S: Final = "1"
+_RETRY_AFTER_S: Final = 1
 # What Azure's clients name their requests by.
 _CLIENT_ID: Final = b"x-ms-client-request-id"
 _MARKS: Final = frozenset({b"x-request-id", _CLIENT_ID, b"connection"})
@@ -93,7 +93,12 @@ def create_serving(settings: Settings) -> Serving:
         )
 
     repository = Repository(settings.packages, session_settings)
-    queue = Queue(limit=settings.max_queue, threads=max(2, threads))
+    queue = Queue(
+        limit=settings.max_queue,
+        threads=max(2, threads),
+        wait_s=settings.max_wait_s,
+        timeout_s=settings.request_timeout_s,
+    )
     keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
     samples = open_samples(settings.sample_rate, settings.sample_file)
     traces = open_traces(settings.otlp_endpoint, settings.otlp_protocol)
@@ -254,7 +259,7 @@ def error_response(error: DrayError, request_id: str | None) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     headers = {"x-request-id": request_id} if request_id else {}
     if status == 503:
-        headers["retry-after"] = _RETRY_AFTER_S
+        headers["retry-after"] = str(error.detail.get("retry_after_s", _RETRY_AFTER_S))
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return Json(error_body(error, request_id), status_code=status, headers=headers)

@@ -38,6 +38,7 @@ class Settings:
         fast_path: Whether inference is answered below FastAPI where that is possible; the answers are the same.
         model_control: Whether clients may load and unload models over HTTP.
         max_queue: Requests that are read, waiting or running at any time; one more is refused.
+        max_wait_s: How long a request may have to wait for its run while others wait all the time; else it is refused.
         request_timeout_s: From the request's head to its answer.
         providers: ONNX Runtime execution providers in order of preference; absent ones are left out with a warning.
         require_providers: The start fails where one of these is not in use.
@@ -57,6 +58,7 @@ class Settings:
     max_delay_us: int | None = None
     max_body_mib: int = 64
     max_queue: int = 256
+    max_wait_s: float = 1.0
     request_timeout_s: float = 60.0
     providers: tuple[str, ...] = ()
     require_providers: tuple[str, ...] = ()
@@ -105,6 +107,7 @@ def _parse(read: "_Reader") -> Settings:
         max_delay_us=read.whole("DRAY_MAX_DELAY_US", 0, 10_000_000),
         max_body_mib=read.whole("DRAY_MAX_BODY_MIB", 1, 65536) or default.max_body_mib,
         max_queue=read.whole("DRAY_MAX_QUEUE", 1, 1_000_000) or default.max_queue,
+        max_wait_s=read.number("DRAY_MAX_WAIT_S", 0.01, 86400, default.max_wait_s),
         request_timeout_s=read.number("DRAY_REQUEST_TIMEOUT_S", 0.01, 86400, default.request_timeout_s),
         providers=read.providers("DRAY_PROVIDERS"),
         require_providers=read.providers("DRAY_REQUIRE_PROVIDERS"),

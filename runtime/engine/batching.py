@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,35 @@ from runtime.engine.costs import Costs, shares_runs
 from runtime.engine.runs import Array
 from runtime.engine.session import OnnxModel
 
+# A refusal takes some 50 µs.
+_COSTLY_NS: Final = 200_000
 Outputs = Mapping[str, Array]
 # Called with what came of a request; an exception of no known kind is a bug, and is passed on as it is.
 Done = Callable[["Outputs | Exception"], None]
+
+
+class Turn:
+    """How long the present turn of an event loop has lasted.
+
+    A turn reads every connection that has something to say, so what comes in while it lasts waits for its end.
+    """
+
+    def __init__(self) -> None:
+        self._began_s: float | None = None
+
+    def lasted_s(self, now_s: float) -> float:
+        """Seconds since this was first asked in the turn.
+
+        Args:
+            now_s: By ``time.perf_counter``.
+        """
+        if self._began_s is None:
+            self._began_s = now_s
+            asyncio.get_running_loop().call_soon(self._end)
+        return now_s - self._began_s
+
+    def _end(self) -> None:
+        self._began_s = None
 
 
 class Job(NamedTuple):
@@ -48,6 +74,7 @@ class Batcher:
         timed: Whether ``ran_ns`` is kept up.
 
     Attributes:
+        costly: Whether a run costs so much more than a refusal that refusing helps the others.
         ran_ns: When the last run began and ended, since 1970.
     """
 
@@ -58,6 +85,7 @@ class Batcher:
         if timed:
             self._run = partial(self._timed, model)
         self.ran_ns = (0, 0)
+        self.costly = costs.run_ns > _COSTLY_NS
         self._shares = shares_runs(model)
         self._max_rows = (max_rows or costs.best_rows) if self._shares else 1
         self._one_shape = all(
@@ -65,6 +93,7 @@ class Batcher:
         )
         self._delay_s = delay_s
         self._waiting: list[Job] = []
+        self._waiting_rows = 0
 
     def submit(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, *, done: Done, gone: Callable[[], bool]
@@ -77,7 +106,10 @@ class Batcher:
             self._run_alone(job)
             return
         self._waiting.append(job)
-        if len(self._waiting) == 1:
+        self._waiting_rows += rows
+        if self._waiting_rows >= self._max_rows:
+            self._flush()  # nobody else fits
+        elif len(self._waiting) == 1:
             loop = asyncio.get_running_loop()
             if self._delay_s > 0:
                 loop.call_later(self._delay_s, self._flush)
@@ -85,7 +117,7 @@ class Batcher:
                 loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
         jobs = [job for job in waiting if not job.gone()]
         while jobs:
             batch, jobs = self._first_batch(jobs)

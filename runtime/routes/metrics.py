@@ -54,6 +54,12 @@ class _Collector:
         places = GaugeMetricFamily("dray_queue_places_taken", "Requests that are read, waiting or running")
         places.add_metric([], self._serving.queue.taken)
         yield places
+        waiting = GaugeMetricFamily("dray_queue_waiting", "Requests that are read and wait for a thread")
+        waiting.add_metric([], self._serving.queue.waiting)
+        yield waiting
+        wait = GaugeMetricFamily("dray_queue_expected_wait_seconds", "How long one more would wait, by the latest runs")
+        wait.add_metric([], self._serving.queue.expected_wait_s)
+        yield wait
         if self._serving.samples is not None:
             samples = CounterMetricFamily("dray_samples", "Answered requests drawn for samples", labels=["outcome"])
             samples.add_metric(["written"], self._serving.samples.written)

@@ -27,6 +27,7 @@ class Serving:
         keys: API keys, one of which a request must carry; none where everyone may ask.
         handover_error: Why the public address could not be taken over.
         models_changed: Told when models were loaded or unloaded while serving.
+        connection_made: Told of every new connection.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class Serving:
     addresses: list[str] = field(default_factory=list)
     handover_error: DrayError | None = None
     models_changed: Callable[[], None] = lambda: None
+    connection_made: Callable[[], None] = lambda: None
 
     @property
     def state(self) -> ServingState:

@@ -19,9 +19,8 @@ from runtime.contract.errors import DrayError
 from runtime.engine.queue import Place
 from runtime.routes.dialects import JSON, Answered, Ask, Read, Reply
 from runtime.routes.inference import MIB, late, run
-from runtime.routes.observing import sample, traced
-from runtime.server.hot_routes import HotRoute
-from runtime.tracing import Traces
+from runtime.routes.observing import sample
+from runtime.server.hot_routes import TURNS, HotRoute
 
 if TYPE_CHECKING:
     from runtime.server.fast_path import FastProtocol
@@ -119,6 +118,7 @@ class FastCycle:
             self._read = self._route.dialect(_Texts(headers))
             if b"content-encoding" in headers:
                 self._expand = decompressor(headers[b"content-encoding"].decode("latin-1"), limit_bytes=limit_bytes)
+            self._route.check_turn(self._began, serving.settings.max_wait_s / TURNS)
             self._place = serving.queue.enter()
             announced = headers.get(b"content-length", b"")
             if announced.isdigit() and int(announced) > limit_bytes:
@@ -338,6 +338,10 @@ class FastCycle:
             self._place.close()
         self._busy().discard(self)
         seconds, serving = time.perf_counter() - self._began, self._protocol.serving
+        trace_id = ""
+        if serving.traces is not None:
+            said = (self._protocol.scheme, status, seconds, self._headers, self._request_id, self._answered)
+            trace_id = serving.traces.add(self._route.traced(*said))
         serving.requests.add_hot(
             dialect=self._route.dialect_name,
             path=self._route.path,
@@ -345,20 +349,5 @@ class FastCycle:
             seconds=seconds,
             request_id=self._request_id,
             later=self._protocol.later,
-            trace_id="" if serving.traces is None else self._trace(serving.traces, status, seconds),
+            trace_id=trace_id,
         )
-
-    def _trace(self, traces: Traces, status: int, seconds: float) -> str:
-        route = self._route
-        facts = traced(
-            route.path,
-            self._protocol.scheme or "http",
-            status,
-            seconds,
-            headers=self._headers,
-            dialect=route.dialect_name,
-            request_id=self._request_id,
-            model=route.model,
-            answered=self._answered,
-        )
-        return traces.add(facts)

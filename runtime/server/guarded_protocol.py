@@ -55,6 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = PipelineFlow(transport, self.pipeline)
         self._await_next()
+        self.serving.connection_made()
 
     def data_received(self, data: bytes) -> None:
         """Parse; a request that is not whole after it has a time limit."""

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -16,7 +16,7 @@ import uvicorn
 
 from runtime.contract.errors import DrayError
 from runtime.routes.serving import Serving
-from runtime.server.backlog import accept_waiting, stop_new_connections
+from runtime.server.backlog import Backlog, accept_waiting, stop_new_connections
 from runtime.server.hot_routes import HotRoutes, keep_fresh
 from runtime.server.sockets import BACKLOG, address_of, listen_shared
 
@@ -54,6 +54,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handover: asyncio.Task[None] | None = None
         self._took_over = False
+        serving.connection_made = Backlog(self._listeners, self._serve_one).take
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on the listeners, then load the models in a thread."""
@@ -165,6 +166,11 @@ class Server(uvicorn.Server):
         for listener in self._listeners:
             listener.close()
         await self._serve_accepted(waiting)
+
+    async def _serve_one(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):  # it has left, or its TLS handshake failed
+            await loop.connect_accepted_socket(self._connection, accepted, ssl=self.config.ssl)
 
     async def _serve_accepted(self, waiting: list[socket.socket]) -> None:
         loop = asyncio.get_running_loop()

@@ -323,6 +323,21 @@ def test_a_client_that_does_not_read_is_not_read_from(server: RunningServer) -> 
         answered(server)
 
 
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="only Linux sets limits of other processes")
+def test_where_no_more_files_may_be_opened_connections_that_are_there_go_on(server: RunningServer) -> None:
+    process = psutil.Process(server.process.pid)
+    before = process.rlimit(psutil.RLIMIT_NOFILE)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as kept, contextlib.ExitStack() as opened:
+        kept.sendall(GOOD)
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 20, before[1]))
+        for _ in range(60):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+        kept.sendall(GOOD)
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    process.rlimit(psutil.RLIMIT_NOFILE, before)
+
+
 # --- pipelines
 
 
