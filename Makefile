@@ -66,13 +66,7 @@ soak: $(STAMP)  ## SECONDS=600 of mixed traffic: slope of memory, open files
 fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator against its source, as a table
 	$(BIN)/python benchmarks/fidelity.py
 
-fuzz-bench-overload: $(STAMP)  ## goodput, refusals and memory at four times the load, SECONDS=60 a cell
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overload.py --seconds $(or $(SECONDS),60)
-
-soak: $(STAMP)  ## SECONDS=600 of mixed traffic: slope of memory, open files
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600) $(SOAK_ARGS)
-
-fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
+fuzz-fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz_fidelity.py -n $(or $(N),500) $(FUZZ_ARGS)
 
 clean:  ## remove what make made

@@ -68,7 +68,8 @@ class Queue:
             if self._taken >= self._limit:
                 what = f"as many requests as are allowed at a time are being answered: {self._limit}"
                 raise overloaded(what, "DRAY_MAX_QUEUE", limit=self._limit, wait_s=self.expected_wait_s)
-            self._check_wait()
+            if self._pending:  # else it begins at once, whatever the latest runs have cost
+                self._check_wait()
             self._taken += 1
         return Place(self)
 

@@ -76,6 +76,15 @@ def test_what_cannot_be_answered_in_time_is_refused_in_a_burst_too(gate: threadi
     assert "requests wait" in caught.value.message
 
 
+def test_an_idle_queue_takes_a_request_whatever_the_last_one_took() -> None:
+    queue = learned(Queue(limit=100, threads=1, timeout_s=0.02), 0.05)
+    deadline = time.monotonic() + 5
+    while queue.taken and time.monotonic() < deadline:  # the thread says so a moment after the result is there
+        time.sleep(0.001)
+    queue.enter().close()
+    assert queue.taken == 0
+
+
 def test_a_request_that_is_given_up_leaves_the_queue_before_it_runs(gate: threading.Event) -> None:
     queue, ran = Queue(limit=10, threads=1), list[int]()
     queue.enter()
