@@ -88,6 +88,7 @@ def create_serving(settings: Settings) -> Serving:
         return SessionSettings(
             threads=threads,
             adapt=settings.threads is None,
+            max_batch=settings.max_batch,
             providers=settings.providers,
             require=settings.require_providers,
         )

@@ -33,7 +33,8 @@ class Settings:
         port: 0 takes any free one.
         standby_port: When set, the process listens there only, until SIGUSR1 makes it take ``port`` as well.
         threads: Of ONNX Runtime, for each run; None follows the container's CPU limit.
-        max_batch: Rows of requests that may share a run; None follows what was measured at the start.
+        max_batch: Rows of one run; requests share it up to so many, and a larger one is split. None follows what was
+            measured at the start, and splits nothing.
         max_delay_us: How long the first of them waits for others; None waits for nothing.
         fast_path: Whether inference is answered below FastAPI where that is possible; the answers are the same.
         model_control: Whether clients may load and unload models over HTTP.

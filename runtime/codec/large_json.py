@@ -37,7 +37,7 @@ class Numbers:
             NotNumbers: They do not fit in type, number or range.
         """
         facts = DTYPES[spec.dtype]
-        kind = {"f": "d", "i": "i", "u": "u"}.get(facts.numpy[1])
+        kind = {"f": "d", "i": "i", "u": "u"}.get(facts.numpy[1:2])
         if kind is None:
             raise NotNumbers
         try:

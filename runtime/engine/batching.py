@@ -5,6 +5,7 @@ thread alone.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -69,7 +70,7 @@ class Batcher:
     """Runs of one model that is fast enough for the event loop.
 
     Args:
-        max_rows: Rows that one run may have; a larger request has a run of its own.
+        max_rows: Rows that requests may share a run up to; a larger one has a run of its own.
         delay_s: How long the first of a batch waits for others; 0 for those that are there.
         timed: Whether ``ran_ns`` is kept up.
 
@@ -86,6 +87,7 @@ class Batcher:
             self._run = partial(self._timed, model)
         self.ran_ns = (0, 0)
         self.costly = costs.run_ns > _COSTLY_NS
+        self._most_rows = costs.inline_rows if model.manifest.signature.batch_dim is not None else math.inf
         self._shares = shares_runs(model)
         self._max_rows = (max_rows or costs.best_rows) if self._shares else 1
         self._one_shape = all(
@@ -94,6 +96,10 @@ class Batcher:
         self._delay_s = delay_s
         self._waiting: list[Job] = []
         self._waiting_rows = 0
+
+    def suits(self, inputs: Mapping[str, Array]) -> bool:
+        """Whether a request is small enough for the event loop."""
+        return len(next(iter(inputs.values()), ())) <= self._most_rows
 
     def submit(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, *, done: Done, gone: Callable[[], bool]

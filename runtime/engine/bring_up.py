@@ -35,6 +35,7 @@ def bring_up(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxM
         narrow = load_model(package, replace(settings, threads=1))
         self_test(narrow)
         model.call = Adaptive(model.call, narrow.call)
+    model.most_rows = settings.max_batch if shares_runs(model) else None
     model.statistics = Statistics()
     return model, costs, cases
 

@@ -45,12 +45,14 @@ class SessionSettings:
     Attributes:
         threads: For one run.
         adapt: Whether a model of long runs may take one thread for each of several runs at a time.
+        max_batch: Rows of one run, where it is proven that they do not depend on one another; None: no limit.
         providers: Preferred execution providers, best first; the CPU's comes last in any case.
         require: Providers that have to be in use.
     """
 
     threads: int
     adapt: bool = False
+    max_batch: int | None = None
     providers: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
 
@@ -88,6 +90,7 @@ class OnnxModel:
     Attributes:
         providers: The execution providers in use, best first.
         statistics: Of every run so far; the self-test begins them anew.
+        most_rows: Of one run; a larger request has several. None: no limit. Rows must not depend on one another.
         call: A run of the graph; ``runtime.engine.runs`` has others to put in its place.
     """
 
@@ -98,6 +101,7 @@ class OnnxModel:
         self._tokenizer = tokenizer
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self.statistics = Statistics()
+        self.most_rows: int | None = None
         # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
         # here already, and would go on with the CPU where another provider fails.
         self.call: Call = getattr(session, "_sess", session).run
@@ -129,6 +133,23 @@ class OnnxModel:
         self.check(inputs)
         names = self.manifest.signature.output_names if outputs is None else outputs
         rows = _rows(inputs) if self._counts_rows else 1
+        most = self.most_rows
+        if most is None or rows <= most:
+            return dict(zip(names, self._counted(names, inputs, rows, cancellation), strict=True))
+        parts = [
+            self._counted(
+                names,
+                {name: value[at : at + most] for name, value in inputs.items()},
+                min(most, rows - at),
+                cancellation,
+            )
+            for at in range(0, rows, most)
+        ]
+        return {name: np.concatenate(pieces) for name, pieces in zip(names, zip(*parts, strict=True), strict=True)}
+
+    def _counted(
+        self, names: Sequence[str], inputs: Mapping[str, Array], rows: int, cancellation: Cancellation | None
+    ) -> Sequence[Array]:
         started = time.perf_counter_ns()
         try:
             results = self._results(names, inputs, cancellation)
@@ -136,7 +157,7 @@ class OnnxModel:
             self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
             raise
         self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
-        return dict(zip(names, results, strict=True))
+        return results
 
     def _results(
         self, names: Sequence[str], inputs: Mapping[str, Array], cancellation: Cancellation | None

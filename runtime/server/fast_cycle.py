@@ -222,6 +222,9 @@ class FastCycle:
         except Exception as error:  # noqa: BLE001 - a bug must not take the connection down
             self._fail_unforeseen(error)
         else:
+            if not batcher.suits(asked.inputs):
+                self._task = self._protocol.loop.create_task(self._in_thread(body, asked))
+                return
             self._asked = asked
             batcher.submit(asked.inputs, asked.outputs, done=self._done, gone=self._gone)
 
@@ -251,14 +254,15 @@ class FastCycle:
         self._answered = answered
         sample(serving, route.model, answered, dialect=route.dialect_name, request_id=self._request_id)
 
-    async def _in_thread(self, body: Body) -> None:
+    async def _in_thread(self, body: Body, asked: Ask | None = None) -> None:
         model, read, expand, place = self._route.model, self._read, self._expand, self._place
         limit_s = self._protocol.serving.settings.request_timeout_s
         if read is None or place is None:
             return
 
         def work(cancellation: Any) -> Answered:
-            return run(model, read(body if expand is None else expand(bytes(body)), model.manifest), cancellation)
+            content = body if expand is None else expand(bytes(body))
+            return run(model, asked or read(content, model.manifest), cancellation)
 
         try:
             async with asyncio.timeout(max(0.0, limit_s - (time.perf_counter() - self._began))):

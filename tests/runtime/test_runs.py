@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runtime.engine.batching import Batcher
 from runtime.engine.bring_up import bring_up
 from runtime.engine.runs import Adaptive, InSizes
 from runtime.engine.session import SessionSettings, load_model
@@ -104,3 +105,32 @@ def test_a_change_of_size_that_is_dear_gives_each_size_a_session(
     assert isinstance(model.call, InSizes)
     assert cases == 2
     assert model.run({"X": np.zeros((11, 4), "f4")})["label"].shape == (11,)
+
+
+def test_a_request_larger_than_a_batch_is_split_where_rows_are_proven_apart(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "iris")
+    whole, split = (bring_up(package, SessionSettings(threads=1, max_batch=most))[0] for most in (None, 4))
+    values = {"X": np.arange(44.0, dtype="f4").reshape(11, 4)}
+    expected, answer = whole.run(values), split.run(values)
+
+    for name, value in expected.items():
+        np.testing.assert_allclose(answer[name], value, rtol=1e-6)
+    assert list(whole.statistics.by_batch) == [11]
+    assert {size: each.count for size, each in split.statistics.by_batch.items()} == {4: 2, 3: 1}
+
+
+def test_a_request_of_one_call_is_not_split(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "one", batched=False)
+    model, costs, _ = bring_up(package, SessionSettings(threads=1, max_batch=1))
+    assert model.run({"X": np.zeros((5, 4), "f4")})["label"].shape == (5,)
+    assert model.statistics.succeeded.count == 1
+    assert costs.inline_rows == float("inf")
+
+
+def test_rows_that_would_hold_up_the_event_loop_are_no_inline_run(tmp_path: Path) -> None:
+    model, costs, _ = bring_up(make_package(tmp_path / "iris"), ONE)
+    batcher = Batcher(model, costs)
+    few, many = (np.zeros((rows, 4), "f4") for rows in (1, int(costs.inline_rows) + 1))
+    assert costs.inline
+    assert batcher.suits({"X": few})
+    assert not batcher.suits({"X": many})
