@@ -16,7 +16,7 @@ import numpy as np
 from runtime.contract.errors import DrayError
 from runtime.engine.costs import Costs, shares_runs
 from runtime.engine.runs import Array
-from runtime.engine.session import OnnxModel
+from runtime.engine.session import OnnxModel, count_rows
 
 # A refusal takes some 50 µs.
 _COSTLY_NS: Final = 200_000
@@ -99,7 +99,7 @@ class Batcher:
 
     def suits(self, inputs: Mapping[str, Array]) -> bool:
         """Whether a request is small enough for the event loop."""
-        return len(next(iter(inputs.values()), ())) <= self._most_rows
+        return count_rows(inputs) <= self._most_rows
 
     def submit(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, *, done: Done, gone: Callable[[], bool]

@@ -10,7 +10,7 @@ import numpy as np
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.errors import DrayError
 from runtime.engine.runs import Array
-from runtime.engine.session import OnnxModel, values_as_array
+from runtime.engine.session import OnnxModel, count_rows, values_as_array
 
 # A run that takes longer must not hold up the event loop.
 INLINE_NS = 1_000_000
@@ -54,8 +54,8 @@ def measure(model: OnnxModel) -> Costs:
     if model.manifest.preprocessing is not None:
         # What a text costs depends on its length: however fast the first one was, none may hold up the event loop.
         return Costs(max(_time(model, inputs), INLINE_NS + 1))
-    if not shares_runs(model) or any(len(value) == 0 for value in inputs.values()):
-        run_ns, rows = _time(model, inputs), len(next(iter(inputs.values()), ()))
+    if not shares_runs(model) or any(value.size == 0 for value in inputs.values()):
+        run_ns, rows = _time(model, inputs), count_rows(inputs)
         counted = model.manifest.signature.batch_dim is not None and rows > 0
         return Costs(run_ns, row_ns=run_ns / rows if counted else 0.0)
     return _of_batches(model, first_row(model))

@@ -132,7 +132,7 @@ class OnnxModel:
         """
         self.check(inputs)
         names = self.manifest.signature.output_names if outputs is None else outputs
-        rows = _rows(inputs) if self._counts_rows else 1
+        rows = count_rows(inputs) if self._counts_rows else 1
         most = self.most_rows
         if most is None or rows <= most:
             return dict(zip(names, self._counted(names, inputs, rows, cancellation), strict=True))
@@ -246,7 +246,7 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
         ) from error
 
 
-def _rows(inputs: Mapping[str, Array]) -> int:
+def count_rows(inputs: Mapping[str, Array]) -> int:
     first = next(iter(inputs.values()), None)
     return int(first.shape[0]) if first is not None and first.ndim else 1
 
