@@ -247,6 +247,7 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
 
 
 def count_rows(inputs: Mapping[str, Array]) -> int:
+    """Rows of a request's first input; 1 where it is a scalar."""
     first = next(iter(inputs.values()), None)
     return int(first.shape[0]) if first is not None and first.ndim else 1
 
