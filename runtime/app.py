@@ -74,7 +74,7 @@ def create_serving(settings: Settings) -> Serving:
     Raises:
         SettingInvalid: The API keys file holds no key, or something that is none.
     """
-    threads = settings.threads or cpu_limit()
+    threads = threads_of(settings)
 
     def session_settings() -> "SessionSettings":
         from runtime.engine.session import SessionSettings
@@ -82,9 +82,20 @@ def create_serving(settings: Settings) -> Serving:
         return SessionSettings(threads=threads, providers=settings.providers, require=settings.require_providers)
 
     repository = Repository(settings.packages, session_settings)
-    queue = Queue(limit=settings.max_queue, threads=max(2, threads))
+    queue = create_queue(settings)
     keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
     return Serving(settings, repository, queue, keys=keys)
+
+
+def create_queue(settings: Settings) -> Queue:
+    """One worker's share of the places, and its threads."""
+    share = -(-settings.max_queue // max(1, settings.workers))
+    return Queue(limit=share, threads=max(2, threads_of(settings)))
+
+
+def threads_of(settings: Settings) -> int:
+    """Threads of ONNX Runtime for one run: as set, or a worker's share of the processors."""
+    return settings.threads or max(1, cpu_limit() // max(1, settings.workers))
 
 
 def create_app(serving: Serving) -> FastAPI:
@@ -161,7 +172,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = [(name, value) for name, value in message["headers"] if name not in _MARKS]
-                message["headers"] = own + marks(headers, request_id, draining=self._serving.draining)
+                message["headers"] = own + marks(headers, request_id, draining=self._serving.closing)
             await send(message)
 
         try:

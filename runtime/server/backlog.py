@@ -14,10 +14,11 @@ net/core/sock_reuseport.c (an index out of range falls back to the hash), linux/
 """
 
 import ctypes
+import select
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _SO_ATTACH_FILTER: Final = 26
@@ -50,6 +51,12 @@ def stop_new_connections(listener: socket.socket) -> bool:
     return _attach(listener, _SO_ATTACH_FILTER, _ONLY_WITH_ACK)
 
 
+def stop_all(listeners: Iterable[socket.socket]) -> bool:
+    """``stop_new_connections`` of each; whether any could."""
+    stopped = [stop_new_connections(listener) for listener in listeners]
+    return any(stopped)
+
+
 def accept_waiting(listener: socket.socket) -> list[socket.socket]:
     """The connections in the backlog of a listener that does not block."""
     accepted = []
@@ -60,6 +67,20 @@ def accept_waiting(listener: socket.socket) -> list[socket.socket]:
             continue
         except OSError:  # nothing is left
             return accepted
+
+
+def unread(descriptors: Iterable[int]) -> bool:
+    """Whether the kernel holds something for one of these sockets that the process has not read.
+
+    One that is closed with something unread resets its connection, and whoever sent it gets no answer.
+    """
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    waiting = select.poll()
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _attach(listener: socket.socket, option: int, program: _Program) -> bool:

@@ -216,8 +216,8 @@ class FastCycle:
             self._finish(status)
             return
         protocol = self._protocol
-        marked = marks(self._headers, self._request_id, draining=protocol.serving.draining)
-        if protocol.serving.draining:
+        marked = marks(self._headers, self._request_id, draining=protocol.serving.closing)
+        if protocol.serving.closing:
             self.keep_alive = False
         elif not self.keep_alive:
             marked.append((b"connection", b"close"))
