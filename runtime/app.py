@@ -80,7 +80,7 @@ def create_serving(settings: Settings) -> Serving:
     Raises:
         SettingInvalid: The API keys file holds no key, or something that is none; the file of samples cannot be opened.
     """
-    threads = settings.threads or cpu_limit()
+    threads = threads_of(settings)
 
     def session_settings() -> "SessionSettings":
         from runtime.engine.session import SessionSettings
@@ -94,16 +94,28 @@ def create_serving(settings: Settings) -> Serving:
         )
 
     repository = Repository(settings.packages, session_settings)
-    queue = Queue(
-        limit=settings.max_queue,
-        threads=max(2, threads),
+    queue = create_queue(settings)
+    keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
+    samples = open_samples(settings.sample_rate, settings.sample_file)
+    # A worker opens its own: what sends them is a thread, which does not outlive a fork.
+    traces = open_traces(settings.otlp_endpoint, settings.otlp_protocol) if settings.workers <= 1 else None
+    return Serving(settings, repository, queue, keys=keys, samples=samples, traces=traces)
+
+
+def create_queue(settings: Settings) -> Queue:
+    """One worker's share of the places, and its threads."""
+    share = -(-settings.max_queue // max(1, settings.workers))
+    return Queue(
+        limit=share,
+        threads=max(2, threads_of(settings)),
         wait_s=settings.max_wait_s,
         timeout_s=settings.request_timeout_s,
     )
-    keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
-    samples = open_samples(settings.sample_rate, settings.sample_file)
-    traces = open_traces(settings.otlp_endpoint, settings.otlp_protocol)
-    return Serving(settings, repository, queue, keys=keys, samples=samples, traces=traces)
+
+
+def threads_of(settings: Settings) -> int:
+    """Threads of ONNX Runtime for one run: as set, or a worker's share of the processors."""
+    return settings.threads or max(1, cpu_limit() // max(1, settings.workers))
 
 
 def create_app(serving: Serving) -> FastAPI:
@@ -180,7 +192,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = [(name, value) for name, value in message["headers"] if name not in _MARKS]
-                message["headers"] = own + marks(headers, request_id, draining=self._serving.draining)
+                message["headers"] = own + marks(headers, request_id, draining=self._serving.closing)
             await send(message)
 
         try:

@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -19,6 +20,16 @@ _BUILDER_NAMES: Final = frozenset({"DRAY_HOME"})
 _LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
+# As many workers as processors is what helps; far more is a slip, and each costs memory.
+MOST_WORKERS: Final = 128
+AUTO: Final = 0
+
+
+def can_fork() -> bool:
+    """Whether several workers can be had: Windows has no fork, and macOS's frameworks do not survive one."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
+
+
 class SettingInvalid(DrayError):
     """A known name in the environment has a value that cannot be meant, or that this version cannot honour."""
 
@@ -32,13 +43,15 @@ class Settings:
     Attributes:
         port: 0 takes any free one.
         standby_port: When set, the process listens there only, until SIGUSR1 makes it take ``port`` as well.
-        threads: Of ONNX Runtime, for each run; None follows the container's CPU limit.
+        workers: Processes that answer; 0 is one for each processor of the container's CPU limit.
+        threads: Of ONNX Runtime, for each run; None is each worker's share of the container's CPU limit.
         max_batch: Rows of one run; requests share it up to so many, and a larger one is split. None follows what was
             measured at the start, and splits nothing.
         max_delay_us: How long the first of them waits for others; None waits for nothing.
         fast_path: Whether inference is answered below FastAPI where that is possible; the answers are the same.
         model_control: Whether clients may load and unload models over HTTP.
-        max_queue: Requests that are read, waiting or running at any time; one more is refused.
+        max_queue: Requests that are read, waiting or running at any time; one more is refused. Each worker has its
+            share, rounded up.
         max_wait_s: How long a request may have to wait for its run while others wait all the time; else it is refused.
         request_timeout_s: From the request's head to its answer.
         providers: ONNX Runtime execution providers in order of preference; absent ones are left out with a warning.
@@ -102,7 +115,7 @@ def _parse(read: "_Reader") -> Settings:
         host=read.host("DRAY_HOST", default.host),
         port=default.port if (port := read.whole("DRAY_PORT", 0, 65535)) is None else port,
         standby_port=read.whole("DRAY_STANDBY_PORT", 1, 65535),
-        workers=read.whole("DRAY_WORKERS", 1, 1, "this version runs one process; run more containers instead") or 1,
+        workers=read.workers("DRAY_WORKERS", default.workers),
         threads=read.whole("DRAY_THREADS", 1, 1024),
         max_batch=read.whole("DRAY_MAX_BATCH", 1, 65536),
         max_delay_us=read.whole("DRAY_MAX_DELAY_US", 0, 10_000_000),
@@ -160,7 +173,7 @@ class _Reader:
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
 
-    def whole(self, name: str, low: int, high: int, hint: str = "") -> int | None:
+    def whole(self, name: str, low: int, high: int, hint: str = "", *, word: str = "") -> int | None:
         raw = self._given.get(name)
         if raw is None:
             return None
@@ -168,8 +181,17 @@ class _Reader:
         value = int(raw) if re.fullmatch(r"[0-9]{1,12}", raw) else -1
         if not low <= value <= high:
             allowed = str(low) if low == high else f"a whole number from {low} to {high}"
-            raise self._bad(name, allowed, hint)
+            raise self._bad(name, f"{word} or {allowed}" if word else allowed, hint)
         return value
+
+    def workers(self, name: str, default: int) -> int:
+        given = self._given.get(name, "").lower()
+        if given == "auto":
+            return AUTO if can_fork() else 1
+        most = MOST_WORKERS if can_fork() else 1
+        hint = f"a worker for each processor is most that helps: auto; above {most} run more containers"
+        one = "this system cannot fork safely; run one process, or several containers on Linux"
+        return self.whole(name, 1, most, hint if can_fork() else one, word="auto") or default
 
     def number(self, name: str, low: float, high: float, default: float, hint: str = "") -> float:
         raw = self._given.get(name)

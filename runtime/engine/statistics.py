@@ -19,6 +19,10 @@ class Sum:
         self.count += 1
         self.ns += ns
 
+    def and_also(self, other: "Sum") -> "Sum":
+        """Of both together."""
+        return Sum(self.count + other.count, self.ns + other.ns)
+
 
 @dataclass(slots=True)
 class Statistics:
@@ -37,6 +41,22 @@ class Statistics:
     by_batch: dict[int, Sum] = field(default_factory=dict)
     last_ms: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __reduce__(self) -> tuple[type["Statistics"], tuple[int, Sum, Sum, dict[int, Sum], int]]:
+        """What another process gets: the counters as they stand, and a lock of its own."""
+        with self._lock:
+            return Statistics, (self.rows, self.succeeded, self.failed, dict(self.by_batch), self.last_ms)
+
+    def plus(self, other: "Statistics") -> "Statistics":
+        """Of both together."""
+        sizes = {*self.by_batch, *other.by_batch}
+        return Statistics(
+            self.rows + other.rows,
+            self.succeeded.and_also(other.succeeded),
+            self.failed.and_also(other.failed),
+            {size: self.by_batch.get(size, Sum()).and_also(other.by_batch.get(size, Sum())) for size in sizes},
+            max(self.last_ms, other.last_ms),
+        )
 
     def add(self, *, rows: int, ns: int, succeeded: bool) -> None:
         """Count one run that has just ended."""

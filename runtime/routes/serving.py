@@ -1,6 +1,7 @@
 """What every route works on: the one state of this server process."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,12 +9,14 @@ from runtime.contract.errors import DrayError
 from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository, Slot
 from runtime.errors import Draining, ModelNotReady
+from runtime.routes.counts import Counts, counts_of
 from runtime.sampling import Samples
 from runtime.settings import Settings
 from runtime.telemetry import Requests
 from runtime.tracing import Traces
 
 ServingState = Literal["starting", "ready", "failed", "draining"]
+Change = Literal["load", "unload"]
 
 
 @dataclass(slots=True)
@@ -28,6 +31,9 @@ class Serving:
         handover_error: Why the public address could not be taken over.
         models_changed: Told when models were loaded or unloaded while serving.
         connection_made: Told of every new connection.
+        retiring: This process finishes what it has; the server goes on in others.
+        total: The counters of all processes; None where this is the only one.
+        control: Loads or unloads a model in all processes; None where this is the only one.
     """
 
     settings: Settings
@@ -42,6 +48,31 @@ class Serving:
     handover_error: DrayError | None = None
     models_changed: Callable[[], None] = lambda: None
     connection_made: Callable[[], None] = lambda: None
+    retiring: bool = False
+    total: Callable[[], Awaitable[Counts]] | None = None
+    control: Callable[[Change, str], Awaitable[None]] | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Whether a connection has no further request to come here."""
+        return self.draining or self.retiring
+
+    async def counts(self) -> Counts:
+        """Of the whole server, whichever process is asked."""
+        return counts_of(self) if self.total is None else await self.total()
+
+    async def change(self, verb: Change, model: str) -> None:
+        """Load or unload a model; over when every process answers accordingly.
+
+        Raises:
+            DrayError: Why not; nothing has changed then.
+        """
+        if self.control is not None:
+            await self.control(verb, model)
+            return
+        repository = self.repository
+        await asyncio.to_thread(repository.reload if verb == "load" else repository.unload, model)
+        self.models_changed()
 
     @property
     def state(self) -> ServingState:

@@ -15,10 +15,11 @@ net/core/sock_reuseport.c (an index out of range falls back to the hash), linux/
 
 import asyncio
 import ctypes
+import select
 import socket
 import struct
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Final
 
 _SO_ATTACH_FILTER: Final = 26
@@ -49,6 +50,12 @@ def stop_new_connections(listener: socket.socket) -> bool:
         return False
     _attach(listener, _SO_ATTACH_REUSEPORT_CBPF, _TO_THE_SECOND)
     return _attach(listener, _SO_ATTACH_FILTER, _ONLY_WITH_ACK)
+
+
+def stop_all(listeners: Iterable[socket.socket]) -> bool:
+    """``stop_new_connections`` of each; whether any could."""
+    stopped = [stop_new_connections(listener) for listener in listeners]
+    return any(stopped)
 
 
 def accept_waiting(listener: socket.socket) -> list[socket.socket]:
@@ -96,6 +103,20 @@ class Backlog:
 
     def _look_again(self) -> None:
         self._looked = False
+
+
+def unread(descriptors: Iterable[int]) -> bool:
+    """Whether the kernel holds something for one of these sockets that the process has not read.
+
+    One that is closed with something unread resets its connection, and whoever sent it gets no answer.
+    """
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    waiting = select.poll()
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _attach(listener: socket.socket, option: int, program: _Program) -> bool:

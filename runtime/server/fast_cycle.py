@@ -294,7 +294,7 @@ class FastCycle:
 
     def _send(self, reply: Reply) -> None:
         protocol = self._protocol
-        usual = self.keep_alive and not protocol.serving.draining and not self.disconnected
+        usual = self.keep_alive and not protocol.serving.closing and not self.disconnected
         if usual and reply.media_type == JSON and not reply.headers and _CLIENT_ID not in self._headers:
             # What _write would make of it.
             own = _USUAL_HEAD % (len(reply.body), self._request_id.encode("ascii"))
@@ -314,8 +314,8 @@ class FastCycle:
             self._finish(status)
             return
         protocol = self._protocol
-        marked = marks(self._headers, self._request_id, draining=protocol.serving.draining)
-        if protocol.serving.draining:
+        marked = marks(self._headers, self._request_id, draining=protocol.serving.closing)
+        if protocol.serving.closing:
             self.keep_alive = False
         elif not self.keep_alive:
             marked.append((b"connection", b"close"))
