@@ -2,8 +2,8 @@
 
 What the workers serve changes in one way only: a new *generation* is forked from the new state, and when it is ready
 the old one accepts no more, finishes what it has and ends. So the server starts (the first generation is one worker
-that answers the probes while the models load), loads and unloads, and takes over a port. All workers accept from the same
-sockets, so nothing waits at one that is gone.
+that answers the probes while the models load), loads and unloads, and takes over a port. All workers accept from the
+same sockets, so nothing waits at one that is gone.
 
 It answers no request itself. It has one thread, but for the time in which it loads: a fork takes only the one that
 calls it, and whatever the others held would be held for ever. No worker is forked meanwhile.
@@ -174,10 +174,10 @@ class Supervisor:
         elif not rising and not message.errors.keys() <= self._failed:
             # The others serve: one that cannot must not.
             problem = next(error for serial, error in message.errors.items() if serial not in self._failed)
-            fields = {"worker": worker.pid, **problem.as_dict()}
+            fields = {"worker": worker.pid, "error_code": problem.code, "error": problem.message}
             logger.error("a new worker cannot serve", extra={"fields": fields})
             self._discard(worker)
-            self._backoff.died(worker)
+            self._backoff.died(lived_s=worker.lived_s)
         elif not rising:
             self._serve(worker)
 
@@ -212,7 +212,7 @@ class Supervisor:
         if job is not None and job.stage == "rising" and job.must_succeed and worker.generation == self._generation:
             self._abandon(job, ModelLoadFailed(f"a worker with the new state died of {fate(code)}"))
             return
-        self._backoff.died(worker)
+        self._backoff.died(lived_s=worker.lived_s)
 
     # --- changes of state
 
