@@ -2,7 +2,7 @@
 
 All of them wait at one socket, and whoever wakes first would take all that is there. So they keep how many connections
 each has in memory that they share: one that is ahead of the least loaded gives the others a moment, and then accepts
-anyway, twice as many each time, so that a worker that is stuck holds up nobody for long.
+anyway, one at first and soon several, so that a worker that is stuck holds up nobody for long.
 """
 
 import asyncio
@@ -12,7 +12,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 _ABSENT: Final = 0x7FFFFFFF
-_YIELD_S: Final = 0.001
+# The loop's timers count in milliseconds: two are at least one.
+_YIELD_S: Final = 0.002
+_MOST_AT_ONCE: Final = 8
 _EXHAUSTED_S: Final = 0.1
 
 
@@ -143,7 +145,7 @@ class Acceptor:
         """The others had their moment: take what they left, more where the least loaded one took nothing."""
         del self._waiting[listener]
         least = self._connections.least()
-        self._burst = self._burst * 2 if least == self._least else 1
+        self._burst = min(self._burst * 2, _MOST_AT_ONCE) if least == self._least else 1
         self._least = least
         for _ in range(self._burst):
             if not self._accept(listener):

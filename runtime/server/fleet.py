@@ -52,6 +52,11 @@ class Worker:
     quiet: bool = False
     counts: Counts = field(default_factory=Counts)
 
+    @property
+    def lived_s(self) -> float:
+        """Its age."""
+        return time.monotonic() - self.born
+
 
 class Backoff:
     """When a worker may be forked after others have died."""
@@ -60,10 +65,10 @@ class Backoff:
         self._young_deaths = 0
         self.not_before = 0.0
 
-    def died(self, worker: Worker) -> None:
+    def died(self, *, lived_s: float) -> None:
         """At once for the first; later for each that died young after it."""
         now = time.monotonic()
-        self._young_deaths = self._young_deaths + 1 if now - worker.born < _YOUNG_S else 0
+        self._young_deaths = self._young_deaths + 1 if lived_s < _YOUNG_S else 0
         if self._young_deaths > 1:
             exponent = min(self._young_deaths - 2, 10)
             self.not_before = now + min(_FIRST_DELAY_S * 2**exponent, _LONGEST_DELAY_S)

@@ -119,7 +119,8 @@ class JobsOfServer:
             if error is None:
                 logger.info("took over", extra={"fields": {"addresses": serving.addresses}})
             else:
-                logger.error("hand-over failed", extra={"fields": error.as_dict()})
+                facts = {"error_code": error.code, "error": error.message, "hint": error.hint}
+                logger.error("hand-over failed", extra={"fields": facts})
 
         self._took_over = True  # on its way: another signal changes nothing
         return Job(prepare, done, undo, of_handover=True)

@@ -174,10 +174,10 @@ class Supervisor:
         elif not rising and not message.errors.keys() <= self._failed:
             # The others serve: one that cannot must not.
             problem = next(error for serial, error in message.errors.items() if serial not in self._failed)
-            fields = {"worker": worker.pid, **problem.as_dict()}
+            fields = {"worker": worker.pid, "error_code": problem.code, "error": problem.message}
             logger.error("a new worker cannot serve", extra={"fields": fields})
             self._discard(worker)
-            self._backoff.died(worker)
+            self._backoff.died(lived_s=worker.lived_s)
         elif not rising:
             self._serve(worker)
 
@@ -212,7 +212,7 @@ class Supervisor:
         if job is not None and job.stage == "rising" and job.must_succeed and worker.generation == self._generation:
             self._abandon(job, ModelLoadFailed(f"a worker with the new state died of {fate(code)}"))
             return
-        self._backoff.died(worker)
+        self._backoff.died(lived_s=worker.lived_s)
 
     # --- changes of state
 
