@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock schema golden clean bench-ship bench-convert bench-transform base fidelity fuzz-fidelity
+.PHONY: help demo test check format lock schema golden clean bench bench-start bench-ship bench-convert bench-overload bench-transform base soak fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("dray needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,text,docker]" --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,otel,text,docker]" --group dev
 	@touch $@
 
 demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
@@ -34,13 +34,19 @@ format: $(STAMP)  ## apply the formatting
 	$(BIN)/ruff check --fix-only .
 
 lock: $(STAMP)  ## resolve the pinned versions of the development environment anew
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra text --extra docker --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra otel --extra text --extra docker --group dev pyproject.toml --output-file constraints.txt
 
 schema: $(STAMP)  ## write docs/dray.schema.json anew
 	$(BIN)/python -c 'import json; from packager import plugins; from packager.project import project_schema; print(json.dumps(project_schema({name: target.settings_type for name, target in plugins.targets().items()}), indent=2))' > docs/dray.schema.json
 
 golden: $(STAMP)  ## write the golden help texts anew
 	DRAY_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/cli/test_help.py
+
+bench: $(STAMP)  ## dray's server side by side with its peers, as tables (BENCH_ARGS="--cells logreg-* --peers dray,triton")
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serving $(BENCH_ARGS)
+
+bench-start: $(STAMP)  ## start to ready of a small model, what it imports, and its memory
+	$(BIN)/python -m benchmarks.serving.startup $(BENCH_ARGS)
 
 bench-ship: $(STAMP)  ## time from `dray ship` to a verified endpoint, stage by stage
 	$(BIN)/python benchmarks/ship.py
@@ -53,6 +59,12 @@ bench-transform: $(STAMP)  ## size, latency and agreement of optimised and quant
 
 base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BASE_OUT=.cache/base/layout)
 	$(BIN)/python tools/make_base.py $(if $(BASE_OUT),--out $(BASE_OUT))
+
+bench-overload: $(STAMP)  ## goodput, refusals and memory at four times the load, SECONDS=60 a cell
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overload.py --seconds $(or $(SECONDS),60)
+
+soak: $(STAMP)  ## SECONDS=600 of mixed traffic: slope of memory, open files
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600) $(SOAK_ARGS)
 
 fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator against its source, as a table
 	$(BIN)/python benchmarks/fidelity.py

@@ -3,11 +3,11 @@
 import hmac
 import logging
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
@@ -26,13 +26,17 @@ from runtime.routes.azureml import azureml_routes
 from runtime.routes.health import OPEN_PAGES, OPEN_PATHS, health_routes
 from runtime.routes.metrics import metrics_routes
 from runtime.routes.mlflow import mlflow_routes
+from runtime.routes.observing import traced
 from runtime.routes.oip import oip_routes
 from runtime.routes.pages import pages_routes
 from runtime.routes.predict_v1 import predict_v1_routes
 from runtime.routes.schema import describe_inference
 from runtime.routes.serving import Serving
 from runtime.routes.triton import triton_routes
+from runtime.sampling import open_samples
 from runtime.settings import SettingInvalid, Settings
+from runtime.telemetry import dialect_of
+from runtime.tracing import open_traces
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import SessionSettings
@@ -48,10 +52,12 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.RouteMissing: 404,
     errors.MethodRefused: 405,
     errors.BodyTimeout: 408,
+    errors.HeadTimeout: 408,
     errors.BodyTooLarge: 413,
     errors.EncodingRefused: 415,
     errors.RefusedByModel: 422,
     errors.NonFiniteOutput: 422,
+    errors.HeadTooLarge: 431,
     errors.ModelNotReady: 503,
     errors.ModelLoadFailed: 503,
     errors.SelfTestFailed: 503,
@@ -61,7 +67,7 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.Overloaded: 503,
     errors.RunTimeout: 504,
 }
-_RETRY_AFTER_S: Final = "1"
+_RETRY_AFTER_S: Final = 1
 # What Azure's clients name their requests by.
 _CLIENT_ID: Final = b"x-ms-client-request-id"
 _MARKS: Final = frozenset({b"x-request-id", _CLIENT_ID, b"connection"})
@@ -72,19 +78,44 @@ def create_serving(settings: Settings) -> Serving:
     """The state of a server with these settings; nothing is loaded yet.
 
     Raises:
-        SettingInvalid: The API keys file holds no key, or something that is none.
+        SettingInvalid: The API keys file holds no key, or something that is none; the file of samples cannot be opened.
     """
-    threads = settings.threads or cpu_limit()
+    threads = threads_of(settings)
 
     def session_settings() -> "SessionSettings":
         from runtime.engine.session import SessionSettings
 
-        return SessionSettings(threads=threads, providers=settings.providers, require=settings.require_providers)
+        return SessionSettings(
+            threads=threads,
+            adapt=settings.threads is None,
+            max_batch=settings.max_batch,
+            providers=settings.providers,
+            require=settings.require_providers,
+        )
 
     repository = Repository(settings.packages, session_settings)
-    queue = Queue(limit=settings.max_queue, threads=max(2, threads))
+    queue = create_queue(settings)
     keys = read_keys(settings.api_keys_file) if settings.api_keys_file is not None else ()
-    return Serving(settings, repository, queue, keys=keys)
+    samples = open_samples(settings.sample_rate, settings.sample_file)
+    # A worker opens its own: what sends them is a thread, which does not outlive a fork.
+    traces = open_traces(settings.otlp_endpoint, settings.otlp_protocol) if settings.workers <= 1 else None
+    return Serving(settings, repository, queue, keys=keys, samples=samples, traces=traces)
+
+
+def create_queue(settings: Settings) -> Queue:
+    """One worker's share of the places, and its threads."""
+    share = -(-settings.max_queue // max(1, settings.workers))
+    return Queue(
+        limit=share,
+        threads=max(2, threads_of(settings)),
+        wait_s=settings.max_wait_s,
+        timeout_s=settings.request_timeout_s,
+    )
+
+
+def threads_of(settings: Settings) -> int:
+    """Threads of ONNX Runtime for one run: as set, or a worker's share of the processors."""
+    return settings.threads or max(1, cpu_limit() // max(1, settings.workers))
 
 
 def create_app(serving: Serving) -> FastAPI:
@@ -161,7 +192,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = [(name, value) for name, value in message["headers"] if name not in _MARKS]
-                message["headers"] = own + marks(headers, request_id, draining=self._serving.draining)
+                message["headers"] = own + marks(headers, request_id, draining=self._serving.closing)
             await send(message)
 
         try:
@@ -170,14 +201,34 @@ class Gate:
             else:
                 await error_response(unauthorised(), request_id)(scope, receive, send_marked)
         finally:
+            seconds = time.perf_counter() - started
             self._serving.requests.add(
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                seconds=time.perf_counter() - started,
+                seconds=seconds,
                 request_id=request_id,
                 probe=scope["path"] in OPEN_PATHS,
+                trace_id=self._traced(scope, headers, status, seconds),
             )
+
+    def _traced(self, scope: Scope, headers: Mapping[bytes, bytes], status: int, seconds: float) -> str:
+        """The id of the trace of an inference request; empty for others, and where none are wanted."""
+        dialect, state = dialect_of(scope["path"]), scope["state"]
+        if self._serving.traces is None or dialect == "other" or scope["method"] != "POST":
+            return ""
+        facts = traced(
+            scope["path"],
+            scope["scheme"],
+            status,
+            seconds,
+            headers=headers,
+            dialect=dialect,
+            request_id=state["request_id"],
+            model=state.get("model"),
+            answered=state.get("answered"),
+        )
+        return self._serving.traces.add(facts)
 
     def _admits(self, path: str, authorization: bytes) -> bool:
         return path in OPEN_PATHS or path in OPEN_PAGES or admits(self._serving.keys, authorization)
@@ -195,8 +246,10 @@ def admits(keys: tuple[bytes, ...], authorization: bytes) -> bool:
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:
     """The client's own name for its request where that can do no harm, else a new one."""
-    text = headers.get(b"x-request-id", b"").decode("ascii", "replace")
-    return text if _REQUEST_ID.fullmatch(text) else secrets.token_hex(16)
+    own = headers.get(b"x-request-id")
+    if own is not None and _REQUEST_ID.fullmatch(text := own.decode("ascii", "replace")):
+        return text
+    return f"{getrandbits(128):032x}"  # a name, no secret: asking the kernel for each would take as long as a small run
 
 
 def marks(headers: Mapping[bytes, bytes], request_id: str, *, draining: bool) -> list[tuple[bytes, bytes]]:
@@ -219,7 +272,7 @@ def error_response(error: DrayError, request_id: str | None) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     headers = {"x-request-id": request_id} if request_id else {}
     if status == 503:
-        headers["retry-after"] = _RETRY_AFTER_S
+        headers["retry-after"] = str(error.detail.get("retry_after_s", _RETRY_AFTER_S))
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return Json(error_body(error, request_id), status_code=status, headers=headers)

@@ -63,6 +63,18 @@ class BodyTimeout(ServerError):
     code = "E-BODY-TIMEOUT"
 
 
+class HeadTimeout(ServerError):
+    """The head of a request did not arrive within DRAY_REQUEST_TIMEOUT_S."""
+
+    code = "E-HEAD-TIMEOUT"
+
+
+class HeadTooLarge(ServerError):
+    """The head of a request, or what frames its body, is larger than any client needs."""
+
+    code = "E-HEAD-TOO-LARGE"
+
+
 class RunTimeout(ServerError):
     """The model did not answer within DRAY_REQUEST_TIMEOUT_S; its run was stopped."""
 

@@ -3,18 +3,31 @@
 import difflib
 import os
 import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Final
 
 from runtime.contract.errors import DrayError
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+# Of a field that other variables than ``DRAY_`` ones set.
+_NOT_OURS: Final = {"ours": False}
 _BUILDER_NAMES: Final = frozenset({"DRAY_HOME"})
 # What Kubernetes injects for a Service named ``dray``: it collides with DRAY_PORT. Source: Kubernetes documentation,
 # "Service", section "Environment variables" (the form of Docker links).
 _LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
+
+
+# As many workers as processors is what helps; far more is a slip, and each costs memory.
+MOST_WORKERS: Final = 128
+AUTO: Final = 0
+
+
+def can_fork() -> bool:
+    """Whether several workers can be had: Windows has no fork, and macOS's frameworks do not survive one."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
 
 
 class SettingInvalid(DrayError):
@@ -30,16 +43,23 @@ class Settings:
     Attributes:
         port: 0 takes any free one.
         standby_port: When set, the process listens there only, until SIGUSR1 makes it take ``port`` as well.
-        threads: Of ONNX Runtime, for each run; None follows the container's CPU limit.
-        max_batch: Rows of requests that may share a run; None follows what was measured at the start.
+        workers: Processes that answer; 0 is one for each processor of the container's CPU limit.
+        threads: Of ONNX Runtime, for each run; None is each worker's share of the container's CPU limit.
+        max_batch: Rows of one run; requests share it up to so many, and a larger one is split. None follows what was
+            measured at the start, and splits nothing.
         max_delay_us: How long the first of them waits for others; None waits for nothing.
         fast_path: Whether inference is answered below FastAPI where that is possible; the answers are the same.
         model_control: Whether clients may load and unload models over HTTP.
-        max_queue: Requests that are read, waiting or running at any time; one more is refused.
+        max_queue: Requests that are read, waiting or running at any time; one more is refused. Each worker has its
+            share, rounded up.
+        max_wait_s: How long a request may have to wait for its run while others wait all the time; else it is refused.
         request_timeout_s: From the request's head to its answer.
         providers: ONNX Runtime execution providers in order of preference; absent ones are left out with a warning.
         require_providers: The start fails where one of these is not in use.
         api_keys_file: One key a line; a request must carry one of them as ``Authorization: Bearer``.
+        sample_rate: Share of the answered requests that are written out with their inputs and outputs.
+        sample_file: Where to; None is standard output.
+        otlp_endpoint, otlp_protocol: What the standard ``OTEL_`` variables say of a collector of traces.
     """
 
     packages: tuple[Path, ...] = (Path("/model"),)
@@ -52,6 +72,7 @@ class Settings:
     max_delay_us: int | None = None
     max_body_mib: int = 64
     max_queue: int = 256
+    max_wait_s: float = 1.0
     request_timeout_s: float = 60.0
     providers: tuple[str, ...] = ()
     require_providers: tuple[str, ...] = ()
@@ -62,6 +83,9 @@ class Settings:
     model_control: bool = False
     log_level: str = "info"
     sample_rate: float = 0.0
+    sample_file: Path | None = None
+    otlp_endpoint: str | None = field(default=None, metadata=_NOT_OURS)
+    otlp_protocol: str = field(default="", metadata=_NOT_OURS)
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, tuple[str, ...]]:
@@ -74,12 +98,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, t
         SettingInvalid: A known name has a bad value; names the variable, the value and what is allowed.
     """
     environ = os.environ if environ is None else environ
-    known = {f"DRAY_{field.name.upper()}" for field in fields(Settings)}
+    known = {f"DRAY_{each.name.upper()}" for each in fields(Settings) if each.metadata.get("ours", True)}
     given = {name: value.strip() for name, value in environ.items() if name in known and value.strip()}
     warnings = [_unknown(name, known) for name in sorted(environ) if _is_stray(name, known)]
     links = [name for name in sorted(given) if name.endswith("_PORT") and _LINK.fullmatch(given[name])]
     warnings += [f"{name}={given.pop(name)!r} is what Kubernetes sets for a Service; it is ignored" for name in links]
-    settings = _parse(_Reader(given))
+    settings = _with_collector(_parse(_Reader(given)), environ)
     _check_together(settings)
     return settings, tuple(warnings)
 
@@ -91,12 +115,13 @@ def _parse(read: "_Reader") -> Settings:
         host=read.host("DRAY_HOST", default.host),
         port=default.port if (port := read.whole("DRAY_PORT", 0, 65535)) is None else port,
         standby_port=read.whole("DRAY_STANDBY_PORT", 1, 65535),
-        workers=read.whole("DRAY_WORKERS", 1, 1, "this version runs one process; run more containers instead") or 1,
+        workers=read.workers("DRAY_WORKERS", default.workers),
         threads=read.whole("DRAY_THREADS", 1, 1024),
         max_batch=read.whole("DRAY_MAX_BATCH", 1, 65536),
         max_delay_us=read.whole("DRAY_MAX_DELAY_US", 0, 10_000_000),
         max_body_mib=read.whole("DRAY_MAX_BODY_MIB", 1, 65536) or default.max_body_mib,
         max_queue=read.whole("DRAY_MAX_QUEUE", 1, 1_000_000) or default.max_queue,
+        max_wait_s=read.number("DRAY_MAX_WAIT_S", 0.01, 86400, default.max_wait_s),
         request_timeout_s=read.number("DRAY_REQUEST_TIMEOUT_S", 0.01, 86400, default.request_timeout_s),
         providers=read.providers("DRAY_PROVIDERS"),
         require_providers=read.providers("DRAY_REQUIRE_PROVIDERS"),
@@ -106,8 +131,20 @@ def _parse(read: "_Reader") -> Settings:
         fast_path=read.yes("DRAY_FAST_PATH", default.fast_path),
         model_control=read.yes("DRAY_MODEL_CONTROL", default.model_control),
         log_level=read.one_of("DRAY_LOG_LEVEL", _LEVELS, default.log_level),
-        sample_rate=read.number("DRAY_SAMPLE_RATE", 0, 0, 0.0, "this version does not sample requests; leave it out"),
+        sample_rate=read.number("DRAY_SAMPLE_RATE", 0, 1, default.sample_rate),
+        sample_file=read.path("DRAY_SAMPLE_FILE"),
     )
+
+
+def _with_collector(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Source: OpenTelemetry, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter"."""
+    said = {name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")}
+    endpoint = said.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or said.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = said.get("OTEL_SDK_DISABLED", "").lower() == "true" or said.get("OTEL_TRACES_EXPORTER") == "none"
+    if off or not endpoint:
+        return settings
+    protocol = said.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or said.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
+    return replace(settings, otlp_endpoint=endpoint, otlp_protocol=protocol)
 
 
 def _check_together(settings: Settings) -> None:
@@ -136,7 +173,7 @@ class _Reader:
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
 
-    def whole(self, name: str, low: int, high: int, hint: str = "") -> int | None:
+    def whole(self, name: str, low: int, high: int, hint: str = "", *, word: str = "") -> int | None:
         raw = self._given.get(name)
         if raw is None:
             return None
@@ -144,8 +181,17 @@ class _Reader:
         value = int(raw) if re.fullmatch(r"[0-9]{1,12}", raw) else -1
         if not low <= value <= high:
             allowed = str(low) if low == high else f"a whole number from {low} to {high}"
-            raise self._bad(name, allowed, hint)
+            raise self._bad(name, f"{word} or {allowed}" if word else allowed, hint)
         return value
+
+    def workers(self, name: str, default: int) -> int:
+        given = self._given.get(name, "").lower()
+        if given == "auto":
+            return AUTO if can_fork() else 1
+        most = MOST_WORKERS if can_fork() else 1
+        hint = f"a worker for each processor is most that helps: auto; above {most} run more containers"
+        one = "this system cannot fork safely; run one process, or several containers on Linux"
+        return self.whole(name, 1, most, hint if can_fork() else one, word="auto") or default
 
     def number(self, name: str, low: float, high: float, default: float, hint: str = "") -> float:
         raw = self._given.get(name)
@@ -185,6 +231,9 @@ class _Reader:
         if not all(re.fullmatch(r"[A-Za-z0-9_]+ExecutionProvider", part) for part in names):
             raise self._bad(name, "names such as CUDAExecutionProvider, separated by commas")
         return tuple(dict.fromkeys(names))
+
+    def path(self, name: str) -> Path | None:
+        return Path(self._given[name]) if name in self._given else None
 
     def file(self, name: str) -> Path | None:
         if name not in self._given:

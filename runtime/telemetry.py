@@ -17,14 +17,26 @@ BUCKETS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 
+# Of one write to a pipe. Source: Linux, pipe(7), PIPE_BUF.
+_ATOMIC_BYTES: Final = 4096
+
 
 class JsonLines(logging.Formatter):
-    """Records as JSON objects; what a record carries as ``fields`` stands beside its message."""
+    """Records as JSON objects; what a record carries as ``fields`` stands beside its message.
+
+    Args:
+        pid: Whether each line names the process, as it must where several write.
+    """
+
+    def __init__(self, *, pid: bool = False) -> None:
+        super().__init__()
+        self._pid = pid
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         line: dict[str, Any] = {
             "time": f"{moment(int(record.created))}.{int(record.msecs):03d}Z",
+            **({"pid": record.process} if self._pid else {}),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -40,15 +52,20 @@ def moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-def configure_logging(level: str) -> None:
-    """Send the runtime's and uvicorn's records of ``level`` and above to stderr."""
+def configure_logging(level: str, *, pid: bool = False) -> None:
+    """Send the runtime's and uvicorn's records of ``level`` and above to stderr.
+
+    Args:
+        pid: Whether each line names the process.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    for name in ("runtime", "uvicorn"):
+    handler.setFormatter(JsonLines(pid=pid))
+    for name in ("runtime", "uvicorn", "opentelemetry"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.propagate = False
         logger.setLevel(level.upper())
+    logging.getLogger("opentelemetry").setLevel(logging.WARNING)
     if level == "info":  # uvicorn tells at info what the runtime tells better
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
@@ -65,6 +82,11 @@ class Latencies:
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.sum_s += seconds
 
+    def plus(self, other: "Latencies") -> "Latencies":
+        """Of both together."""
+        counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        return Latencies(counts, self.sum_s + other.sum_s)
+
 
 @dataclass(slots=True)
 class Requests:
@@ -73,15 +95,19 @@ class Requests:
     Attributes:
         by_status: Answers by dialect and HTTP status.
         latencies: Of inference requests, by dialect.
+        pid: Stands in every line where several processes write them; None where one does.
     """
 
     by_status: dict[tuple[Dialect, int], int] = field(default_factory=dict)
     latencies: dict[Dialect, Latencies] = field(default_factory=dict)
+    pid: int | None = None
     _lines: list[str] = field(default_factory=list)
-    _second: int = 0
+    _now_ms: int = 0
     _moment: str = ""
 
-    def add(self, *, method: str, path: str, status: int, seconds: float, request_id: str, probe: bool) -> None:
+    def add(
+        self, *, method: str, path: str, status: int, seconds: float, request_id: str, probe: bool, trace_id: str = ""
+    ) -> None:
         """Take in an answer that has gone out; probes, which come every few seconds, are logged at debug only."""
         self.count(dialect_of(path), status, seconds)
         level = logging.DEBUG if probe else logging.INFO
@@ -92,38 +118,52 @@ class Requests:
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),
                 "request_id": request_id,
+                **({"trace_id": trace_id} if trace_id else {}),
             }
             _requests.log(level, "request", extra={"fields": fields})
 
     def add_hot(
-        self, *, dialect: Dialect, path: str, status: int, seconds: float, request_id: str, later: Callable[..., Any]
+        self,
+        *,
+        dialect: Dialect,
+        path: str,
+        status: int,
+        seconds: float,
+        request_id: str,
+        later: Callable[..., Any],
+        trace_id: str = "",
     ) -> None:
-        """As ``add``, for the fast path: its lines are written together, once a turn of the loop.
+        """As ``add``, for the fast path: its lines are written together.
 
         Args:
             path, request_id: Of characters that JSON takes as they are.
-            later: Calls a function in the next turn.
+            later: Calls a function some time soon.
         """
         self.count(dialect, status, seconds)
         if not _requests.isEnabledFor(logging.INFO):
             return
-        now = time.time()
-        if int(now) != self._second:
-            self._second = int(now)
-            self._moment = moment(self._second)
         if not self._lines:
             later(self.flush)
+        now_ms = int(time.time() * 1000)
+        if now_ms != self._now_ms:
+            self._now_ms = now_ms
+            self._moment = f"{moment(now_ms // 1000)}.{now_ms % 1000:03d}Z"
+        mark = "" if self.pid is None else f'"pid": {self.pid}, '
         self._lines.append(
-            f'{{"time": "{self._moment}.{int(now % 1 * 1000):03d}Z", "level": "info", "logger": "runtime.requests",'
+            f'{{"time": "{self._moment}", {mark}"level": "info", "logger": "runtime.requests",'
             f' "message": "request", "method": "POST", "path": "{path}", "status": {status},'
-            f' "duration_ms": {seconds * 1000:.3f}, "request_id": "{request_id}"}}\n'
+            f' "duration_ms": {seconds * 1000:.3f}, "request_id": "{request_id}"'
+            + (f', "trace_id": "{trace_id}"}}\n' if trace_id else "}\n")
         )
 
     def flush(self) -> None:
-        """Write the lines of this turn."""
+        """Write the lines that have gathered."""
         lines, self._lines = self._lines, []
-        sys.stderr.write("".join(lines))
-        sys.stderr.flush()
+        # What several processes write to one pipe stays whole only up to its atomic size.
+        at_once = len(lines) if self.pid is None else max(1, _ATOMIC_BYTES // max(map(len, lines), default=1))
+        for first in range(0, len(lines), max(1, at_once)):
+            sys.stderr.write("".join(lines[first : first + at_once]))
+            sys.stderr.flush()
 
     def count(self, dialect: Dialect, status: int, seconds: float) -> None:
         """One more answer."""

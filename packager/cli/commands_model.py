@@ -60,6 +60,10 @@ def _serve(
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of one inference.")
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", metavar="N|auto", help="Processes that answer; auto: one for each CPU."),
+    ] = None,
     fast_path: Annotated[
         bool, typer.Option("--fast-path/--no-fast-path", help="Answer inference below FastAPI where that is possible.")
     ] = True,
@@ -77,6 +81,7 @@ def _serve(
         "DRAY_HOST": host,
         "DRAY_PORT": str(port),
         **({"DRAY_THREADS": str(threads)} if threads else {}),
+        **({"DRAY_WORKERS": workers} if workers else {}),
         **({} if fast_path else {"DRAY_FAST_PATH": "0"}),
     }
     sys.stdout.flush()

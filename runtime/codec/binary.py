@@ -17,13 +17,40 @@ from runtime.contract.dtypes import DTYPES
 from runtime.contract.manifest import TensorSpec
 from runtime.errors import InvalidInput
 
+# A body as it came, or joined of its parts.
+Body = bytes | memoryview
 HEADER: Final = "inference-header-content-length"
 SIZE: Final = "binary_data_size"
 _LENGTH: Final = struct.Struct("<I")
+_EMPTY: Final = memoryview(b"")
 _ALIGNED: Final = 16  # as what numpy itself allocates, so that an answer does not depend on the form of its request
 
 
-def split(body: bytes, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
+def joined(chunks: Sequence[bytes], header_length: bytes | None = None) -> Body:
+    """A body of the parts in which it came.
+
+    Where tensors follow the JSON, the first of them lies where numpy can use it in its place.
+    """
+    if len(chunks) == 1:
+        return chunks[0]
+    if header_length is None:
+        return b"".join(chunks)
+    body, at = room_for(sum(map(len, chunks)), header_length), 0
+    for chunk in chunks:
+        body[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return body
+
+
+def room_for(size: int, header_length: bytes | None = None) -> memoryview:
+    """Room for a body of so many bytes, in which the first tensor behind the JSON lies where numpy can use it."""
+    length = int(header_length) if header_length is not None and re.fullmatch(b"[0-9]{1,9}", header_length) else 0
+    room = np.empty(size + _ALIGNED, np.uint8)
+    start = -(room.ctypes.data + length) % _ALIGNED
+    return room.data[start : start + size]
+
+
+def split(body: Body, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
     """The JSON of a body, and what follows it.
 
     Args:
@@ -33,7 +60,7 @@ def split(body: bytes, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
         InvalidInput: Not a length within the body.
     """
     if header_length is None:
-        return body, BinaryPart(memoryview(b""))
+        return bytes(body), BinaryPart(_EMPTY)
     length = int(header_length) if re.fullmatch("[0-9]{1,18}", header_length) else -1
     if not 0 <= length <= len(body):
         raise InvalidInput(
@@ -41,7 +68,7 @@ def split(body: bytes, header_length: str | None) -> tuple[bytes, "BinaryPart"]:
             f" has {len(body)} bytes",
             hint="it is the number of bytes of the JSON that comes before the binary tensors",
         )
-    return body[:length], BinaryPart(memoryview(body)[length:])
+    return bytes(body[:length]), BinaryPart(memoryview(body)[length:])
 
 
 class BinaryPart:

@@ -23,6 +23,9 @@ Blame = Callable[[int, str, str], Exception]
 
 # An empty tensor costs the sender nothing, so its other axes must not make the model allocate an answer of their size.
 _MAX_EMPTY_AXIS: Final = 1 << 16
+# Up to so many values a look at Python's own numbers takes less time than a call of numpy.
+_FEW: Final = 32
+_SHOWN_AXES: Final = 8
 
 
 def wrong_input(spec: TensorSpec, expected: str, actual: str) -> InvalidInput:
@@ -40,14 +43,14 @@ def check_shape(spec: TensorSpec, shape: Sequence[int], bound: dict[str, int]) -
         bound: Size of each free axis that an earlier input has fixed; filled by this one.
     """
     if len(shape) != len(spec.shape):
-        raise wrong_input(spec, f"the shape {_spelt(spec)}", str(list(shape)))
+        raise wrong_input(spec, f"the shape {_spelt(spec)}", _shown(shape))
     for dim, size in zip(spec.shape, shape, strict=True):
         if isinstance(dim, int):
             if size != dim:
-                raise wrong_input(spec, f"the shape {_spelt(spec)}", str(list(shape)))
+                raise wrong_input(spec, f"the shape {_spelt(spec)}", _shown(shape))
         elif bound.setdefault(dim, size) != size:
             other = f"the axis {dim!r} to be {bound[dim]}, as in another input"
-            raise wrong_input(spec, other, f"{size} in the shape {list(shape)}")
+            raise wrong_input(spec, other, f"{size} in the shape {_shown(shape)}")
     if 0 in shape and max(shape) > _MAX_EMPTY_AXIS:
         raise wrong_input(spec, f"axes of at most {_MAX_EMPTY_AXIS} where one is 0", f"the shape {list(shape)}")
 
@@ -61,9 +64,13 @@ def tensor_from_json(spec: TensorSpec, shape: Sequence[int], data: Sequence[Any]
     Raises:
         InvalidInput: Nesting, count, type or range of the values does not fit.
     """
-    flat = flatten(spec, shape, data)
-    _check_types(spec, flat)
-    return array_of(spec.dtype, flat, position_of(spec)).reshape(shape)
+    kinds = set(map(type, data))
+    if list in kinds or len(data) != math.prod(shape):
+        data = flatten(spec, shape, data)
+        kinds = set(map(type, data))
+    if not kinds <= _ALLOWED[spec.dtype]:
+        raise _wrong_type(spec, data)
+    return array_of(spec.dtype, data, position_of(spec)).reshape(shape)
 
 
 def flatten(spec: TensorSpec, shape: Sequence[int], data: Sequence[Any]) -> Sequence[Any]:
@@ -103,10 +110,11 @@ def json_values(name: str, array: Array) -> Array | list[Any]:
     Raises:
         NonFiniteOutput: The output holds infinity.
     """
-    flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype == object:
+    flat = array.reshape(-1)
+    kind = flat.dtype.kind
+    if kind == "O":
         return [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in flat.tolist()]
-    if flat.dtype.kind == "f" and np.isinf(flat).any():
+    if kind == "f" and _has_infinity(flat):
         first = np.unravel_index(int(np.argmax(np.isinf(flat))), array.shape or (1,))
         place = [int(index) for index in first] if array.shape else []
         raise NonFiniteOutput(
@@ -114,7 +122,14 @@ def json_values(name: str, array: Array) -> Array | list[Any]:
             hint="ask for the binary form of the Open Inference Protocol, which carries infinity and NaN",
             detail={"tensor": name, "place": place},
         )
-    return flat
+    return flat if flat.flags.c_contiguous else np.ascontiguousarray(flat)
+
+
+def _has_infinity(flat: Array) -> bool:
+    if flat.size <= _FEW:
+        values = flat.tolist()
+        return math.inf in values or -math.inf in values
+    return bool(np.isinf(flat).any())
 
 
 def _flatten(spec: TensorSpec, shape: Sequence[int], data: Sequence[Any]) -> Sequence[Any]:
@@ -132,12 +147,9 @@ def _flatten(spec: TensorSpec, shape: Sequence[int], data: Sequence[Any]) -> Seq
     raise wrong_input(spec, f"data flat or nested as the shape {list(shape)} says", "data nested otherwise")
 
 
-def _check_types(spec: TensorSpec, flat: Sequence[Any]) -> None:
-    allowed = _ALLOWED[spec.dtype]
-    if set(map(type, flat)) <= allowed:
-        return
-    at = next(index for index, value in enumerate(flat) if type(value) not in allowed)
-    raise wrong_input(spec, f"{_WORDS[spec.dtype]} ({spec.dtype})", f"{_kind(flat[at])} at position {at}")
+def _wrong_type(spec: TensorSpec, flat: Sequence[Any]) -> InvalidInput:
+    at = next(index for index, value in enumerate(flat) if type(value) not in _ALLOWED[spec.dtype])
+    return wrong_input(spec, f"{_WORDS[spec.dtype]} ({spec.dtype})", f"{_kind(flat[at])} at position {at}")
 
 
 def _floats(dtype: Datatype, flat: Sequence[Any], blame: Blame) -> Array:
@@ -183,6 +195,11 @@ def _too_large_for_float(value: object) -> bool:
 def _kind(value: object) -> str:
     word = _JSON_WORDS.get(type(value))
     return f"{word} {show(value)}" if word else show(value)
+
+
+def _shown(shape: Sequence[int]) -> str:
+    text = str(list(shape[:_SHOWN_AXES]))
+    return text if len(shape) <= _SHOWN_AXES else f"{text[:-1]}, … of {len(shape)} axes]"
 
 
 def _spelt(spec: TensorSpec) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, Self
 
@@ -93,6 +94,21 @@ class Signature(Persisted):
             if len(set(names)) != len(names):
                 raise ValueError(f"tensor names repeat: {names}")
         return self
+
+    @cached_property
+    def input_specs(self) -> Mapping[str, TensorSpec]:
+        """The inputs by name, in their order."""
+        return {spec.name: spec for spec in self.inputs}
+
+    @cached_property
+    def output_specs(self) -> Mapping[str, TensorSpec]:
+        """The outputs by name, in their order."""
+        return {spec.name: spec for spec in self.outputs}
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in their order."""
+        return tuple(self.output_specs)
 
 
 class SourceInfo(Persisted):

@@ -1,5 +1,6 @@
 """What a run costs on this machine, measured when a model is loaded: where it may run, and whether a batch pays."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ import numpy as np
 
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.errors import DrayError
-from runtime.engine.session import Array, OnnxModel, values_as_array
+from runtime.engine.runs import Array
+from runtime.engine.session import OnnxModel, count_rows, values_as_array
 
 # A run that takes longer must not hold up the event loop.
 INLINE_NS = 1_000_000
@@ -27,33 +29,49 @@ class Costs:
         run_ns: One run of one row, or of one call where rows are not free.
         best_rows: Rows up to which a row gets cheaper in a larger batch; 1 where requests must not or need not share.
         best_ns: A run of so many rows.
+        row_ns: What a row adds to a run of many; 0 where a run has no rows.
     """
 
     run_ns: int
     best_rows: int = 1
     best_ns: int = 0
+    row_ns: float = 0.0
 
     @property
     def inline(self) -> bool:
         """Whether it may run on the event loop."""
         return self.run_ns <= INLINE_NS
 
+    @property
+    def inline_rows(self) -> float:
+        """Up to how many rows a run may have on the event loop."""
+        return INLINE_NS / self.row_ns if self.row_ns > 0 else math.inf
+
 
 def measure(model: OnnxModel) -> Costs:
     """Run the package's own test data, and batches of its first row."""
-    case = model.package.test_data_sets()[0]
-    specs = model.manifest.signature.inputs
-    inputs = {
-        spec.name: values_as_array(tensor.values, tensor.shape, DTYPES[tensor.dtype].numpy)
-        for spec, tensor in zip(specs, case.inputs, strict=True)
-    }
+    inputs = _inputs(model)
     if model.manifest.preprocessing is not None:
         # What a text costs depends on its length: however fast the first one was, none may hold up the event loop.
         return Costs(max(_time(model, inputs), INLINE_NS + 1))
-    if not shares_runs(model) or any(len(value) == 0 for value in inputs.values()):
-        return Costs(_time(model, inputs))
-    row = {name: value[:1] for name, value in inputs.items()}
-    return _of_batches(model, row)
+    if not shares_runs(model) or any(value.size == 0 for value in inputs.values()):
+        run_ns, rows = _time(model, inputs), count_rows(inputs)
+        counted = model.manifest.signature.batch_dim is not None and rows > 0
+        return Costs(run_ns, row_ns=run_ns / rows if counted else 0.0)
+    return _of_batches(model, first_row(model))
+
+
+def first_row(model: OnnxModel) -> dict[str, Array]:
+    """The first row of the package's test data, as a batch of one; empty where they have none."""
+    return {name: value[:1] for name, value in _inputs(model).items()}
+
+
+def _inputs(model: OnnxModel) -> dict[str, Array]:
+    case = model.package.test_data_sets()[0]
+    return {
+        spec.name: values_as_array(tensor.values, tensor.shape, DTYPES[tensor.dtype].numpy)
+        for spec, tensor in zip(model.manifest.signature.inputs, case.inputs, strict=True)
+    }
 
 
 def shares_runs(model: OnnxModel) -> bool:
@@ -77,7 +95,7 @@ def _of_batches(model: OnnxModel, row: Mapping[str, Array]) -> Costs:
         if now > _PAYS * 2 * taken or now > INLINE_NS:
             break
         taken, best_rows, best_ns = now, rows, now
-    return Costs(single, best_rows, best_ns)
+    return Costs(single, best_rows, best_ns, best_ns / best_rows)
 
 
 def _time(model: OnnxModel, inputs: Mapping[str, Array]) -> int:

@@ -1,5 +1,6 @@
 """The models of this process: read, loaded and tested one after the other, found by name and version."""
 
+import itertools
 import logging
 import re
 import threading
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Final, Literal
 from runtime.contract.errors import DrayError
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage, read_package
-from runtime.engine.statistics import Statistics
 from runtime.errors import DuplicateModel, ModelLoadFailed, ModelNotReady, UnknownModel
 
 if TYPE_CHECKING:  # ONNX Runtime is imported when the first package is loaded, not before
@@ -26,12 +26,16 @@ State = Whole | Literal["unloaded"]
 _BOOKKEEPING: Final = "this is a bug in dray; the log holds the traceback"
 
 
+_serials = itertools.count(1)
+
+
 @dataclass(slots=True)
 class Slot:
     """Place of one package: what is known of it so far.
 
     Attributes:
         costs: Measured after the self-test.
+        serial: Of what was loaded at one time; the same in every process that was forked since.
         unloaded: Taken out of service while the process went on; its package may be loaded again.
     """
 
@@ -41,6 +45,7 @@ class Slot:
     costs: "Costs | None" = None
     error: DrayError | None = None
     unloaded: bool = False
+    serial: int = field(default_factory=_serials.__next__)
 
     @property
     def state(self) -> State:
@@ -77,13 +82,18 @@ class Repository:
             return "failed"
         return "starting" if "starting" in states else "ready"
 
+    def read(self) -> None:
+        """Read every package that was not read yet; load none."""
+        for slot in self.slots:
+            if slot.package is None and slot.state == "starting":
+                self._attempt(slot, self._read)
+
     def load(self) -> None:
         """Bring every package to ``ready`` or ``failed``; blocks, so it belongs in a thread."""
         try:
+            self.read()
             for slot in self.slots:
-                self._attempt(slot, self._read)
-            for slot in self.slots:
-                if slot.error is None:
+                if slot.state == "starting":
                     self._attempt(slot, self._load)
         finally:
             for slot in self.slots:
@@ -132,17 +142,20 @@ class Repository:
             )
         return self.find(names[0] if names else "")
 
-    def reload(self, name: str) -> None:
+    def reload(self, name: str, *, load: bool = True) -> None:
         """Load the packages of this name anew from their folders; blocks, so it belongs in a thread.
 
         The one that serves goes on until the new one has passed its self-test, and for good where it does not.
+
+        Args:
+            load: False only reads them: whoever is forked from this process loads what was read.
 
         Raises:
             UnknownModel: No folder of this server holds such a package.
             DrayError: Why the new one cannot serve; nothing has changed then.
         """
         with self._changing:
-            fresh = [self._renewed(slot) for slot in self.slots if _holds(slot, name)]
+            fresh = [self._renewed(slot, load=load) for slot in self.slots if _holds(slot, name)]
             if not fresh:
                 raise self._unknown(name, None)
             by_path = {slot.path: slot for slot in fresh}
@@ -187,17 +200,13 @@ class Repository:
         slot.package = package
 
     def _load(self, slot: Slot) -> None:
-        from runtime.engine.costs import measure
-        from runtime.engine.selftest import self_test
-        from runtime.engine.session import load_model
+        from runtime.engine.bring_up import bring_up
 
         if slot.package is None:
             return
         started = time.perf_counter()
-        model = load_model(slot.package, self.session_settings())
-        cases = self_test(model)
-        slot.costs = costs = measure(model)
-        model.statistics = Statistics()
+        model, costs, cases = bring_up(slot.package, self.session_settings())
+        slot.costs = costs
         slot.model = model
         fields = {
             "model": model.manifest.name,
@@ -211,10 +220,11 @@ class Repository:
         }
         logger.info("model ready", extra={"fields": fields})
 
-    def _renewed(self, slot: Slot) -> Slot:
-        """A slot with what its folder holds now, loaded and tested."""
+    def _renewed(self, slot: Slot, *, load: bool) -> Slot:
+        """A slot with what its folder holds now, loaded and tested unless that is left to others."""
         fresh = Slot(slot.path, read_package(slot.path))
-        self._load(fresh)
+        if load:
+            self._load(fresh)
         return fresh
 
     def _unknown(self, name: str, version: str | None) -> UnknownModel:

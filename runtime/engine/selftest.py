@@ -4,7 +4,8 @@ from runtime.contract.closeness import compare_answer
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.package import TestDataSet
 from runtime.contract.tensors import TensorFile
-from runtime.engine.session import Array, OnnxModel, values_as_array
+from runtime.engine.runs import Array
+from runtime.engine.session import OnnxModel, values_as_array
 from runtime.errors import RefusedByModel, SelfTestFailed
 
 

@@ -1,21 +1,23 @@
 """One verified package in ONNX Runtime."""
 
+import contextlib
+import io
 import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.finite import check_finite
+from runtime.engine.runs import Array, Call
 from runtime.engine.statistics import Statistics
 from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
@@ -23,14 +25,17 @@ from runtime.preprocessing.tokenization import TokenizationError, Tokenizer
 
 logger = logging.getLogger(__name__)
 
-Array = NDArray[Any]
 CPU: Final = "CPUExecutionProvider"
 
 _ORT_ERRORS: Final = tuple(
     error for error in vars(ort_state).values() if isinstance(error, type) and issubclass(error, Exception)
 )
+CUDA_BASED: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
 # CUDA computes in TF32 unless told not to, which is not within the certificate's tolerance.
-_PROVIDER_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+# Trying all ways of a convolution takes twice the time of asking cuDNN, and won nothing on an H100.
+_PROVIDER_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +44,15 @@ class SessionSettings:
 
     Attributes:
         threads: For one run.
+        adapt: Whether a model of long runs may take one thread for each of several runs at a time.
+        max_batch: Rows of one run, where it is proven that they do not depend on one another; None: no limit.
         providers: Preferred execution providers, best first; the CPU's comes last in any case.
         require: Providers that have to be in use.
     """
 
     threads: int
+    adapt: bool = False
+    max_batch: int | None = None
     providers: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
 
@@ -81,6 +90,8 @@ class OnnxModel:
     Attributes:
         providers: The execution providers in use, best first.
         statistics: Of every run so far; the self-test begins them anew.
+        most_rows: Of one run; a larger request has several. None: no limit. Rows must not depend on one another.
+        call: A run of the graph; ``runtime.engine.runs`` has others to put in its place.
     """
 
     def __init__(
@@ -90,8 +101,12 @@ class OnnxModel:
         self._tokenizer = tokenizer
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self.statistics = Statistics()
-        self._session = session
+        self.most_rows: int | None = None
+        # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
+        # here already, and would go on with the CPU where another provider fails.
+        self.call: Call = getattr(session, "_sess", session).run
         self._batchable = package.certificate.batch_safety.batchable
+        self._counts_rows = self.manifest.signature.batch_dim is not None
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
 
     @property
@@ -116,33 +131,50 @@ class OnnxModel:
             RefusedByModel: ONNX Runtime stops at these values.
         """
         self.check(inputs)
-        names = list(outputs if outputs is not None else (spec.name for spec in self.manifest.signature.outputs))
+        names = self.manifest.signature.output_names if outputs is None else outputs
+        rows = count_rows(inputs) if self._counts_rows else 1
+        most = self.most_rows
+        if most is None or rows <= most:
+            return dict(zip(names, self._counted(names, inputs, rows, cancellation), strict=True))
+        parts = [
+            self._counted(
+                names,
+                {name: value[at : at + most] for name, value in inputs.items()},
+                min(most, rows - at),
+                cancellation,
+            )
+            for at in range(0, rows, most)
+        ]
+        return {name: np.concatenate(pieces) for name, pieces in zip(names, zip(*parts, strict=True), strict=True)}
+
+    def _counted(
+        self, names: Sequence[str], inputs: Mapping[str, Array], rows: int, cancellation: Cancellation | None
+    ) -> Sequence[Array]:
         started = time.perf_counter_ns()
         try:
             results = self._results(names, inputs, cancellation)
         except RefusedByModel:
             self.statistics.add(rows=0, ns=time.perf_counter_ns() - started, succeeded=False)
             raise
-        rows = _rows(inputs) if self.manifest.signature.batch_dim is not None else 1
         self.statistics.add(rows=rows, ns=time.perf_counter_ns() - started, succeeded=True)
-        return dict(zip(names, results, strict=True))
+        return results
 
     def _results(
         self, names: Sequence[str], inputs: Mapping[str, Array], cancellation: Cancellation | None
     ) -> Sequence[Array]:
         options = cancellation.run_options() if cancellation is not None else None
+        if self._tokenizer is None:
+            return self._ask(names, inputs, options)
 
         def ask(feeds: Mapping[str, Array]) -> list[Array]:
             return self._ask(names, feeds, options)
 
-        if self._tokenizer is None:
-            return ask(inputs)
         stopped = cancellation.cancelled if cancellation is not None else (lambda: False)
         return answer_texts(self._tokenizer, inputs, ask, batchable=self._batchable, stopped=stopped)
 
     def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:
         try:
-            results: list[Array] = self._session.run(list(names), dict(feeds), options)
+            results = self.call(names, feeds, options)
         except _ORT_ERRORS as error:
             reason = one_line(error)
             raise RefusedByModel(
@@ -170,6 +202,8 @@ def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel
         ModelLoadFailed: ONNX Runtime does not take the model, or it is not as the manifest says.
     """
     providers = _usable_providers(settings)
+    if not CUDA_BASED.isdisjoint(providers):
+        _load_cuda()
     tokenizer = _tokenizer(package)
     onnx = package.manifest.onnx
     options = _session_options(settings)
@@ -191,6 +225,15 @@ def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel
     return model
 
 
+def _load_cuda() -> None:
+    """Find CUDA and cuDNN where pip puts them; ONNX Runtime alone looks in the system's own folders only."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):  # it prints, and what it says belongs in the log
+        ort.preload_dlls()
+    for line in told.getvalue().splitlines():
+        logger.warning("onnxruntime: %s", line)
+
+
 def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
     step = package.manifest.preprocessing
     if step is None:
@@ -203,7 +246,8 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
         ) from error
 
 
-def _rows(inputs: Mapping[str, Array]) -> int:
+def count_rows(inputs: Mapping[str, Array]) -> int:
+    """Rows of a request's first input; 1 where it is a scalar."""
     first = next(iter(inputs.values()), None)
     return int(first.shape[0]) if first is not None and first.ndim else 1
 

@@ -6,6 +6,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runtime.codec.binary import HEADER, Body, joined
 from runtime.codec.compression import too_large
 from runtime.contract.errors import DrayError
 
@@ -32,7 +33,7 @@ def error_body(error: DrayError, request_id: str | None) -> dict[str, Any]:
     }
 
 
-async def read_body(request: Request, *, limit_bytes: int) -> bytes:
+async def read_body(request: Request, *, limit_bytes: int) -> Body:
     """The whole body as it came.
 
     Raises:
@@ -47,4 +48,5 @@ async def read_body(request: Request, *, limit_bytes: int) -> bytes:
         if size > limit_bytes:
             raise too_large(f"more than {limit_bytes}", limit_bytes)
         chunks.append(chunk)
-    return b"".join(chunks)
+    header_length = request.headers.get(HEADER)
+    return joined(chunks, header_length.encode("latin-1") if header_length is not None else None)

@@ -1,17 +1,21 @@
 """One inference request of any dialect: a place in the queue, the body, the run, and the limits on all of them."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runtime.codec.binary import Body
 from runtime.codec.compression import decompressor
 from runtime.errors import BodyTimeout, RunTimeout
 from runtime.routes.answers import read_body
-from runtime.routes.dialects import Dialect, Reply
+from runtime.routes.dialects import Answered, Ask, Dialect
+from runtime.routes.observing import sample
 from runtime.routes.serving import Serving
+from runtime.telemetry import dialect_of
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import Cancellation, OnnxModel
@@ -32,22 +36,31 @@ async def answer(serving: Serving, request: Request, find: "Callable[[], OnnxMod
     settings = serving.settings
     limit_s, limit_bytes = settings.request_timeout_s, settings.max_body_mib * MIB
     read = dialect(request.headers)
-    model = find()
+    request.state.model = model = find()
     expand = decompressor(request.headers.get("content-encoding"), limit_bytes=limit_bytes)
 
-    def work(cancellation: "Cancellation") -> Reply:
-        asked = read(content if expand is None else expand(content), model.manifest)
-        return asked.reply(model.run(asked.inputs, asked.outputs, cancellation=cancellation))
+    def work(cancellation: "Cancellation") -> Answered:
+        return run(model, read(content if expand is None else expand(bytes(content)), model.manifest), cancellation)
 
-    body: bytes | None = None
+    body: Body | None = None
     with serving.queue.enter() as place:
         try:
             async with asyncio.timeout(limit_s):
                 body = content = await read_body(request, limit_bytes=limit_bytes)
-                reply = await place.run(work)
+                request.state.answered = answered = await place.run(work)
         except TimeoutError:
             raise late(model.manifest.name, limit_s, arrived=body is not None) from None
+    sample(serving, model, answered, dialect=dialect_of(request.url.path), request_id=request.state.request_id)
+    reply = answered.reply
     return Response(reply.body, media_type=reply.media_type, headers=dict(reply.headers))
+
+
+def run(model: "OnnxModel", asked: Ask, cancellation: "Cancellation | None" = None) -> Answered:
+    """The answer to a request that has been read; blocks."""
+    began = time.time_ns()
+    outputs = model.run(asked.inputs, asked.outputs, cancellation=cancellation)
+    ended = time.time_ns()
+    return Answered(asked.reply(outputs), asked.inputs, outputs, (began, ended))
 
 
 def late(model: str, limit_s: float, *, arrived: bool) -> BodyTimeout | RunTimeout:

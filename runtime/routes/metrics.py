@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from runtime.engine.repository import Slot
+from runtime.routes.counts import Counts
 from runtime.routes.serving import Serving
 from runtime.telemetry import BUCKETS
 
@@ -17,12 +19,12 @@ def metrics_routes(serving: Serving) -> APIRouter:
     """The one route."""
     router = APIRouter(tags=["observability"])
 
-    @router.get("/metrics", summary="Counters of this process, as Prometheus reads them")
+    @router.get("/metrics", summary="Counters of this server, as Prometheus reads them")
     async def metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 
         registry = CollectorRegistry()
-        registry.register(_Collector(serving))
+        registry.register(_Collector(serving, await serving.counts()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return router
@@ -31,8 +33,9 @@ def metrics_routes(serving: Serving) -> APIRouter:
 class _Collector:
     """What Prometheus asks for its families of metrics."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, counts: Counts) -> None:
         self._serving = serving
+        self._counts = counts
 
     def collect(self) -> Iterable[Any]:
         """All of them, as they stand now."""
@@ -42,7 +45,7 @@ class _Collector:
     def _of_requests(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        counted = self._serving.requests
+        counted = self._counts
         answers = CounterMetricFamily("dray_requests", "Answers by dialect and status", labels=["dialect", "status"])
         for (dialect, status), count in sorted(counted.by_status.items()):
             answers.add_metric([dialect, str(status)], count)
@@ -52,11 +55,28 @@ class _Collector:
             seconds.add_metric([name], _cumulative(found.counts), found.sum_s)
         yield seconds
         places = GaugeMetricFamily("dray_queue_places_taken", "Requests that are read, waiting or running")
-        places.add_metric([], self._serving.queue.taken)
+        places.add_metric([], counted.taken)
         yield places
+        waiting = GaugeMetricFamily("dray_queue_waiting", "Requests that are read and wait for a thread")
+        waiting.add_metric([], counted.waiting)
+        yield waiting
+        wait = GaugeMetricFamily("dray_queue_expected_wait_seconds", "How long one more would wait, by the latest runs")
+        wait.add_metric([], counted.expected_wait_s)
+        yield wait
+        if self._serving.samples is not None:
+            samples = CounterMetricFamily("dray_samples", "Answered requests drawn for samples", labels=["outcome"])
+            samples.add_metric(["written"], counted.sampled)
+            samples.add_metric(["dropped"], counted.unsampled)
+            yield samples
         ready = GaugeMetricFamily("dray_ready", "1 when every model passed its self-test and traffic may come")
         ready.add_metric([], int(self._serving.not_ready() is None))
         yield ready
+        workers = GaugeMetricFamily("dray_workers", "Processes that answer")
+        workers.add_metric([], counted.workers)
+        yield workers
+        restarts = CounterMetricFamily("dray_worker_restarts", "Workers that died and were replaced")
+        restarts.add_metric([], counted.restarts)
+        yield restarts
 
     def _of_models(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -67,8 +87,8 @@ class _Collector:
         runs = CounterMetricFamily("dray_model_runs", "Runs of the graph", labels=[*labels, "outcome"])
         seconds = CounterMetricFamily("dray_model_run_seconds", "Time in runs of the graph", labels=labels)
         sizes = HistogramMetricFamily("dray_batch_rows", "Rows of a run", labels=labels)
-        for model in self._models():
-            found, named = model.statistics, [model.manifest.name, model.manifest.version]
+        for slot, model in self._models():
+            found, named = self._counts.of(slot.serial), [model.manifest.name, model.manifest.version]
             info.add_metric([*named, model.package.digest, model.providers[0]], 1)
             rows.add_metric(named, found.rows)
             runs.add_metric([*named, "succeeded"], found.succeeded.count)
@@ -77,8 +97,8 @@ class _Collector:
             sizes.add_metric(named, _by_size({size: each.count for size, each in found.by_batch.items()}), found.rows)
         yield from (info, rows, runs, seconds, sizes)
 
-    def _models(self) -> "Iterator[OnnxModel]":
-        return (slot.model for slot in self._serving.repository.slots if slot.model is not None)
+    def _models(self) -> "Iterator[tuple[Slot, OnnxModel]]":
+        return ((slot, slot.model) for slot in self._serving.repository.slots if slot.model is not None)
 
 
 def _cumulative(counts: list[int]) -> list[tuple[str, float]]:

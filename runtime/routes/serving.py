@@ -1,6 +1,7 @@
 """What every route works on: the one state of this server process."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,10 +9,14 @@ from runtime.contract.errors import DrayError
 from runtime.engine.queue import Queue
 from runtime.engine.repository import Repository, Slot
 from runtime.errors import Draining, ModelNotReady
+from runtime.routes.counts import Counts, counts_of
+from runtime.sampling import Samples
 from runtime.settings import Settings
 from runtime.telemetry import Requests
+from runtime.tracing import Traces
 
 ServingState = Literal["starting", "ready", "failed", "draining"]
+Change = Literal["load", "unload"]
 
 
 @dataclass(slots=True)
@@ -21,20 +26,53 @@ class Serving:
     Attributes:
         addresses: ``host:port`` of every listening socket, IPv6 hosts in brackets.
         requests: Counts and logs them.
+        samples, traces: Of answered requests; None where none are wanted.
         keys: API keys, one of which a request must carry; none where everyone may ask.
         handover_error: Why the public address could not be taken over.
         models_changed: Told when models were loaded or unloaded while serving.
+        connection_made: Told of every new connection.
+        retiring: This process finishes what it has; the server goes on in others.
+        total: The counters of all processes; None where this is the only one.
+        control: Loads or unloads a model in all processes; None where this is the only one.
     """
 
     settings: Settings
     repository: Repository
     queue: Queue
     requests: Requests = field(default_factory=Requests)
+    samples: Samples | None = None
+    traces: Traces | None = None
     keys: tuple[bytes, ...] = ()
     draining: bool = False
     addresses: list[str] = field(default_factory=list)
     handover_error: DrayError | None = None
     models_changed: Callable[[], None] = lambda: None
+    connection_made: Callable[[], None] = lambda: None
+    retiring: bool = False
+    total: Callable[[], Awaitable[Counts]] | None = None
+    control: Callable[[Change, str], Awaitable[None]] | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Whether a connection has no further request to come here."""
+        return self.draining or self.retiring
+
+    async def counts(self) -> Counts:
+        """Of the whole server, whichever process is asked."""
+        return counts_of(self) if self.total is None else await self.total()
+
+    async def change(self, verb: Change, model: str) -> None:
+        """Load or unload a model; over when every process answers accordingly.
+
+        Raises:
+            DrayError: Why not; nothing has changed then.
+        """
+        if self.control is not None:
+            await self.control(verb, model)
+            return
+        repository = self.repository
+        await asyncio.to_thread(repository.reload if verb == "load" else repository.unload, model)
+        self.models_changed()
 
     @property
     def state(self) -> ServingState:
@@ -51,6 +89,15 @@ class Serving:
         if state == "starting":
             return ModelNotReady("the server is starting: its models are being loaded and tested")
         return next(slot.error for slot in self.repository.slots if slot.error is not None)
+
+    def close(self) -> None:
+        """Let go of threads, and write out what is to be told of requests; within a few seconds."""
+        self.queue.close()
+        self.requests.flush()
+        if self.samples is not None:
+            self.samples.close()
+        if self.traces is not None:
+            self.traces.close()
 
     def report(self) -> dict[str, Any]:
         """The body of ``/readyz``."""

@@ -3,9 +3,7 @@
 Source: Triton Inference Server, protocol extensions "Model Configuration", "Statistics" and "Model Repository".
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter
@@ -19,7 +17,8 @@ from runtime.engine.repository import Slot
 from runtime.engine.statistics import Statistics, Sum
 from runtime.errors import ControlRefused, InvalidInput
 from runtime.routes.answers import Json, read_body
-from runtime.routes.serving import Serving
+from runtime.routes.counts import Counts
+from runtime.routes.serving import Change, Serving
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import OnnxModel
@@ -35,18 +34,20 @@ def triton_routes(serving: Serving) -> APIRouter:
 
     @router.get("/models/stats", summary="What every model has done since it was loaded")
     async def all_stats() -> Response:
-        models = [slot.model for slot in serving.repository.slots if slot.model is not None]
-        return Json({"model_stats": [_stats(model) for model in models]})
+        counts = await serving.counts()
+        return Json({"model_stats": _stats(serving.repository.slots, counts)})
 
     @router.get("/models/{model}/stats", summary="What a model has done since it was loaded")
     async def model_stats(model: str) -> Response:
         serving.repository.find(model)
-        slots = serving.repository.named(model)
-        return Json({"model_stats": [_stats(slot.model) for slot in slots if slot.model is not None]})
+        counts = await serving.counts()
+        return Json({"model_stats": _stats(serving.repository.named(model), counts)})
 
     @router.get("/models/{model}/versions/{version}/stats", summary="What a model's version has done")
     async def version_stats(model: str, version: str) -> Response:
-        return Json({"model_stats": [_stats(serving.repository.find(model, version))]})
+        serving.repository.find(model, version)
+        counts = await serving.counts()
+        return Json({"model_stats": _stats(serving.repository.named(model, version), counts)})
 
     @router.get("/models/{model}/config", summary="A model's configuration as Triton has it")
     async def model_config(model: str) -> Response:
@@ -58,28 +59,27 @@ def triton_routes(serving: Serving) -> APIRouter:
 
     @router.post("/repository/index", summary="Every model, and whether it is ready")
     async def index(request: Request) -> Response:
-        only_ready = _only_ready(await read_body(request, limit_bytes=_LARGEST_BODY))
+        only_ready = _only_ready(bytes(await read_body(request, limit_bytes=_LARGEST_BODY)))
         slots = [slot for slot in serving.repository.slots if slot.manifest is not None]
         return Json([_entry(slot) for slot in slots if slot.state == "ready" or not only_ready])
 
     @router.post("/repository/models/{model}/load", summary="Load a model's package anew from its folder")
     async def load(model: str) -> Response:
-        return await _change(serving, partial(serving.repository.reload, model))
+        return await _change(serving, "load", model)
 
     @router.post("/repository/models/{model}/unload", summary="Take a model out of service")
     async def unload(model: str) -> Response:
-        return await _change(serving, partial(serving.repository.unload, model))
+        return await _change(serving, "unload", model)
 
     return router
 
 
-async def _change(serving: Serving, change: Callable[[], None]) -> Response:
+async def _change(serving: Serving, verb: Change, model: str) -> Response:
     if not serving.settings.model_control:
         raise ControlRefused(
             "models are not loaded or unloaded over HTTP here", hint="set DRAY_MODEL_CONTROL=1 to allow it"
         )
-    await asyncio.to_thread(change)
-    serving.models_changed()
+    await serving.change(verb, model)
     return Json({})
 
 
@@ -128,8 +128,11 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "data_type": f"TYPE_{named}", "dims": dims}
 
 
-def _stats(model: "OnnxModel") -> dict[str, Any]:
-    found: Statistics = model.statistics
+def _stats(slots: Sequence[Slot], counts: Counts) -> list[dict[str, Any]]:
+    return [_model_stats(slot.model, counts.of(slot.serial)) for slot in slots if slot.model is not None]
+
+
+def _model_stats(model: "OnnxModel", found: Statistics) -> dict[str, Any]:
     none = _sum(Sum())
     return {
         "name": model.manifest.name,

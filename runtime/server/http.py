@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -16,7 +16,7 @@ import uvicorn
 
 from runtime.contract.errors import DrayError
 from runtime.routes.serving import Serving
-from runtime.server.backlog import accept_waiting, stop_new_connections
+from runtime.server.backlog import Backlog, accept_waiting, stop_all, unread
 from runtime.server.hot_routes import HotRoutes, keep_fresh
 from runtime.server.sockets import BACKLOG, address_of, listen_shared
 
@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Handshakes that have begun end within a round trip; a retransmission is given this long.
 _SETTLE_S: Final = 0.25
-# An idle connection may carry a request that is on its way: it is closed after this long without any.
+# An idle connection may carry a request that is on its way: it is closed after this long without any. Counted in
+# turns of the loop, not by the clock: one that was held up has not looked, and its clients were perhaps held up too.
 _QUIET_S: Final = 2.0
 # Below the 30 s after which Kubernetes kills.
 _GRACE_S: Final = 25.0
@@ -54,13 +55,20 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handover: asyncio.Task[None] | None = None
         self._took_over = False
+        serving.connection_made = Backlog(self._listeners, self._serve_one).take
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on the listeners, then load the models in a thread."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets=self._listeners)
+        await self._open()
         self._serving.addresses = [address_of(each) for each in self._listeners]
-        logger.info("listening", extra={"fields": {"addresses": self._serving.addresses}})
+        self._begin_to_load()
+
+    async def _open(self) -> None:
+        await super().startup(sockets=self._listeners)
+        logger.info("listening", extra={"fields": {"addresses": [address_of(each) for each in self._listeners]}})
+
+    def _begin_to_load(self) -> None:
         # A daemon: a process that is told to stop does not wait for a model to load.
         threading.Thread(target=self._load, name="load", daemon=True).start()
         if self._hot_routes is not None:
@@ -71,13 +79,14 @@ class Server(uvicorn.Server):
         deadline = time.monotonic() + _GRACE_S
         await self._close_listeners()
         await self._until_quiet(deadline)
+        self._on_quiet()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         while self.server_state.tasks and time.monotonic() < deadline and not self.force_exit:
             await asyncio.sleep(_POLL_S)
         if self.server_state.tasks:
             logger.warning("stopping with %d requests unanswered", len(self.server_state.tasks))
-        self._serving.queue.close()
+        self._serving.close()
 
     def _load(self) -> None:
         try:
@@ -154,10 +163,15 @@ class Server(uvicorn.Server):
         )
 
     async def _close_listeners(self) -> None:
-        stopped = [stop_new_connections(listener) for listener in self._listeners]
+        await self._accept_the_rest(stop_all(self._listeners))
+
+    def _stop_accepting(self) -> None:
+        """Leave what comes from now on to nobody."""
+
+    async def _accept_the_rest(self, stopped: bool) -> None:
         # Where nothing could be stopped, waiting would only let more connections in.
-        settle_s = _SETTLE_S if any(stopped) else _POLL_S
-        await asyncio.sleep(settle_s)
+        await _pass(_SETTLE_S if stopped else _POLL_S)
+        self._stop_accepting()
         # In one turn of the loop, so that next to nothing can come between the last look and the close.
         waiting = [connection for listener in self._listeners for connection in accept_waiting(listener)]
         for server in self.servers:
@@ -165,6 +179,13 @@ class Server(uvicorn.Server):
         for listener in self._listeners:
             listener.close()
         await self._serve_accepted(waiting)
+        # What the loop itself took in its last turn is not among the open connections before another one.
+        await _pass(_POLL_S)
+
+    async def _serve_one(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):  # it has left, or its TLS handshake failed
+            await loop.connect_accepted_socket(self._connection, accepted, ssl=self.config.ssl)
 
     async def _serve_accepted(self, waiting: list[socket.socket]) -> None:
         loop = asyncio.get_running_loop()
@@ -177,12 +198,33 @@ class Server(uvicorn.Server):
 
     async def _until_quiet(self, deadline: float) -> None:
         """Wait until every connection has ended, or none of them has carried a request for a while."""
-        seen, since = self.server_state.total_requests, time.monotonic()
-        while self.server_state.connections and not self.force_exit:
-            now = time.monotonic()
-            busy = bool(self.server_state.tasks) or self.server_state.total_requests != seen
-            if busy:
-                seen, since = self.server_state.total_requests, now
-            if now - since > _QUIET_S or now > deadline:
+        seen, quiet_s = self.server_state.total_requests, 0.0
+        while len(self.server_state.connections) > self._held() and not self.force_exit:
+            busy = len(self.server_state.tasks) > self._held() or self.server_state.total_requests != seen
+            # A process that had to wait for a processor may not have seen what came. The look and the close that
+            # follows are in one turn, so that nothing is closed over a request.
+            if busy or self._unread():
+                seen, quiet_s = self.server_state.total_requests, 0.0
+            elif quiet_s > _QUIET_S:
+                return
+            if time.monotonic() > deadline:
                 return
             await asyncio.sleep(_POLL_S)
+            quiet_s += _POLL_S
+
+    def _unread(self) -> bool:
+        sockets = [each.transport.get_extra_info("socket") for each in self.server_state.connections]
+        return unread(each.fileno() for each in sockets if each is not None)
+
+    def _held(self) -> int:
+        """Requests whose answers wait for others, each on a connection of its own."""
+        return 0
+
+    def _on_quiet(self) -> None:
+        """Everything was answered that does not wait for others."""
+
+
+async def _pass(seconds: float) -> None:
+    """Wait in turns of the loop: longer where the machine is busy, for then the others are late too."""
+    for _ in range(max(1, round(seconds / _POLL_S))):
+        await asyncio.sleep(_POLL_S)

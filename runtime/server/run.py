@@ -2,17 +2,28 @@
 
 import logging
 import os
+import socket
 import ssl
 import sys
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from runtime.contract.errors import DrayError
+from runtime.engine.cpus import cpu_limit
 from runtime.errors import AddressRefused, PortInUse
 from runtime.server.sockets import listen_alone
-from runtime.settings import SettingInvalid, Settings, read_settings
+from runtime.settings import AUTO, SettingInvalid, Settings, read_settings
 from runtime.telemetry import configure_logging
 
+if TYPE_CHECKING:
+    import uvicorn
+
+    from runtime.routes.serving import Serving
+    from runtime.server.hot_routes import HotRoutes
+
 logger = logging.getLogger(__name__)
+
+_CPU: Final = "CPUExecutionProvider"
 
 USAGE: Final = 2
 DEPLOYMENT: Final = 5
@@ -24,7 +35,9 @@ def main() -> int:
     """Serve what the environment names until told to stop; the exit status."""
     try:
         settings, warnings = read_settings()
-        configure_logging(settings.log_level)
+        if settings.workers == AUTO:
+            settings = replace(settings, workers=cpu_limit())
+        configure_logging(settings.log_level, pid=settings.workers > 1)
         for warning in warnings:
             logger.warning("%s", warning)
         serve(settings)
@@ -46,6 +59,10 @@ def serve(settings: Settings) -> None:
     """
     port = settings.standby_port if settings.standby_port is not None else settings.port
     listeners = listen_alone(settings.host, port)
+    several = settings.workers > 1
+    if several:
+        # The supervisor has one thread when it forks. Set before NumPy is imported, which makes a pool otherwise.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Imported behind the open port: it takes most of the start, and whoever waits sees a listener meanwhile.
     from runtime.app import create_app, create_serving
     from runtime.server.hot_routes import HotRoutes
@@ -65,8 +82,33 @@ def serve(settings: Settings) -> None:
             f" {str(error).lower()}",
             hint="DRAY_TLS_CERT_FILE and DRAY_TLS_KEY_FILE are a PEM certificate chain and its unencrypted key",
         ) from error
-    Server(config, serving, listeners, routes if settings.fast_path else None).run()
+    filled = routes if settings.fast_path else None
+    if several:
+        supervise(serving, config, listeners, filled)
+    else:
+        Server(config, serving, listeners, filled).run()
     logger.info("stopped")
+
+
+def supervise(
+    serving: "Serving", config: "uvicorn.Config", listeners: "list[socket.socket]", routes: "HotRoutes | None"
+) -> None:
+    """Serve with several workers, which share the models where a run uses one thread.
+
+    A session of several threads goes on with one when its process was forked, and says nothing; what other providers
+    hold (a CUDA context) does not survive a fork at all.
+    """
+    from runtime.app import threads_of
+    from runtime.server.supervisor import Supervisor
+    from runtime.server.worker import Assignment, WorkerServer
+
+    settings = serving.settings
+
+    def run(assignment: Assignment, inherited: list[socket.socket]) -> None:
+        WorkerServer(config, serving, inherited, routes, assignment).run()
+
+    loads_itself = threads_of(settings) == 1 and {*settings.providers, *settings.require_providers} <= {_CPU}
+    Supervisor(serving, listeners, run, loads_itself=loads_itself).run()
 
 
 def leave(status: int) -> None:

@@ -1,13 +1,10 @@
-"""How uvicorn is set up, and its own error answers in dray's form."""
+"""How uvicorn is set up."""
 
 from typing import Any, Final
 
-import orjson
 import uvicorn
 from starlette.types import ASGIApp
 
-from runtime.errors import InvalidInput
-from runtime.routes.answers import error_body
 from runtime.routes.serving import Serving
 from runtime.server.hot_routes import HotRoutes
 from runtime.server.sockets import BACKLOG
@@ -43,16 +40,7 @@ def _protocol(serving: Serving, routes: HotRoutes) -> Any:
         return "h11"
 
     class Protocol(FastProtocol):
-        """One connection, with the error object for what is not even HTTP."""
-
-        def send_400_response(self, msg: str) -> None:
-            body = orjson.dumps(error_body(InvalidInput(msg.lower().rstrip(".")), None))
-            head = (
-                "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode("ascii") + body)
-            self.transport.close()
+        """One connection to this server."""
 
     Protocol.serving, Protocol.routes = serving, routes
     return Protocol

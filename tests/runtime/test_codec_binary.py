@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.codec.binary import joined
 from runtime.codec.oip import DecodedRequest, decode_request, encode_response
 from runtime.contract.dtypes import DTYPES, Datatype
 from runtime.contract.manifest import Dim, Signature, TensorSpec
@@ -190,3 +191,11 @@ def test_any_bytes_are_read_or_refused(raw: bytes, size: int, length: int, dtype
     with contextlib.suppress(InvalidInput):
         values = decoded([entry([2, 2], size, dtype)], raw, signature(dtype), None if length > 60 else str(length))
         assert values.inputs["x"].shape == (2, 2)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5), st.integers(0, 99))
+def test_a_joined_body_is_its_parts_with_tensors_at_an_even_address(parts: list[bytes], length: int) -> None:
+    body = joined(parts, str(length).encode())
+    assert bytes(body) == b"".join(parts) == bytes(joined(parts))
+    if isinstance(body, memoryview) and length < len(body):
+        assert np.frombuffer(body[length:], np.uint8).ctypes.data % 16 == 0

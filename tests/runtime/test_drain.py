@@ -1,14 +1,25 @@
 """No request that was accepted is lost: at the end of a process, and when one takes over from another."""
 
+import json
 import signal
 import socket
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from runtime.app import create_app, create_serving
+from runtime.server import http
+from runtime.server.hot_routes import HotRoutes
+from runtime.server.http import Server
+from runtime.server.sockets import listen_alone
+from runtime.server.uvicorn_config import uvicorn_config
+from runtime.settings import Settings
 from tests.support.load import steady_load
 from tests.support.packages import make_package
 from tests.support.servers import RunningServer, free_port, infer_body, running_server
@@ -119,3 +130,43 @@ def test_other_deployment_cannot_share_the_port_by_accident(package: Path, log: 
         second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError, match="in use"):
             second.bind(("127.0.0.1", server.port))
+
+
+def test_request_that_came_after_the_last_look_is_answered(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "_QUIET_S", -1.0)  # every idle connection is closed in the first turn
+    server, port = server_in_thread(package)
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as client:
+        client.request("GET", "/livez")
+        client.getresponse().read()
+        server.handle_exit(signal.SIGTERM, None)
+        assert server.looking.wait(10)
+        client.request("POST", INFER, json.dumps(BODY))  # the loop stands still between its last poll and the close
+        server.sent.set()
+        response = client.getresponse()
+        assert (response.status, response.getheader("connection")) == (200, "close")
+    server.thread.join(timeout=20)
+
+
+class ServerInThread(Server):
+    """The server in a thread of the tests', which waits for a client before it looks at what is unread."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.looking, self.sent = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def _unread(self) -> bool:
+        self.looking.set()
+        return self.sent.wait(10) and super()._unread()
+
+
+def server_in_thread(package: Path) -> tuple[ServerInThread, int]:
+    serving = create_serving(Settings(packages=(package,), threads=1))
+    serving.repository.load()
+    routes = HotRoutes(serving)
+    routes.refresh()
+    listeners = listen_alone("127.0.0.1", 0)
+    port = listeners[0].getsockname()[1]
+    server = ServerInThread(uvicorn_config(create_app(serving), serving, routes), serving, listeners)
+    server.thread.start()
+    return server, port

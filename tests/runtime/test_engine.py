@@ -271,7 +271,7 @@ def test_package_that_cannot_be_read_fails_without_a_name(tmp_path: Path) -> Non
 
 def test_unforeseen_failure_ends_in_failed_not_in_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Repository((make_package(tmp_path / "iris").root,), lambda: ONE)
-    monkeypatch.setattr("runtime.engine.session.load_model", lambda *_: 1 / 0)
+    monkeypatch.setattr("runtime.engine.bring_up.load_model", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         broken.load()
     assert broken.state == "failed"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.settings import SettingInvalid, Settings, read_settings
+from runtime.settings import AUTO, SettingInvalid, Settings, read_settings
 
 
 def refused(**environ: str) -> SettingInvalid:
@@ -34,6 +34,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "DRAY_THREADS": "3",
             "DRAY_MAX_BODY_MIB": "5",
             "DRAY_MAX_QUEUE": "7",
+            "DRAY_MAX_WAIT_S": "0.5",
             "DRAY_REQUEST_TIMEOUT_S": "2.5",
             "DRAY_PROVIDERS": "CUDAExecutionProvider, CPUExecutionProvider",
             "DRAY_REQUIRE_PROVIDERS": "CUDAExecutionProvider",
@@ -41,7 +42,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "DRAY_TLS_CERT_FILE": str(file),
             "DRAY_TLS_KEY_FILE": str(file),
             "DRAY_LOG_LEVEL": "DEBUG",
-            "DRAY_SAMPLE_RATE": "0",
+            "DRAY_SAMPLE_RATE": "0.1",
+            "DRAY_SAMPLE_FILE": "/samples/f",
         }
     )
     assert warnings == ()
@@ -53,6 +55,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         threads=3,
         max_body_mib=5,
         max_queue=7,
+        max_wait_s=0.5,
         request_timeout_s=2.5,
         providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
         require_providers=("CUDAExecutionProvider",),
@@ -60,6 +63,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         tls_cert_file=file,
         tls_key_file=file,
         log_level="debug",
+        sample_rate=0.1,
+        sample_file=Path("/samples/f"),
     )
 
 
@@ -71,16 +76,18 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("DRAY_PORT", "-1", "a whole number from 0 to 65535"),
         ("DRAY_PORT", "٣", "a whole number from 0 to 65535"),
         ("DRAY_STANDBY_PORT", "0", "a whole number from 1 to 65535"),
-        ("DRAY_WORKERS", "2", "1"),
-        ("DRAY_WORKERS", "auto", "1"),
+        ("DRAY_WORKERS", "0", "auto or a whole number from 1 to 128"),
+        ("DRAY_WORKERS", "129", "auto or a whole number from 1 to 128"),
+        ("DRAY_WORKERS", "all", "auto or a whole number from 1 to 128"),
         ("DRAY_THREADS", "0", "a whole number from 1 to 1024"),
         ("DRAY_MAX_BATCH", "0", "a whole number from 1 to 65536"),
         ("DRAY_MAX_DELAY_US", "soon", "a whole number from 0 to 10000000"),
         ("DRAY_MAX_BODY_MIB", "0", "a whole number from 1 to 65536"),
         ("DRAY_MAX_QUEUE", "1e3", "a whole number from 1 to 1000000"),
+        ("DRAY_MAX_WAIT_S", "0", "a number from 0.01 to 86400"),
         ("DRAY_REQUEST_TIMEOUT_S", "0", "a number from 0.01 to 86400"),
         ("DRAY_REQUEST_TIMEOUT_S", "nan", "a number from 0.01 to 86400"),
-        ("DRAY_SAMPLE_RATE", "0.1", "0"),
+        ("DRAY_SAMPLE_RATE", "1.1", "a number from 0 to 1"),
         ("DRAY_LOG_LEVEL", "loud", "debug, info, warning, error, critical"),
         ("DRAY_HOST", "http://x", "a host name or an IPv4 or IPv6 address, without a port"),
         ("DRAY_PACKAGES", "/a::/b", "package folders separated by ':', none of them empty"),
@@ -95,11 +102,6 @@ def test_bad_value_names_variable_value_and_what_is_allowed(name: str, value: st
     assert error.message == f"{name} is {value!r}, allowed: {allowed}"
     assert error.hint
     assert error.detail == {"name": name, "value": value, "allowed": allowed}
-
-
-def test_value_that_this_version_cannot_honour_says_so() -> None:
-    assert "one process" in refused(DRAY_WORKERS="4").hint
-    assert "does not sample" in refused(DRAY_SAMPLE_RATE="0.5").hint
 
 
 def test_tls_needs_both_files(tmp_path: Path) -> None:
@@ -145,3 +147,16 @@ def test_batching_and_the_fast_path_can_be_set() -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("given", "workers"), [("1", 1), ("4", 4), ("128", 128), ("auto", AUTO), ("AUTO", AUTO)])
+def test_workers_are_a_number_or_one_for_each_processor(given: str, workers: int) -> None:
+    assert read_settings({"DRAY_WORKERS": given})[0].workers == workers
+
+
+def test_several_workers_are_refused_where_a_process_cannot_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.settings.sys.platform", "darwin")
+    error = refused(DRAY_WORKERS="2")
+    assert error.message == "DRAY_WORKERS is '2', allowed: auto or 1"
+    assert "cannot fork safely" in error.hint
+    assert read_settings({"DRAY_WORKERS": "auto"})[0].workers == 1

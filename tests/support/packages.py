@@ -99,7 +99,7 @@ def conversion_of(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString(deterministic=True))
-        session = ort.InferenceSession(path)
+        session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         if inputs is None:
             rng = np.random.default_rng(1)
             inputs = {session.get_inputs()[0].name: rng.normal(size=(5, session.get_inputs()[0].shape[1])).astype("f4")}

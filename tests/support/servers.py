@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -83,18 +83,20 @@ def runtime_environment(packages: Sequence[Path], settings: Mapping[str, str]) -
 
 @contextmanager
 def running_server(
-    *packages: Path, log: Path, until: Sequence[str] = ("ready",), **settings: str
+    *packages: Path, log: Path, until: Sequence[str] = ("ready",), out: IO[bytes] | None = None, **settings: str
 ) -> Iterator[RunningServer]:
     """``python -P -m runtime`` over ``packages``, killed at the end of the block if it still runs.
 
     Args:
+        out: Where its stdout goes; None is that of the tests.
         until: States of ``/readyz`` to wait for; empty waits for nothing.
         settings: Further environment variables, by their full names (``DRAY_MAX_QUEUE="1"``).
     """
     port = int(settings.get("DRAY_STANDBY_PORT") or settings.get("DRAY_PORT") or free_port())
     environment = runtime_environment(packages, {"DRAY_PORT": str(port), **settings})
     with log.open("ab") as stream:
-        process = subprocess.Popen([sys.executable, "-P", "-m", "runtime"], env=environment, stderr=stream)
+        command = [sys.executable, "-P", "-m", "runtime"]
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=stream)
     server = RunningServer(process, port, log)
     try:
         if until:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from packager.core.errors import NotReady, SmokeTestFailed
@@ -35,6 +36,25 @@ def test_no_request_is_lost_across_a_failed_update_and_an_update(target: LocalTa
     assert traffic.failures == []
     assert set(traffic.answers) == {"1", "2"}
     assert second.deployment.endpoint == first.deployment.endpoint
+
+
+def test_no_request_is_lost_where_several_workers_answer(target: LocalTarget, tmp_path: Path) -> None:
+    old = make_package(tmp_path / "old", version="1")
+    new = make_package(tmp_path / "new", logistic_model(seed=7), version="2")
+    settings = LocalSettings(workers=2)
+    first = put(target, settings, old)
+
+    with steady_requests(str(first.deployment.endpoint), old) as traffic:
+        second = put(target, settings, new)
+
+    assert traffic.failures == []
+    assert set(traffic.answers) == {"1", "2"}
+    folder = DeploymentFolder.of(NAME)
+    (serving,) = processes_in(folder.path, target.program)  # its workers are it
+    workers = psutil.Process(serving.pid).children()
+    target.destroy(second.deployment, SilentProgress())
+    assert len(workers) == 2
+    assert not any(worker.is_running() for worker in workers)
 
 
 def test_self_test_failure_is_not_ready_with_the_runtimes_reason(target: LocalTarget, tmp_path: Path) -> None:

@@ -207,13 +207,20 @@ def port_in_use(host: str, port: int) -> PortInUse:
 
 
 def processes_in(folder: Path, program: Sequence[str]) -> Iterator[ProcessIdentity]:
-    """Running processes of ``program`` whose working folder is ``folder``, whoever started them."""
+    """Running processes of ``program`` whose working folder is ``folder``, whoever started them.
+
+    The workers of one that runs go with it, and are not told apart.
+    """
     arguments = list(program[1:])
-    for process in psutil.process_iter(["cwd", "cmdline", "create_time", "status"]):
+    found = {}
+    for process in psutil.process_iter(["cwd", "cmdline", "create_time", "status", "ppid"]):
         facts = process.info
         ours = facts["cmdline"] and facts["cmdline"][1:][-len(arguments) :] == arguments
         if ours and facts["cwd"] and facts["status"] not in _DEAD and _same_folder(facts["cwd"], folder):
-            yield ProcessIdentity(pid=process.pid, created=facts["create_time"])
+            found[process.pid] = facts
+    for pid, facts in found.items():
+        if facts["ppid"] not in found:
+            yield ProcessIdentity(pid=pid, created=facts["create_time"])
 
 
 def tail_of(log: Path, lines: int) -> list[str]:

@@ -1,0 +1,67 @@
+"""A package becomes a model that may answer: loaded, tested on this machine, and measured."""
+
+import time
+from dataclasses import replace
+from typing import Final
+
+from runtime.contract.package import VerifiedPackage
+from runtime.engine.costs import Costs, first_row, measure, shares_runs
+from runtime.engine.runs import Adaptive, Array, InSizes
+from runtime.engine.selftest import self_test
+from runtime.engine.session import CPU, CUDA_BASED, OnnxModel, SessionSettings, load_model
+from runtime.engine.statistics import Statistics
+
+# A second session holds the weights a second time.
+_MOST_WEIGHTS: Final = 256 << 20
+# Measured on an H100 with a MobileNet: 0.9 s to prepare for a size, 1.2 ms a run of one row, 2.1 of eight.
+_SIZES: Final = (1, 8)
+_DEAR_S: Final = 0.02
+
+
+def bring_up(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxModel, Costs, int]:
+    """The model, what its runs cost, and how many test data sets it has passed.
+
+    Raises:
+        DrayError: As loading and the self-test do.
+    """
+    model = load_model(package, settings)
+    cases = self_test(model)
+    if model.providers[0] in CUDA_BASED and shares_runs(model) and _change_s(model) > _DEAR_S:
+        sizes = _SIZES if _small(model) else _SIZES[-1:]
+        model.call = InSizes({size: _prepared(package, settings, size).call for size in sizes})
+        cases = self_test(model)
+    costs = measure(model)
+    if settings.adapt and settings.threads > 1 and not costs.inline and model.providers == (CPU,) and _small(model):
+        narrow = load_model(package, replace(settings, threads=1))
+        self_test(narrow)
+        model.call = Adaptive(model.call, narrow.call)
+    model.most_rows = settings.max_batch if shares_runs(model) else None
+    model.statistics = Statistics()
+    return model, costs, cases
+
+
+def _change_s(model: OnnxModel) -> float:
+    """Seconds that a run takes longer because the one before it had another number of rows."""
+    taken = []
+    for rows in (1, 2, 1, 1):
+        batch = _batch(model, rows)
+        started = time.perf_counter()
+        model.run(batch)
+        taken.append(time.perf_counter() - started)
+    return taken[2] - taken[3]
+
+
+def _prepared(package: VerifiedPackage, settings: SessionSettings, rows: int) -> OnnxModel:
+    """A model whose session has seen this number of rows, and is to see no other."""
+    model = load_model(package, settings)
+    model.run(_batch(model, rows))
+    return model
+
+
+def _batch(model: OnnxModel, rows: int) -> dict[str, Array]:
+    return {name: value.repeat(rows, axis=0) for name, value in first_row(model).items()}
+
+
+def _small(model: OnnxModel) -> bool:
+    weights = (model.manifest.onnx.path, *model.manifest.onnx.external_data)
+    return sum((model.package.root / path).stat().st_size for path in weights) <= _MOST_WEIGHTS
