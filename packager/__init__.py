@@ -8,15 +8,16 @@ take a path or a fitted object, and return the documents that the command line p
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from packager.images import image
     from packager.pipeline import package, ship
 
-__all__ = ["package", "ship"]
+__all__ = ["image", "package", "ship"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the pipeline on first use, so that a plugin that needs ``packager.core`` alone stays light."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from packager import pipeline
+    from packager import images, pipeline
 
-    return getattr(pipeline, name)
+    return getattr(images if name == "image" else pipeline, name)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Deployment, DeploymentPlan
+from packager.core.image import BuiltImage
 from packager.core.smoke import SmokeReport
 from runtime.contract.certificate import BatchSafety, Certificate, Parity
 from runtime.contract.manifest import ModelManifest, OutputTolerance, Signature
@@ -208,3 +209,68 @@ class PlanDocument(Document):
             confirm=plan.confirm,
             changes_anything=plan.changes_anything,
         )
+
+
+class LayerDocument(Document):
+    """One layer of an image."""
+
+    name: str
+    digest: str
+    diff_id: str
+    size_bytes: int
+    unpacked_bytes: int | None
+
+
+class ImageDocument(Document):
+    """A container image: its name with the digest, and what it is made of."""
+
+    image: str
+    digest: str
+    platforms: tuple[str, ...]
+    size_bytes: int
+    layers: Mapping[str, tuple[LayerDocument, ...]]
+    package: str
+    package_digest: str
+    location: str | None
+    places: tuple[str, ...]
+    sent_bytes: int | None = None
+
+    @classmethod
+    def of(
+        cls, built: BuiltImage, *, package: ModelPackage, places: tuple[str, ...], sent_bytes: int | None
+    ) -> "ImageDocument":
+        """The document of a built image."""
+        layers = {
+            str(platform): tuple(
+                LayerDocument(
+                    name=layer.name,
+                    digest=layer.descriptor.digest,
+                    diff_id=layer.diff_id,
+                    size_bytes=layer.descriptor.size,
+                    unpacked_bytes=layer.unpacked_bytes,
+                )
+                for layer in found
+            )
+            for platform, found in built.layers.items()
+        }
+        return cls(
+            image=str(built.ref),
+            digest=built.digest,
+            platforms=tuple(map(str, built.platforms)),
+            size_bytes=built.size_bytes,
+            layers=layers,
+            package=str(package.root),
+            package_digest=package.digest,
+            location=built.location,
+            places=places,
+            sent_bytes=sent_bytes,
+        )
+
+
+class VerifiedImageDocument(Document):
+    """An image that holds the package that it claims."""
+
+    image: str
+    digest: str
+    package_digest: str
+    platforms: tuple[str, ...]

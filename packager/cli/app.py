@@ -2,7 +2,7 @@
 
 import typer
 
-from packager.cli import commands_deploy, commands_machine, commands_manage, commands_model
+from packager.cli import commands_deploy, commands_image, commands_machine, commands_manage, commands_model
 
 app = typer.Typer(
     name="dray",
@@ -31,6 +31,7 @@ def root(
 
 
 commands_model.register(app)
+commands_image.register(app)
 commands_deploy.register(app)
 commands_manage.register(app)
 commands_machine.register(app)

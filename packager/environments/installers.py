@@ -126,6 +126,11 @@ class UvInstaller(Installer):
         self._title = title
 
     @property
+    def argv(self) -> tuple[str, ...]:
+        """How uv is called here."""
+        return self._argv
+
+    @property
     def title(self) -> str:
         """The tool and its version."""
         return self._title

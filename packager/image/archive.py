@@ -24,7 +24,7 @@ def write_layer(name: str, files: Mapping[str, Path | bytes], blobs: Path, *, ep
     """Pack files into a layer among the blobs of a layout.
 
     Args:
-        files: What lies where in the image (no leading slash): regular files, or their bytes; folders are made for them.
+        files: What lies where in the image (no leading slash): a file, or its bytes; folders are made for them.
         blobs: ``blobs/sha256`` of an OCI layout.
         epoch: Time of every member, in seconds since 1970.
 
@@ -57,7 +57,7 @@ def files_below(folder: Path, prefix: str) -> dict[str, Path]:
 class _Measured(io.RawIOBase):
     """What is written goes on, and is counted and hashed."""
 
-    def __init__(self, out: IO[bytes]) -> None:
+    def __init__(self, out: "IO[bytes] | gzip.GzipFile") -> None:
         super().__init__()
         self._out = out
         self._hash = hashlib.sha256()
@@ -103,7 +103,9 @@ def _parents(name: str) -> Iterator[PurePosixPath]:
     return (parent for parent in PurePosixPath(name).parents if str(parent) != ".")
 
 
-def _member(name: str, epoch: int, *, kind: bytes = tarfile.REGTYPE, size: int = 0, mode: int = 0o644) -> tarfile.TarInfo:
+def _member(
+    name: str, epoch: int, *, kind: bytes = tarfile.REGTYPE, size: int = 0, mode: int = 0o644
+) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.size, member.mode, member.mtime = kind, size, mode, epoch
     return member

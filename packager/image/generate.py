@@ -1,0 +1,63 @@
+"""A Dockerfile and its context, for those who build elsewhere: the same files in the same layers, by COPY alone."""
+
+import json
+import string
+import tarfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from packager.core.artifact import ModelPackage
+from packager.core.errors import ImageExists
+from packager.core.files import new_folder
+from packager.core.progress import Progress
+from packager.image.base import fetch_base, read_base
+from packager.image.build import PORT, USER, ImageRequest, dray_version, labels_of, native_platform, source_date_epoch
+from packager.image.layers import LayerStore
+from packager.image.wheels import Wanted
+
+_TEMPLATE: Final = "Dockerfile.template"
+
+
+def generate(package: ModelPackage, request: ImageRequest, out: Path, *, cache: Path, progress: Progress) -> None:
+    """Write Dockerfile and context to a folder that is not there yet, for one platform.
+
+    Raises:
+        ImageExists: Something is there.
+        ImageError: Of its family: the base is read, for its Python.
+    """
+    if out.exists():
+        raise ImageExists(f"{str(out)!r} is there already", hint="remove it, or name another folder")
+    platform = (request.platforms or (native_platform(),))[0]
+    base = read_base(
+        fetch_base(request.base, (platform,), cache / "bases", request.credentials, progress), request.base, platform
+    )
+    store = LayerStore(cache / "layers", source_date_epoch())
+    texts = package.manifest.preprocessing is not None
+    wanted = Wanted(platform, base.python.version, texts, wheelhouse=request.wheelhouse, compiled=request.compiled)
+    layers = (store.wheels(wanted), store.runtime(base.python.version, compiled=request.compiled), store.model(package))
+    labels = labels_of(package, request, base)
+    with new_folder(out) as staging:
+        for layer in layers:
+            with tarfile.open(store.path(layer)) as tar:
+                tar.extractall(staging / layer.name, filter="data")
+        dockerfile = string.Template(template()).substitute(
+            dray_version=dray_version(),
+            name=package.manifest.name,
+            version=package.manifest.version,
+            package_digest=package.digest,
+            base=request.base,
+            user=USER,
+            port=PORT,
+            python=base.python.path,
+            labels="\n".join(f"LABEL {name}={json.dumps(value)}" for name, value in sorted(labels.items())),
+        )
+        (staging / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+
+
+def template() -> str:
+    """The only Dockerfile there is: with the package where dray is installed, at the root of its repository else."""
+    shipped = files("packager").joinpath("_data", _TEMPLATE)
+    if shipped.is_file():
+        return shipped.read_text(encoding="utf-8")
+    return (Path(__file__).parents[2] / _TEMPLATE).read_text(encoding="utf-8")

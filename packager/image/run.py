@@ -1,0 +1,120 @@
+"""From a package to an image that lies where it was asked for."""
+
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from packager.core.artifact import ModelPackage
+from packager.core.errors import EngineUnavailable, EnvironmentMissing, UsageError
+from packager.core.files import ensure_folder
+from packager.core.image import BuiltImage, ImageRef
+from packager.core.progress import Progress
+from packager.image.build import ImageRequest, build_layout, native_platform
+from packager.image.outputs import engine, load_into_engine, push, write_archive, write_folder
+
+Builder = Literal["auto", "docker", "oci"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where the image goes.
+
+    Attributes:
+        builder: ``docker`` loads it into an engine, ``oci`` needs none; ``auto`` takes an engine that answers.
+        output: A folder for an OCI layout, or a file that ends in ``.tar``; both builders leave the engine alone then.
+        push: To the registry that the image's name says.
+        kept: Where an image stays that goes nowhere else, as an OCI layout.
+    """
+
+    builder: Builder = "auto"
+    output: Path | None = None
+    push: bool = False
+    kept: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An image that is where it should be.
+
+    Attributes:
+        places: Where, for people.
+        sent_bytes: That travelled to a registry; None where it was not pushed.
+    """
+
+    image: BuiltImage
+    places: tuple[str, ...]
+    sent_bytes: int | None = None
+
+
+def make_image(
+    package: ModelPackage, request: ImageRequest, destination: Destination, *, cache: Path, progress: Progress
+) -> Made:
+    """Build an image and bring it where it was asked for.
+
+    Raises:
+        ImageError: Of its family; nothing half-made is left under a name.
+        UsageError: What was asked for does not go together.
+    """
+    if destination.push and request.ref.registry is None:
+        raise UsageError(f"{request.ref} names no registry to push to", hint="give --tag registry.example/team/model:1")
+    several = len(request.platforms) > 1 or (request.platforms and request.platforms != (native_platform(),))
+    client = _engine(destination, foreign=bool(several))
+    ensure_folder(cache)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".image-") as scratch:
+        layout = Path(scratch) / "layout"
+        layout.mkdir()
+        built = build_layout(package, request, layout, cache=cache, progress=progress)
+        return _bring(built, layout, request, destination, client, progress)
+
+
+def default_ref(package: ModelPackage) -> ImageRef:
+    """``NAME:VERSION``, as far as images may be called that."""
+    return ImageRef(None, package.manifest.name.lower(), package.manifest.version.replace("+", "_"))
+
+
+def _engine(destination: Destination, *, foreign: bool) -> Any:
+    if destination.output is not None or destination.push or destination.builder == "oci":
+        return engine() if destination.builder == "docker" and destination.output is None else None
+    if destination.builder == "docker":
+        return engine()
+    if foreign:
+        return None
+    with suppress(EngineUnavailable, EnvironmentMissing):
+        return engine()
+    return None
+
+
+def _bring(
+    built: BuiltImage,
+    layout: Path,
+    request: ImageRequest,
+    destination: Destination,
+    client: Any,
+    progress: Progress,
+) -> Made:
+    places: list[str] = []
+    located = replace(built, location=None)
+    if destination.output is not None:
+        progress.step(f"writing {destination.output}")
+        archive = destination.output.suffix == ".tar"
+        (write_archive(built, layout, destination.output) if archive else write_folder(layout, destination.output))
+        located = replace(built, location=str(destination.output))
+        places.append(str(destination.output))
+    if client is not None:
+        progress.step("loading it into the engine")
+        load_into_engine(built, layout, client)
+        places.append("the container engine")
+    sent = None
+    if destination.push:
+        progress.step(f"pushing {request.ref}")
+        sent = push(built, layout, request.credentials, progress).sent_bytes
+        places.append(f"the registry {request.ref.host}")
+    if not places:
+        kept = destination.kept / built.digest.removeprefix("sha256:")[:24]
+        if not kept.exists():
+            write_folder(layout, kept)
+        located = replace(built, location=str(kept))
+        places.append(str(kept))
+    return Made(located, tuple(places), sent)

@@ -1,0 +1,105 @@
+"""Whether an image holds the package that it claims: its files are taken out of its layers and read as a package."""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from packager.core.credentials import CredentialSource
+from packager.core.errors import ImageInvalid, ImageUnfaithful
+from packager.core.image import Platform
+from packager.core.progress import Progress
+from packager.image.base import fetch_base
+from packager.image.blobs import Manifest, descriptor_of
+from packager.image.layers import MODEL
+from packager.image.transfer import Layout
+from runtime.contract.errors import PackageError
+from runtime.contract.package import read_package
+
+DIGEST_LABEL: Final = "dray.package.digest"
+_WHITEOUT: Final = ".wh."
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An image that is what it claims.
+
+    Attributes:
+        digest: Of the image.
+        package: Digest of the package that it holds, on every platform.
+    """
+
+    digest: str
+    package: str
+    platforms: tuple[Platform, ...]
+
+
+def verify_image(name: str, cache: Path, credentials: CredentialSource, progress: Progress) -> Verified:
+    """Check the package in an image against the image's own label.
+
+    Args:
+        name: A layout, an archive, or a reference.
+
+    Raises:
+        ImageUnfaithful: There is no package, another one than claimed, or a damaged one.
+        ImageError: The image cannot be had or read.
+    """
+    layout = fetch_base(name, (), cache, credentials, progress)
+    top = layout.manifest(layout.top())
+    entries = [descriptor_of(entry) for entry in top.document["manifests"]] if top.is_index else []
+    manifests = [layout.manifest(entry) for entry in entries if entry.platform] if top.is_index else [top]
+    found = [_one(layout, manifest, name) for manifest in manifests]
+    if len({digest for _, digest in found}) != 1:
+        raise ImageUnfaithful(f"{name!r} holds another package on each platform", hint="build it again")
+    return Verified(top.descriptor.digest, found[0][1], tuple(platform for platform, _ in found))
+
+
+def _one(layout: Layout, manifest: Manifest, name: str) -> tuple[Platform, str]:
+    config = json.loads(layout.blob_path(str(manifest.document["config"]["digest"])).read_bytes())
+    claimed = (config.get("config", {}).get("Labels") or {}).get(DIGEST_LABEL)
+    if claimed is None:
+        raise ImageUnfaithful(
+            f"{name!r} claims no package: it has no label {DIGEST_LABEL}", hint="is it one of dray's?"
+        )
+    layers = [layout.blob_path(str(layer["digest"])) for layer in manifest.document["layers"]]
+    with tempfile.TemporaryDirectory(prefix="dray-verify-") as folder:
+        take_out(layers, Path(folder), MODEL)
+        try:
+            package = read_package(Path(folder) / MODEL)
+        except (PackageError, OSError) as error:
+            raise ImageUnfaithful(f"the package in {name!r} is damaged: {error}", hint="build it again") from error
+    if package.digest != claimed:
+        raise ImageUnfaithful(
+            f"{name!r} claims the package {claimed} and holds {package.digest}", hint="do not run it; build it again"
+        )
+    return Platform.of_json(config), claimed
+
+
+def take_out(layers: Sequence[Path], out: Path, below: str) -> None:
+    """Write the files below a folder of an image as its layers (bottom first) leave them.
+
+    Raises:
+        ImageInvalid: A layer cannot be read.
+    """
+    for layer in layers:
+        try:
+            with tarfile.open(layer, "r:*") as tar:
+                for member in tar:
+                    _take(tar, member, out, below)
+        except (tarfile.TarError, EOFError) as error:
+            raise ImageInvalid(f"the layer {layer.name[:19]} cannot be read: {error}") from error
+
+
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, out: Path, below: str) -> None:
+    path = PurePosixPath(member.name.removeprefix("./"))
+    if path.parts[:1] != (below,) or ".." in path.parts:
+        return
+    if path.name.startswith(_WHITEOUT):
+        (out / path.with_name(path.name.removeprefix(_WHITEOUT))).unlink(missing_ok=True)
+    elif member.isreg() and (stream := tar.extractfile(member)) is not None:
+        target = out / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(stream.read())
