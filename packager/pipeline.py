@@ -22,7 +22,7 @@ from packager.core import interrupts
 from packager.core.artifact import ModelPackage, Release
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, ConversionResult
 from packager.core.deployment import DeploymentPlan, TargetSettings
-from packager.core.errors import ModelInvalid, UsageError
+from packager.core.errors import ModelInvalid
 from packager.core.progress import Progress, SilentProgress
 from packager.core.protocols import Target
 from packager.core.state import cache_home
@@ -36,8 +36,9 @@ from packager.options import (
     source_of,
     wanted_transformation,
 )
-from packager.pack import next_version, open_package, with_labels, write_package
+from packager.pack import next_version, with_labels, write_package
 from packager.project import resolve_settings
+from packager.releases import release_of
 from packager.smoke import run_smoke
 from packager.transform import Wanted, transform
 from runtime.contract.manifest import MANIFEST_NAME
@@ -118,7 +119,13 @@ def ship(
     deployer.check(chosen, chosen_settings)
     document = package(model, progress=report, timeout_s=timeout_s, **options)
     packaged = time.monotonic()
-    shipped = _deploy(Path(document.package), chosen, chosen_settings, request, report)
+    shipped = _deploy(
+        release_of(document.package, chosen, chosen_settings, report, accept_unverified=request.accept_unverified),
+        chosen,
+        chosen_settings,
+        request,
+        report,
+    )
     seconds = {"package": round(packaged - began, 3), **shipped.seconds}
     return shipped.model_copy(update={"seconds": seconds})
 
@@ -131,7 +138,14 @@ def deploy(source: str | Path, request: DeployRequest, *, progress: Progress | N
     """
     chosen, settings = _target(request)
     deployer.check(chosen, settings)
-    return _deploy(_package_path(source), chosen, settings, request, progress or SilentProgress())
+    report = progress or SilentProgress()
+    return _deploy(
+        release_of(source, chosen, settings, report, accept_unverified=request.accept_unverified),
+        chosen,
+        settings,
+        request,
+        report,
+    )
 
 
 def plan(
@@ -143,8 +157,9 @@ def plan(
 ) -> PlanDocument:
     """What ``deploy`` of a package, or ``ship`` of a model, would change. A model is packaged in the cache only."""
     chosen, settings = _target(request)
-    with _planned_package(Path(source), progress or SilentProgress(), options) as path:
-        release = Release(open_package(path, accept_unverified=request.accept_unverified))
+    report = progress or SilentProgress()
+    with _planned_package(Path(source), report, options) as path:
+        release = release_of(path, chosen, settings, report, accept_unverified=request.accept_unverified)
         name = request.name or release.package.manifest.name
         return PlanDocument.of(deployer.plan(chosen, name, release, settings))
 
@@ -227,10 +242,9 @@ def _transformed(
 
 
 def _deploy(
-    path: Path, target: Target[Any], settings: TargetSettings, request: DeployRequest, progress: Progress
+    release: Release, target: Target[Any], settings: TargetSettings, request: DeployRequest, progress: Progress
 ) -> DeployDocument:
     began = time.monotonic()
-    release = Release(open_package(path, accept_unverified=request.accept_unverified))
     outcome = deployer.deploy(
         target,
         request.name or release.package.manifest.name,
@@ -259,16 +273,6 @@ def _document(outcome: deployer.DeployOutcome, began: float) -> DeployDocument:
 def _target(request: DeployRequest) -> tuple[Target[Any], TargetSettings]:
     chosen = plugins.target(request.target)
     return chosen, resolve_settings(chosen.settings_type, request.configured, request.overrides)
-
-
-def _package_path(source: str | Path) -> Path:
-    path = Path(source)
-    if path.is_file():
-        raise UsageError(
-            f"{str(path)!r} is a file, not a model package",
-            hint=f"`dray ship {path}` packages and deploys a model; `dray package {path}` makes a package",
-        )
-    return path
 
 
 @contextmanager

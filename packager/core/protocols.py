@@ -9,13 +9,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
-from packager.core.artifact import Release
+from packager.core.artifact import ModelPackage, Release
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings, TargetSettings
+from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from runtime.contract.wire import InferenceRequest, InferenceResponse, ModelMetadata
 
 S = TypeVar("S", bound=TargetSettings)
+S_contra = TypeVar("S_contra", bound=TargetSettings, contravariant=True)
 Secrets = Mapping[str, str]
 
 
@@ -157,3 +159,12 @@ class Target(Protocol, Generic[S]):
     @abstractmethod
     def destroy(self, deployment: Deployment, progress: Progress) -> None:
         """Remove the deployment and all that belongs to it; done already is done."""
+
+
+@runtime_checkable
+class HoldsImages(Protocol[S_contra]):
+    """A target that may hold an image that no registry has, as a container engine does."""
+
+    @abstractmethod
+    def package_of(self, image: ImageRef, settings: S_contra) -> ModelPackage | None:
+        """The package in an image, every digest checked; None where the target does not hold it."""

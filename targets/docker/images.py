@@ -1,6 +1,6 @@
 """The image of a release in an engine: found, pulled, judged; and the package that an image holds."""
 
-import shutil
+import secrets
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -155,28 +155,44 @@ def package_in(engine: ContainerEngine, container: Container) -> ModelPackage:
         ImageUnfaithful: It is not the one that the labels say.
     """
     digest = container.labels[body.PACKAGE]
-    path = kept_package(digest) or _copy_out(engine, container, digest)
-    try:
-        package = read_package(path)
-    except PackageError as error:
-        shutil.rmtree(path, ignore_errors=True)
-        raise ImageUnfaithful(
-            f"the package in {container.name} is damaged: {error.message}", hint="deploy another"
-        ) from error
+    if path := kept_package(digest):
+        return read_package(path)
+    package = _copied_out(engine, container)
     if package.digest != digest:
         raise ImageUnfaithful(f"{container.name} holds package {package.digest}, not {digest}", hint="deploy another")
     return package
 
 
-def _copy_out(engine: ContainerEngine, container: Container, digest: str) -> Path:
-    path = _copy_of(digest)
-    ensure_folder(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".out-") as folder:
-        engine.copy_out(container, _MODEL, Path(folder))
-        made = Path(folder) / Path(_MODEL).name
+def package_of(engine: ContainerEngine, ref: ImageRef) -> ModelPackage | None:
+    """The package of an image that the engine holds, by a container of it that never runs; None where it holds none."""
+    image = engine.image(str(ref))
+    if image is None:
+        return None
+    if (claimed := image.labels.get(PACKAGE_LABEL)) and (path := kept_package(claimed)):
+        return read_package(path)
+    container = engine.create(f"dray.reading-{secrets.token_hex(6)}", {"Image": image.id})
+    try:
+        return _copied_out(engine, container)
+    finally:
+        engine.remove(container)
+
+
+def _copied_out(engine: ContainerEngine, container: Container) -> ModelPackage:
+    home = cache_home() / "packages"
+    ensure_folder(home)
+    with tempfile.TemporaryDirectory(dir=home, prefix=".out-") as folder:
+        made = Path(folder) / "package"
+        made.mkdir()
+        engine.copy_out(container, _MODEL, made)
+        try:
+            digest = read_package(made).digest
+        except PackageError as error:
+            message = f"the package in {container.name} is damaged: {error.message}"
+            raise ImageUnfaithful(message, hint="do not run it; deploy another") from error
+        path = _copy_of(digest)
         if not path.is_dir():
             made.rename(path)
-    return path
+    return read_package(path)
 
 
 def _copy_of(digest: str) -> Path:

@@ -6,15 +6,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from packager.core.artifact import Release
+from packager.core.artifact import ModelPackage, Release
 from packager.core.credentials import resolve
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings, State
 from packager.core.errors import CredentialsUnusable, DrayError, EngineUnavailable, EnvironmentMissing, InvocationError
 from packager.core.http_client import HttpInferenceClient
+from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from packager.core.protocols import Secrets, Target
 from targets.docker import body, handover, planning
-from targets.docker.images import ensure_image, image_findings, keep_package, kept_package, package_in, required_image
+from targets.docker.images import (
+    ensure_image,
+    image_findings,
+    keep_package,
+    kept_package,
+    package_in,
+    package_of,
+    required_image,
+)
 from targets.docker.settings import DockerSettings
 from targets.docker.state import (
     Deployed,
@@ -52,6 +61,11 @@ class DockerTarget(Target[DockerSettings]):
                 return ()
         except DrayError as error:
             return (Finding(error.code, error.message, error.hint, blocking=True),)
+
+    def package_of(self, image: ImageRef, settings: DockerSettings) -> ModelPackage | None:
+        """The package of an image that the engine has; None where only a registry may have it."""
+        with _engine(settings) as engine:
+            return package_of(engine, image)
 
     def plan(self, name: str, release: Release, settings: DockerSettings) -> DeploymentPlan:
         """The containers to create and replace."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from packager.core.archives import unpack_folder
 from packager.core.credentials import Credential
 from packager.core.errors import (
     ArchitectureMissing,
@@ -249,12 +250,12 @@ class ContainerEngine:
             yield pending.decode("utf-8", "replace")
 
     def copy_out(self, container: Container, path: str, out: Path) -> None:
-        """Unpack a folder of a container, which need not run, below ``out``."""
+        """Write the files of a folder of a container, which need not run, to ``out``."""
         with self._mapped(f"container {container.name}"):
             stream, _ = self._api.get_archive(container.id, path)
             archive = io.BytesIO(b"".join(stream))
         with tarfile.open(fileobj=archive) as tar:
-            tar.extractall(out, filter="data")
+            unpack_folder(tar, path.rpartition("/")[2], out)
 
     def copy_in(self, container: Container, folder: str, files: Mapping[str, bytes]) -> None:
         """Put files, read-only for everybody, into a folder of a container that may be read-only itself but for it."""

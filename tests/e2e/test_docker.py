@@ -1,0 +1,52 @@
+"""`dray` with an image: planned, deployed to an engine, asked, updated, rolled back, deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import dray
+from tests.support.engine_images import EngineImages, engine_images, shared_layers
+from tests.support.packages import logistic_model, make_package
+
+__all__ = ["engine_images", "shared_layers"]
+pytestmark = pytest.mark.e2e
+
+
+def test_life_of_a_deployment_from_an_image(engine_images: EngineImages, tmp_path: Path) -> None:
+    one = engine_images.release(make_package(tmp_path / "one", version="1"))
+    two = engine_images.release(make_package(tmp_path / "two", logistic_model(seed=7), version="2"))
+
+    planned = dray("plan", str(one.image), "-t", "docker", "-o", "json")
+    first = dray("deploy", str(one.image), "-t", "docker", "-o", "json", "--set", "threads=1", "-y")
+    second = dray("deploy", str(two.image), "-t", "docker", "-o", "json", "--set", "threads=1", "-y")
+    tested = dray("test", "iris", "-o", "json")
+    listed = dray("status", "-o", "json")
+    log = dray("logs", "iris")
+    back = dray("rollback", "iris", "-o", "json", "-y")
+    deleted = dray("delete", "iris", "-y")
+
+    for run in (planned, first, second, tested, listed, log, back, deleted):
+        assert run.status == 0, run.err
+    [action] = planned.document["actions"]
+    assert action["body"]["HostConfig"]["ReadonlyRootfs"] is True
+    assert (first.document["image"], first.document["state"]) == (str(one.image), "running")
+    assert second.document["endpoint"] == first.document["endpoint"]
+    assert tested.document["passed"]
+    assert [(each["target"], each["version"]) for each in listed.document] == [("docker", "2")]
+    assert "model ready" in log.out
+    assert back.document["digest"] == one.package.digest
+    assert dray("status", "-o", "json").document == []
+
+
+def test_package_without_an_image_is_refused_with_the_next_step(engine_images: EngineImages, tmp_path: Path) -> None:
+    run = dray("deploy", make_package(tmp_path / "one").root, "-t", "docker", "-o", "json", "-y")
+
+    assert run.status == 2
+    assert run.document["error"]["code"] == "E-CONFIG"
+    assert run.document["error"]["hint"] == "dray image PACKAGE"
+
+
+def test_target_of_packages_takes_no_image() -> None:
+    run = dray("deploy", "registry.example/team/churn:1", "-t", "local", "-o", "json")
+
+    assert (run.status, run.document["error"]["code"]) == (2, "E-USAGE")
