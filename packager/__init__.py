@@ -1,6 +1,6 @@
 """dray's builder: from a trained model to a verified endpoint.
 
-    from packager import package, ship
+    from packager import build_image, package, ship
 
 take a path or a fitted object, and return the documents that the command line prints with ``-o json``.
 """
@@ -8,10 +8,10 @@ take a path or a fitted object, and return the documents that the command line p
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from packager.images import image
+    from packager.images import build_image
     from packager.pipeline import package, ship
 
-__all__ = ["image", "package", "ship"]
+__all__ = ["build_image", "package", "ship"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +20,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from packager import images, pipeline
 
-    return getattr(images if name == "image" else pipeline, name)
+    return getattr(images if name == "build_image" else pipeline, name)

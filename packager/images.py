@@ -1,19 +1,24 @@
 """Packages as container images: ``dray image`` and what ``deploy`` builds for targets that take one."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack, get_args
 
 from packager.core.artifact import ModelPackage
 from packager.core.credentials_azure import registry_credentials
 from packager.core.errors import UsageError
-from packager.core.image import ImageRef, Platform
+from packager.core.files import ensure_folder
+from packager.core.image import BuiltImage, ImageRef, Platform
 from packager.core.progress import Progress, SilentProgress
 from packager.core.state import cache_home, state_home
 from packager.documents import ImageDocument, VerifiedImageDocument
 from packager.image.base import DEFAULT_BASE
-from packager.image.build import ImageRequest
+from packager.image.build import ImageRequest, build_layout
 from packager.image.generate import generate
+from packager.image.outputs import archive
 from packager.image.run import Builder, Destination, default_ref, make_image
 from packager.image.verify import verify_image
 from packager.pack import open_package
@@ -33,7 +38,9 @@ class ImageOptions(TypedDict, total=False):
     accept_unverified: bool
 
 
-def image(package: str | Path, *, progress: Progress | None = None, **options: Unpack[ImageOptions]) -> ImageDocument:
+def build_image(
+    package: str | Path, *, progress: Progress | None = None, **options: Unpack[ImageOptions]
+) -> ImageDocument:
     """Build a container image of a model package, and bring it where it is to be.
 
     Args:
@@ -81,6 +88,27 @@ def verify(image: str, *, progress: Progress | None = None) -> VerifiedImageDocu
     found = verify_image(image, _cache() / "bases", registry_credentials(), progress or SilentProgress())
     platforms = tuple(map(str, found.platforms))
     return VerifiedImageDocument(image=image, digest=found.digest, package_digest=found.package, platforms=platforms)
+
+
+@contextmanager
+def image_archive(
+    package: ModelPackage, options: ImageOptions, platform: Platform, progress: Progress
+) -> Iterator[tuple[BuiltImage, Iterator[bytes]]]:
+    """A package's image for one platform, as an archive in pieces that is there while the block lasts.
+
+    Raises:
+        ImageError: It cannot be built.
+    """
+    request = _request(package, {**options, "platforms": (str(platform),)})
+    if not options.get("tag"):
+        # Each package has a name of its own: what runs keeps its image, whatever is built after it.
+        short = package.digest.removeprefix("sha256:")[:12]
+        request = replace(request, ref=replace(request.ref, tag=f"{request.ref.tag}-{short}"))
+    cache = _cache()
+    ensure_folder(cache)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".image-") as scratch:
+        built = build_layout(package, request, Path(scratch), cache=cache, progress=progress)
+        yield built, archive(built, Path(scratch))
 
 
 def _request(package: ModelPackage, options: ImageOptions) -> ImageRequest:

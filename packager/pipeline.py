@@ -27,6 +27,7 @@ from packager.core.progress import Progress, SilentProgress
 from packager.core.protocols import Target
 from packager.core.state import cache_home
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
+from packager.images import ImageOptions
 from packager.options import (
     PackageOptions,
     absolute,
@@ -54,6 +55,7 @@ class DeployRequest:
     Attributes:
         target: Name of a target plugin.
         name: Of the deployment; the model's name where None.
+        image: How an image is built of a package, for targets that take one.
         configured: Settings from the project file; ``overrides``: ``key=value`` strings that win over them.
         confirm: Shown every plan that changes something; by default those that need nobody's agreement pass.
     """
@@ -63,6 +65,7 @@ class DeployRequest:
     configured: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[str] = ()
     accept_unverified: bool = False
+    image: ImageOptions = field(default_factory=ImageOptions)
     timeout_s: float = DEFAULT_TIMEOUT_S
     confirm: Confirm = lambda plan: not plan.confirm
 
@@ -120,7 +123,14 @@ def ship(
     document = package(model, progress=report, timeout_s=timeout_s, **options)
     packaged = time.monotonic()
     shipped = _deploy(
-        release_of(document.package, chosen, chosen_settings, report, accept_unverified=request.accept_unverified),
+        release_of(
+            document.package,
+            chosen,
+            chosen_settings,
+            report,
+            accept_unverified=request.accept_unverified,
+            build=request.image,
+        ),
         chosen,
         chosen_settings,
         request,
@@ -140,7 +150,7 @@ def deploy(source: str | Path, request: DeployRequest, *, progress: Progress | N
     deployer.check(chosen, settings)
     report = progress or SilentProgress()
     return _deploy(
-        release_of(source, chosen, settings, report, accept_unverified=request.accept_unverified),
+        release_of(source, chosen, settings, report, accept_unverified=request.accept_unverified, build=request.image),
         chosen,
         settings,
         request,

@@ -24,6 +24,7 @@ class ImageSection(_Section):
 
     registry: Annotated[str, Field(description="registry and folder that images are pushed to")] | None = None
     platforms: Annotated[tuple[str, ...], Field(description="platforms such as linux/amd64 and linux/arm64")] = ()
+    base: Annotated[str, Field(description="base image: a reference, an OCI layout or an archive")] | None = None
 
 
 class TargetSection(BaseModel):

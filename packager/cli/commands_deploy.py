@@ -26,6 +26,12 @@ Source = Annotated[
 ]
 
 
+Base = Annotated[
+    str | None,
+    typer.Option("--base", metavar="REF|PATH", help="Base of the image, for targets that take one."),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, MODEL_OPTIONS, name="plan", help="Print what deploy would change, exactly; change nothing.")(_plan)
@@ -64,13 +70,14 @@ def _deploy(
     name: Name = None,
     overrides: Overrides = None,
     accept_unverified: AcceptUnverified = False,
+    base: Base = None,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
     from packager.pipeline import deploy
 
     project = load_project(file)
-    request = _request(console, project, target, name, overrides, accept_unverified, timeout)
+    request = _request(console, project, target, name, overrides, accept_unverified, timeout, base)
     with console.progress() as progress:
         document = deploy(source, request, progress=progress)
     console.result(document, lambda: render.deployed(document))
@@ -85,6 +92,7 @@ def _ship(
     options: Mapping[str, Any],
     accept_unverified: AcceptUnverified = False,
     overrides: Overrides = None,
+    base: Base = None,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
@@ -92,7 +100,7 @@ def _ship(
 
     project = load_project(file)
     given = package_options(console, project, options)
-    request = _request(console, project, target, options["name"], overrides, accept_unverified, timeout)
+    request = _request(console, project, target, options["name"], overrides, accept_unverified, timeout, base)
     chosen = chosen_model(model, project)
     with console.progress() as progress:
         document = ship(chosen, deployment=request, progress=progress, timeout_s=timeout, **given)
@@ -122,6 +130,7 @@ def _request(
     overrides: list[str] | None,
     accept_unverified: bool,
     timeout_s: float,
+    base: str | None = None,
 ) -> "DeployRequest":
     from packager.pipeline import DeployRequest  # kept out of start-up
 
@@ -132,6 +141,7 @@ def _request(
         configured=section.settings if section else {},
         overrides=tuple(overrides or ()),
         accept_unverified=accept_unverified,
+        image={"base": base or project.image.base},
         timeout_s=timeout_s,
         confirm=lambda plan: confirmed(console, plan),
     )

@@ -64,6 +64,6 @@ def _image(
             images.generate_context(package, generate, progress=progress, **options)
             console.note(f"docker build {generate}")
             return
-        document = images.image(package, progress=progress, **options)
+        document = images.build_image(package, progress=progress, **options)
     console.note(f"{document.size_bytes / 1e6:.1f} MB compressed, in {', '.join(document.places)}")
     console.result(document, lambda: document.image)

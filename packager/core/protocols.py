@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from packager.core.artifact import ModelPackage, Release
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings, TargetSettings
-from packager.core.image import ImageRef
+from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
 from runtime.contract.wire import InferenceRequest, InferenceResponse, ModelMetadata
 
@@ -168,3 +168,15 @@ class HoldsImages(Protocol[S_contra]):
     @abstractmethod
     def package_of(self, image: ImageRef, settings: S_contra) -> ModelPackage | None:
         """The package in an image, every digest checked; None where the target does not hold it."""
+
+    @abstractmethod
+    def load_image(self, archive: Iterator[bytes], settings: S_contra) -> None:
+        """Take an image in the form that ``docker load`` reads.
+
+        Raises:
+            DeploymentError, ImageError: It does not.
+        """
+
+    @abstractmethod
+    def platform(self, settings: S_contra) -> Platform:
+        """What images must be built for to run there."""

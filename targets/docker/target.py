@@ -11,7 +11,7 @@ from packager.core.credentials import resolve
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings, State
 from packager.core.errors import CredentialsUnusable, DrayError, EngineUnavailable, EnvironmentMissing, InvocationError
 from packager.core.http_client import HttpInferenceClient
-from packager.core.image import ImageRef
+from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
 from packager.core.protocols import Secrets, Target
 from targets.docker import body, handover, planning
@@ -61,6 +61,16 @@ class DockerTarget(Target[DockerSettings]):
                 return ()
         except DrayError as error:
             return (Finding(error.code, error.message, error.hint, blocking=True),)
+
+    def load_image(self, archive: Iterator[bytes], settings: DockerSettings) -> None:
+        """Take an image in the form that ``docker load`` reads."""
+        with _engine(settings) as engine:
+            engine.load(archive)
+
+    def platform(self, settings: DockerSettings) -> Platform:
+        """Of the engine."""
+        with _engine(settings) as engine:
+            return engine.facts().platform
 
     def package_of(self, image: ImageRef, settings: DockerSettings) -> ModelPackage | None:
         """The package of an image that the engine has; None where only a registry may have it."""

@@ -7,8 +7,8 @@ from packager.cli.run import run
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "help"
 COMMANDS = [
-    "", "package", "inspect", "serve", "plan", "deploy", "ship", "test", "invoke", "status", "logs", "rollback",
-    "delete", "targets", "doctor",
+    "", "package", "inspect", "serve", "image", "plan", "deploy", "ship", "test", "invoke", "status", "logs",
+    "rollback", "delete", "targets", "doctor",
 ]  # fmt: skip
 
 

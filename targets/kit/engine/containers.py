@@ -18,6 +18,7 @@ from packager.core.errors import (
     DiskFull,
     DrayError,
     EngineUnavailable,
+    ImageInvalid,
     ImageMissing,
     PortInUse,
     PullDenied,
@@ -155,6 +156,17 @@ class ContainerEngine:
             for line in self._api.pull(repository, tag=ref.selector, auth_config=auth, stream=True, decode=True):
                 if error := line.get("error"):
                     raise _pull_error(str(error), ref)
+
+    def load(self, archive: Iterator[bytes]) -> None:
+        """Take an image in the form that ``docker load`` reads.
+
+        Raises:
+            DeploymentError, ImageError: The engine refuses it, or has no room.
+        """
+        with self._mapped("loading an image"):
+            for line in self._api.load_image(archive, quiet=True):  # a generator is sent in pieces
+                if error := line.get("error"):
+                    raise ImageInvalid(f"the engine did not take the image: {error}", hint="is there room on its disk?")
 
     def registry_platforms(self, ref: ImageRef, credential: Credential | None) -> tuple[Platform, ...]:
         """For which platforms a registry has an image, asked by the engine.
