@@ -53,7 +53,7 @@ def find_image(engine: ContainerEngine, release: Release, known: Iterable[Contai
         labels = container.labels if container else {}
         if container and (labels.get(body.IMAGE), labels.get(body.PACKAGE)) == (str(ref), release.package.digest):
             return engine.image(container.image_id)
-    if found := engine.image(str(ref)):
+    if found := _named(engine, ref):
         return found
     # An image that was loaded, not pulled, has no digest in the engine: its tag leads to it, its label proves it.
     tagged = engine.image(str(ImageRef(ref.registry, ref.repository, ref.tag))) if ref.tag else None
@@ -73,16 +73,22 @@ def ensure_image(
     image = find_image(engine, release, known)
     if image is None:
         engine.pull(ref, registry_credentials().credential(ref.host), progress)
-        image = engine.image(str(ref)) or engine.image(str(ImageRef(ref.registry, ref.repository, ref.tag)))
+        image = _named(engine, ref)
     if image is None:
         raise ImageMissing(f"the engine pulled {ref} and does not have it", hint="docker images shows what it has")
     check_image(image, release, engine.facts())
     return image
 
 
+def _named(engine: ContainerEngine, ref: ImageRef) -> EngineImage | None:
+    """By its digest where it has one: engines differ in what a tag beside it means to them."""
+    exact = ImageRef(ref.registry, ref.repository, None, ref.digest) if ref.digest else ref
+    return engine.image(str(exact))
+
+
 def name_in_engine(engine: ContainerEngine, release: Release, image: EngineImage) -> str:
     """The release's reference where that leads to the image, so that `docker ps` shows it; else the image's id."""
-    named = engine.image(str(release.image))
+    named = _named(engine, required_image(release))
     return str(release.image) if named and named.id == image.id else image.id
 
 
@@ -165,7 +171,7 @@ def package_in(engine: ContainerEngine, container: Container) -> ModelPackage:
 
 def package_of(engine: ContainerEngine, ref: ImageRef) -> ModelPackage | None:
     """The package of an image that the engine holds, by a container of it that never runs; None where it holds none."""
-    image = engine.image(str(ref))
+    image = _named(engine, ref)
     if image is None:
         return None
     if (claimed := image.labels.get(PACKAGE_LABEL)) and (path := kept_package(claimed)):

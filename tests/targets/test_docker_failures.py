@@ -24,6 +24,7 @@ from packager.core.errors import (
 from packager.core.image import ImageRef
 from packager.core.progress import SilentProgress
 from packager.deploy import plan
+from packager.image.registry import Registry
 from targets.docker import DockerSettings, DockerTarget, handover
 from tests.contract_suites.target_suite import NAME, ask, put
 from tests.support.engine_images import EngineImages, ImagedDockerTarget
@@ -154,6 +155,22 @@ def test_registry_that_wants_a_password_is_named_and_gets_it_from_dockers_config
     assert f"docker login {server.host}" in caught.value.hint
     assert outcome.smoke.passed
     assert PASSWORD not in str(outcome.plan)
+
+
+def test_image_pinned_by_tag_and_digest_is_pulled_and_found_again(
+    engine: Any, engine_images: EngineImages, package: ModelPackage, registry: RegistryServer, state: Path
+) -> None:
+    ref = pushed(engine, engine_images, package, registry).image
+    assert ref
+    with Registry(registry.host) as client:
+        digest = client.manifest(ref.repository, "1").descriptor.digest
+    target = Deploys(Release(package, ref.with_digest(digest)))
+
+    outcome, again = put(target, SETTINGS, package), put(target, SETTINGS, package)
+    target.destroy(outcome.deployment, SilentProgress())
+
+    assert outcome.deployment.image == f"{registry.host}/team/churn:1@{digest}"
+    assert not again.plan.changes_anything
 
 
 def test_port_of_another_program_is_refused_in_the_plan(
