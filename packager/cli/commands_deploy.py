@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 CHANGES = 10
 _LONGEST_EXAMPLE = 2000
 Source = Annotated[
-    str | None, typer.Argument(help="A model package; a model is packaged in the cache.", metavar="SOURCE")
+    str | None,
+    typer.Argument(help="A package, or an image by name; a model is packaged in the cache.", metavar="SOURCE"),
 ]
 
 
@@ -65,7 +66,7 @@ def _plan(
 
 def _deploy(
     console: Console,
-    source: Annotated[str, typer.Argument(help="A model package.", metavar="SOURCE")],
+    source: Annotated[str, typer.Argument(help="A model package, or an image by its name.", metavar="SOURCE")],
     target: TargetName = None,
     name: Name = None,
     overrides: Overrides = None,

@@ -4,7 +4,6 @@ The own one touches nothing of the machine's: data, socket and process id lie in
 bridge of its own, and it writes no firewall rules, so that several can run side by side.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -13,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,56 +22,50 @@ from filelock import FileLock
 from tests.support.absent import absent
 
 START_S = 30
+OWN = "/tmp/dray-engine-"  # not the folder for temporary files, whose path may be too long for a socket's
 _SUBNETS = range(16, 250)
 
 
 @pytest.fixture(scope="session")
-def engine_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``DOCKER_HOST`` of an engine; all workers of a run share one."""
+def engine_host() -> Iterator[str]:
+    """``DOCKER_HOST`` of an engine: the machine's, or one of this worker's own."""
     if (host := os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")) and _answers(host):
         yield host
         return
     if reason := _lacking():
         absent(reason)
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    with _shared_engine(shared / "engine.json") as host:
-        yield host
+    facts = _start()
+    try:
+        yield facts["host"]
+    finally:
+        _stop(facts)
 
 
 @pytest.fixture
 def engine(engine_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of the engine, which this process and its children now find as theirs, without anybody's credentials."""
-    monkeypatch.setenv("DOCKER_HOST", engine_host)
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
+    """A client of the engine, which this process and its children now find as theirs, without anybody's credentials.
+
+    Deployments of tests have the same names, so on an engine that several workers share one has its turn after another.
+    """
     import docker
 
-    client = docker.DockerClient(base_url=engine_host, timeout=60)
-    yield client
-    client.close()
+    monkeypatch.setenv("DOCKER_HOST", engine_host)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
+    with FileLock(_turn(engine_host)):
+        client = docker.DockerClient(base_url=engine_host, timeout=60)
+        yield client
+        client.close()
 
 
-@contextmanager
-def _shared_engine(record: Path) -> Iterator[str]:
-    """One engine for all who ask with the same record; the last to leave stops it."""
-    lock = FileLock(f"{record}.lock")
-    with lock:
-        facts = json.loads(record.read_bytes()) if record.exists() else {**_start(), "users": 0}
-        record.write_text(json.dumps({**facts, "users": facts["users"] + 1}))
-    try:
-        yield facts["host"]
-    finally:
-        with lock:
-            facts = json.loads(record.read_bytes())
-            if facts["users"] > 1:
-                record.write_text(json.dumps({**facts, "users": facts["users"] - 1}))
-            else:
-                record.unlink()
-                _stop(facts)
+def _turn(host: str) -> Path:
+    """A lock that all who use an engine share; that of an own engine goes with it."""
+    if host.startswith(f"unix://{OWN}"):
+        return Path(host.removeprefix("unix://")).with_name("turn.lock")
+    return Path(tempfile.gettempdir()) / f"dray-tests-{sha256(host.encode()).hexdigest()[:16]}.lock"
 
 
 def _start() -> dict[str, Any]:
-    folder = Path(tempfile.mkdtemp(prefix="dray-engine-", dir="/tmp"))  # a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix=Path(OWN).name, dir=Path(OWN).parent))
     bridge = _add_bridge()
     host = f"unix://{folder}/engine.sock"
     argv = [
@@ -91,7 +84,7 @@ def _start() -> dict[str, Any]:
             _stop(facts)
             absent(f"a Docker engine does not start here: {words}")
         time.sleep(0.1)
-    process.returncode = 0  # it outlives this worker, perhaps; nothing waits through this object
+    process.returncode = 0  # it is ended and waited for by its id, which is all that is kept
     return facts
 
 
