@@ -81,6 +81,31 @@ def test_second_interrupt_waits_for_nobody(package: Path, log: Path) -> None:
         assert time.monotonic() - started < 1.5
 
 
+def test_worker_that_hangs_does_not_hold_up_the_end_for_ever(package: Path, log: Path) -> None:
+    with running_server(package, log=log, **QUIET) as server:
+        wait_until(lambda: whole(server))
+        os.kill(workers(server)[0], signal.SIGSTOP)
+        for _ in range(2):
+            server.signal(signal.SIGINT)
+            time.sleep(0.2)
+        assert server.process.wait(timeout=5) == 0
+    assert "a worker does not end and is killed" in server.stderr()
+
+
+def test_worker_that_hangs_holds_up_neither_counters_nor_requests(package: Path, log: Path) -> None:
+    with running_server(package, log=log, **QUIET) as server:
+        wait_until(lambda: whole(server))
+        assert infer(server).status_code == 200
+        assert metric(server, "dray_model_rows_total") == 1
+        hanging = workers(server)[0]
+        os.kill(hanging, signal.SIGSTOP)
+        started = time.monotonic()
+        assert {infer(server).status_code for _ in range(4)} == {200}
+        assert metric(server, "dray_model_rows_total") == 5
+        assert time.monotonic() - started < 5
+        os.kill(hanging, signal.SIGCONT)
+
+
 def test_termination_under_load_loses_nothing(package: Path, log: Path) -> None:
     with (
         running_server(package, log=log, **QUIET) as server,
