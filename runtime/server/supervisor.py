@@ -251,6 +251,10 @@ class Supervisor:
             self._job = None
             self._tell_of_failure(job, job.error)
             return
+        if self._generation > 0:
+            # What was frozen for the last generation may have become garbage, which only a collection finds.
+            gc.unfreeze()
+            gc.collect()
         job.before = (self._generation, self._wanted)
         job.stage = "rising"
         self._generation, self._wanted = self._generation + 1, self._serving.settings.workers
