@@ -9,7 +9,8 @@ port (a hand-over), new SYNs are steered to it at once, so nobody waits that sec
 
 Elsewhere nothing of this exists: what waits is accepted, and the microseconds between that and the close remain.
 
-Source: Linux net/ipv4/tcp_ipv4.c (tcp_filter is called for listeners with the TCP header first),
+Source: Linux net/ipv4/tcp_ipv4.c (tcp_filter is called for listeners with the TCP header first; the table of
+sockets and their states, include/net/tcp_states.h),
 net/core/sock_reuseport.c (an index out of range falls back to the hash), linux/filter.h, asm-generic/socket.h.
 """
 
@@ -20,6 +21,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 _SO_ATTACH_FILTER: Final = 26
@@ -28,6 +30,8 @@ _LOAD_BYTE, _JUMP_IF_SET, _RETURN = 0x30, 0x45, 0x06
 _TCP_FLAGS_OFFSET: Final = 13
 _TCP_ACK: Final = 0x10
 _WHOLE_PACKET: Final = 0xFFFFFFFF
+_SYN_RECEIVED: Final = "03"
+_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 _Program = Sequence[tuple[int, int, int, int]]
 _ONLY_WITH_ACK: Final[_Program] = (
@@ -56,6 +60,24 @@ def stop_all(listeners: Iterable[socket.socket]) -> bool:
     """``stop_new_connections`` of each; whether any could."""
     stopped = [stop_new_connections(listener) for listener in listeners]
     return any(stopped)
+
+
+def handshakes_under_way(listeners: Iterable[socket.socket]) -> bool:
+    """Whether a client has been answered and has not ended its handshake yet: it counts itself connected already.
+
+    False where the system does not tell.
+    """
+    ports = {f"{listener.getsockname()[1]:04X}" for listener in listeners}
+    for table in _TABLES:
+        try:
+            lines = table.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:  # not Linux, or no IPv6
+            continue
+        for line in lines:
+            _, local, _, state, *_ = line.split()
+            if state == _SYN_RECEIVED and local.rpartition(":")[2] in ports:
+                return True
+    return False
 
 
 def accept_waiting(listener: socket.socket) -> list[socket.socket]:

@@ -40,6 +40,7 @@ class Worker:
         errors: Why models cannot serve, by the serial number of their slots.
         quiet: It retires, and has answered all but what waits for the supervisor.
         counts: As it last told.
+        deadline: When it is killed if it has not ended by then.
     """
 
     pid: int
@@ -51,6 +52,7 @@ class Worker:
     errors: Mapping[int, DrayError] = field(default_factory=dict)
     quiet: bool = False
     counts: Counts = field(default_factory=Counts)
+    deadline: float | None = None
 
     @property
     def lived_s(self) -> float:

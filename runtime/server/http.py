@@ -16,7 +16,7 @@ import uvicorn
 
 from runtime.contract.errors import DrayError
 from runtime.routes.serving import Serving
-from runtime.server.backlog import Backlog, accept_waiting, stop_all, unread
+from runtime.server.backlog import Backlog, accept_waiting, handshakes_under_way, stop_all, unread
 from runtime.server.hot_routes import HotRoutes, keep_fresh
 from runtime.server.sockets import BACKLOG, address_of, listen_shared
 
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Handshakes that have begun end within a round trip; a retransmission is given this long.
 _SETTLE_S: Final = 0.25
+# Clients far off, or whose processor is held up, take longer; who never ends a handshake (a scanner) ends no drain.
+_LONGEST_SETTLE_S: Final = 3.0
 # An idle connection may carry a request that is on its way: it is closed after this long without any. Counted in
 # turns of the loop, not by the clock: one that was held up has not looked, and its clients were perhaps held up too.
 _QUIET_S: Final = 2.0
@@ -171,6 +173,9 @@ class Server(uvicorn.Server):
     async def _accept_the_rest(self, stopped: bool) -> None:
         # Where nothing could be stopped, waiting would only let more connections in.
         await _pass(_SETTLE_S if stopped else _POLL_S)
+        deadline = time.monotonic() + _LONGEST_SETTLE_S
+        while stopped and handshakes_under_way(self._listeners) and time.monotonic() < deadline:
+            await _pass(_POLL_S)
         self._stop_accepting()
         # In one turn of the loop, so that next to nothing can come between the last look and the close.
         waiting = [connection for listener in self._listeners for connection in accept_waiting(listener)]

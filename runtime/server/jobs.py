@@ -23,7 +23,8 @@ class Job:
     """One change, until the workers that have the new state have taken over from those that have not.
 
     Attributes:
-        prepare: Makes the new state, in a thread; what it raises says why there is none.
+        prepare: Makes the new state, in a thread, and returns the serial numbers of what it loaded; what it raises says
+            why there is none.
         undo: Puts the state back that was before.
         done: Told in the end, with why it failed if it did.
         must_succeed: Whether the old generation serves on where the new one cannot; else it has to make way.
@@ -33,7 +34,7 @@ class Job:
         before: Generation and number of workers that it takes over from.
     """
 
-    prepare: Callable[[], None]
+    prepare: Callable[[], frozenset[int]]
     done: Callable[[DrayError | None], None]
     undo: Callable[[], None] = lambda: None
     must_succeed: bool = True
@@ -48,7 +49,7 @@ class Job:
         """Prepare, and keep why it failed."""
         self.error = ModelLoadFailed("the change ended unexpectedly", hint=_UNFORESEEN)
         try:
-            self.prepare()
+            self.fresh = self.prepare()
         except DrayError as error:
             self.error = error
         else:
@@ -72,27 +73,33 @@ class JobsOfServer:
     def start(self) -> Job:
         """Load all models for the first time; a package that fails is served as failed."""
         repository = self.serving.repository
-        prepare = repository.load if self.loads_itself else repository.read
+
+        def prepare() -> frozenset[int]:
+            if self.loads_itself:
+                repository.load()
+            else:
+                repository.read()
+            return frozenset()
+
         return Job(prepare, lambda _: None, must_succeed=False)
 
     def change(self, worker: Worker, wanted: Wanted) -> Job:
         """What a client of a worker wants; it is answered when all workers have it."""
         repository, before = self.serving.repository, self.serving.repository.slots
 
-        def prepare() -> None:
+        def prepare() -> frozenset[int]:
             nonlocal before
             before = repository.slots
             if wanted.verb == "load":
                 repository.reload(wanted.model, load=self.loads_itself)
             else:
                 repository.unload(wanted.model)
-            job.fresh = frozenset(slot.serial for slot in repository.slots if slot not in before)
+            return frozenset(slot.serial for slot in repository.slots if slot not in before)
 
         def undo() -> None:
             repository.slots = before
 
-        job = Job(prepare, lambda error: worker.channel.send(Answer(wanted.number, error)), undo)
-        return job
+        return Job(prepare, lambda error: worker.channel.send(Answer(wanted.number, error)), undo)
 
     def take_over(self) -> Job | None:
         """Listen on the public port beside the process that this one relieves; None where there is nothing to do."""
@@ -104,10 +111,11 @@ class JobsOfServer:
             return None
         taken: list[socket.socket] = []
 
-        def prepare() -> None:
+        def prepare() -> frozenset[int]:
             taken.extend(listen_shared(settings.host, settings.port))
             self._listen([*self.listeners, *taken])
             serving.handover_error = None
+            return frozenset()
 
         def undo() -> None:
             self._listen([each for each in self.listeners if each not in taken])

@@ -75,7 +75,6 @@ class Supervisor:
         self._thread: threading.Thread | None = None
         self._of_server = JobsOfServer(serving, listeners, loads_itself=loads_itself)
         self._draining = False
-        self._deadline: float | None = None
 
     def run(self) -> None:
         """Serve until told to stop and until every worker has ended."""
@@ -104,17 +103,16 @@ class Supervisor:
         self._tally.settle(self._fleet.workers, serials)
         for worker in self._fleet.workers:
             worker.channel.flush()
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            for worker in self._fleet.workers:
+        for worker in self._fleet.workers:
+            if worker.deadline is not None and time.monotonic() > worker.deadline:
                 logger.warning("a worker does not end and is killed", extra={"fields": {"worker": worker.pid}})
                 self._fleet.kill(worker)
-            self._deadline = None
+                worker.deadline = None
 
     def _patience_s(self) -> float | None:
         """How long nothing needs to be done unless something comes."""
         due = [*self._tally.deadlines()]
-        if self._deadline is not None:
-            due.append(self._deadline)
+        due += [worker.deadline for worker in self._fleet.workers if worker.deadline is not None]
         if not self._draining and len(self._fleet.of(self._generation)) < self._wanted and self._thread is None:
             due.append(self._backoff.not_before)
         if any(worker.channel.unsent for worker in self._fleet.workers):
@@ -188,6 +186,7 @@ class Supervisor:
     def _retire(self, worker: Worker) -> None:
         if worker.stage in ("rising", "up", "serving"):
             worker.stage = "retiring"
+            worker.deadline = time.monotonic() + _GRACE_S
             worker.channel.send(Retire())
 
     def _discard(self, worker: Worker) -> None:
@@ -252,6 +251,10 @@ class Supervisor:
             self._job = None
             self._tell_of_failure(job, job.error)
             return
+        if self._generation > 0:
+            # What was frozen for the last generation may have become garbage, which only a collection finds.
+            gc.unfreeze()
+            gc.collect()
         job.before = (self._generation, self._wanted)
         job.stage = "rising"
         self._generation, self._wanted = self._generation + 1, self._serving.settings.workers
@@ -295,8 +298,8 @@ class Supervisor:
             if not self._draining:
                 self._drain()
             elif number == signal.SIGINT:
-                self._deadline = time.monotonic() + _FORCED_S
                 for worker in self._fleet.workers:
+                    worker.deadline = time.monotonic() + _FORCED_S
                     worker.channel.send(Drain(stopped=True, at_once=True))
         elif number == signal.SIGUSR1 and not self._draining:
             job = self._of_server.take_over()
@@ -305,12 +308,12 @@ class Supervisor:
 
     def _drain(self) -> None:
         self._draining = True
-        self._deadline = time.monotonic() + _GRACE_S
         ends = Draining("the server is draining: it finishes what it has and stops")
         for job in [*([self._job] if self._job is not None else []), *self._jobs]:
             job.done(ends)
         stopped = stop_all(self._listeners)
         for worker in self._fleet.workers:
+            worker.deadline = time.monotonic() + _GRACE_S
             worker.channel.send(Drain(stopped=stopped))
 
     def _forget(self) -> None:

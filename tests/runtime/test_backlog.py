@@ -4,8 +4,9 @@ import sys
 import pytest
 
 from runtime.errors import AddressRefused, PortInUse
-from runtime.server.backlog import accept_waiting, stop_new_connections
+from runtime.server.backlog import accept_waiting, handshakes_under_way, stop_new_connections
 from runtime.server.sockets import address_of, listen_alone, listen_shared
+from tests.support.handshakes import hold_up_handshakes
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="BPF filters are Linux's")
 
@@ -40,6 +41,23 @@ def test_stopped_listener_keeps_who_waits_and_takes_nobody_new(listener: socket.
     early.sendall(b"still here")
     accepted.settimeout(5)
     assert accepted.recv(100) == b"still here"
+    early.close()
+    accepted.close()
+
+
+@linux
+def test_a_handshake_is_under_way_until_the_client_has_ended_it(listener: socket.socket) -> None:
+    assert not handshakes_under_way([listener])
+    hold_up_handshakes(listener)
+    early = connect(listener)  # it counts itself connected
+    assert handshakes_under_way([listener])
+    assert accept_waiting(listener) == []
+
+    assert stop_new_connections(listener)  # takes the place of the other filter
+    early.sendall(b"it goes on")
+    (accepted,) = accept_waiting(listener)
+
+    assert not handshakes_under_way([listener])
     early.close()
     accepted.close()
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import ExitStack, closing
@@ -20,6 +21,7 @@ from runtime.server.http import Server
 from runtime.server.sockets import listen_alone
 from runtime.server.uvicorn_config import uvicorn_config
 from runtime.settings import Settings
+from tests.support.handshakes import hold_up_handshakes
 from tests.support.load import steady_load
 from tests.support.packages import make_package
 from tests.support.servers import RunningServer, free_port, infer_body, running_server
@@ -147,6 +149,21 @@ def test_request_that_came_after_the_last_look_is_answered(package: Path, monkey
     server.thread.join(timeout=20)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="BPF filters are Linux's")
+def test_client_in_mid_handshake_is_waited_for(package: Path) -> None:
+    server, port = server_in_thread(package)
+    server.sent.set()
+    hold_up_handshakes(server.listener)
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as client:
+        client.connect()  # for the client it is made; for the server it is not
+        server.handle_exit(signal.SIGTERM, None)
+        time.sleep(0.7)  # longer than a handshake is given that nobody knows of
+        client.request("POST", INFER, json.dumps(BODY))
+        response = client.getresponse()
+        assert (response.status, response.getheader("connection")) == (200, "close")
+    server.thread.join(timeout=20)
+
+
 class ServerInThread(Server):
     """The server in a thread of the tests', which waits for a client before it looks at what is unread."""
 
@@ -154,6 +171,10 @@ class ServerInThread(Server):
         super().__init__(*given)
         self.looking, self.sent = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
+
+    @property
+    def listener(self) -> socket.socket:
+        return self._listeners[0]
 
     def _unread(self) -> bool:
         self.looking.set()

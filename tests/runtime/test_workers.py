@@ -24,7 +24,18 @@ from tests.runtime.test_drain import wait_for_addresses
 from tests.support.load import steady_load
 from tests.support.packages import logistic_model, make_package
 from tests.support.servers import RunningServer, free_port, infer_body, running_server
-from tests.support.workers import TWO, ask_over_burst, metric, owners, pss_kib, threads, wait_until, whole, workers
+from tests.support.workers import (
+    TWO,
+    ask_over_burst,
+    metric,
+    owners,
+    pss_kib,
+    rss_kib,
+    threads,
+    wait_until,
+    whole,
+    workers,
+)
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers are watched in /proc")
 
@@ -79,6 +90,31 @@ def test_second_interrupt_waits_for_nobody(package: Path, log: Path) -> None:
         started = time.monotonic()
         assert server.process.wait(timeout=10) == 0
         assert time.monotonic() - started < 1.5
+
+
+def test_worker_that_hangs_does_not_hold_up_the_end_for_ever(package: Path, log: Path) -> None:
+    with running_server(package, log=log, **QUIET) as server:
+        wait_until(lambda: whole(server))
+        os.kill(workers(server)[0], signal.SIGSTOP)
+        for _ in range(2):
+            server.signal(signal.SIGINT)
+            time.sleep(0.2)
+        assert server.process.wait(timeout=5) == 0
+    assert "a worker does not end and is killed" in server.stderr()
+
+
+def test_worker_that_hangs_holds_up_neither_counters_nor_requests(package: Path, log: Path) -> None:
+    with running_server(package, log=log, **QUIET) as server:
+        wait_until(lambda: whole(server))
+        assert infer(server).status_code == 200
+        assert metric(server, "dray_model_rows_total") == 1
+        hanging = workers(server)[0]
+        os.kill(hanging, signal.SIGSTOP)
+        started = time.monotonic()
+        assert {infer(server).status_code for _ in range(4)} == {200}
+        assert metric(server, "dray_model_rows_total") == 5
+        assert time.monotonic() - started < 5
+        os.kill(hanging, signal.SIGCONT)
 
 
 def test_termination_under_load_loses_nothing(package: Path, log: Path) -> None:
@@ -342,6 +378,18 @@ def test_workers_share_the_memory_of_the_models(tmp_path: Path) -> None:
                 assert httpx.post(f"{server.url}/v2/models/large/infer", json=body).status_code == 200
             used[count] = sum(pss_kib(pid) for pid in (server.process.pid, *workers(server)))
     assert used["2"] < 1.6 * used["1"]
+
+
+def test_models_that_were_replaced_leave_the_memory(tmp_path: Path, log: Path) -> None:
+    large = make_package(tmp_path / "large", large_model(), name="large").root  # 9 MB
+    with running_server(large, log=log, DRAY_MODEL_CONTROL="1", **QUIET) as server:
+        used = []
+        for loads in (3, 6):
+            for _ in range(loads):
+                load = httpx.post(f"{server.url}/v2/repository/models/large/load", timeout=20)
+                assert load.status_code == 200
+            used.append(rss_kib(server.process.pid))
+    assert used[1] - used[0] < 27_000  # half of six models
 
 
 def test_several_workers_are_refused_beyond_what_helps(package: Path) -> None:
