@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-overload bench-transform base soak fidelity fuzz-fidelity
+.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform base soak fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ bench-convert: $(STAMP)  ## seconds that conversion adds to a small model
 
 bench-transform: $(STAMP)  ## size, latency and agreement of optimised and quantised models, as a table
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/transform.py $(BENCH_ARGS)
+
+bench-image: $(STAMP)  ## sizes of what dray and its peers add to a base image
+	$(BIN)/python benchmarks/image.py $(BENCH_ARGS)
 
 base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BASE_OUT=.cache/base/layout)
 	$(BIN)/python tools/make_base.py $(if $(BASE_OUT),--out $(BASE_OUT))
