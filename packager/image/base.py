@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from packager.core.archives import unpack_files
 from packager.core.credentials import CredentialSource
 from packager.core.errors import ArchitectureMissing, ImageInvalid, ImageMissing
 from packager.core.files import ensure_folder, new_folder
@@ -121,7 +122,7 @@ def _unpacked(archive: Path, cache: Path) -> Layout:
         return Layout(folder)
     try:
         with tarfile.open(archive) as tar, new_folder(folder) as staging:
-            tar.extractall(staging, filter="data")
+            unpack_files(tar, staging)
             if not (staging / "index.json").is_file():
                 _from_docker(staging)
     except FileExistsError:  # another build was faster

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from packager.core.archives import unpack_files
 from packager.core.artifact import ModelPackage
 from packager.core.errors import ImageExists
 from packager.core.files import new_folder
@@ -40,7 +41,7 @@ def generate(package: ModelPackage, request: ImageRequest, out: Path, *, cache: 
     with new_folder(out) as staging:
         for layer in layers:
             with tarfile.open(store.path(layer)) as tar:
-                tar.extractall(staging / layer.name, filter="data")
+                unpack_files(tar, staging / layer.name)
         dockerfile = string.Template(template()).substitute(
             dray_version=dray_version(),
             name=package.manifest.name,

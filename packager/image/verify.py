@@ -5,9 +5,10 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
+from packager.core.archives import unpack_folder
 from packager.core.credentials import CredentialSource
 from packager.core.errors import ImageInvalid, ImageUnfaithful
 from packager.core.image import Platform
@@ -20,7 +21,6 @@ from runtime.contract.errors import PackageError
 from runtime.contract.package import read_package
 
 DIGEST_LABEL: Final = "dray.package.digest"
-_WHITEOUT: Final = ".wh."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,11 @@ def _one(layout: Layout, manifest: Manifest, name: str) -> tuple[Platform, str]:
         )
     layers = [layout.blob_path(str(layer["digest"])) for layer in manifest.document["layers"]]
     with tempfile.TemporaryDirectory(prefix="dray-verify-") as folder:
-        take_out(layers, Path(folder), MODEL)
+        _take_out(layers, Path(folder) / MODEL)
+        if removed := [path.name for path in (Path(folder) / MODEL).rglob(".wh.*")]:
+            raise ImageUnfaithful(
+                f"a layer of {name!r} removes {removed[0][4:]!r} from the model", hint="build it again"
+            )
         try:
             package = read_package(Path(folder) / MODEL)
         except (PackageError, OSError) as error:
@@ -78,28 +82,11 @@ def _one(layout: Layout, manifest: Manifest, name: str) -> tuple[Platform, str]:
     return Platform.of_json(config), claimed
 
 
-def take_out(layers: Sequence[Path], out: Path, below: str) -> None:
-    """Write the files below a folder of an image as its layers (bottom first) leave them.
-
-    Raises:
-        ImageInvalid: A layer cannot be read.
-    """
+def _take_out(layers: Sequence[Path], out: Path) -> None:
+    """Write the model's files as an image's layers (bottom first) leave them; what a layer removes stays by its mark."""
     for layer in layers:
         try:
             with tarfile.open(layer, "r:*") as tar:
-                for member in tar:
-                    _take(tar, member, out, below)
+                unpack_folder(tar, MODEL, out)
         except (tarfile.TarError, EOFError) as error:
-            raise ImageInvalid(f"the layer {layer.name[:19]} cannot be read: {error}") from error
-
-
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, out: Path, below: str) -> None:
-    path = PurePosixPath(member.name.removeprefix("./"))
-    if path.parts[:1] != (below,) or ".." in path.parts:
-        return
-    if path.name.startswith(_WHITEOUT):
-        (out / path.with_name(path.name.removeprefix(_WHITEOUT))).unlink(missing_ok=True)
-    elif member.isreg() and (stream := tar.extractfile(member)) is not None:
-        target = out / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(stream.read())
+            raise ImageInvalid(f"the layer {layer.name[:19]} cannot be read: {error}", hint="pull it again") from error
