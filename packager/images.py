@@ -31,6 +31,7 @@ class ImageOptions(TypedDict, total=False):
     platforms: Sequence[str]
     base: str | Path | None
     tag: str | None
+    registry: str | None
     push: bool
     output: str | Path | None
     wheelhouse: str | Path | None
@@ -116,7 +117,7 @@ def _request(package: ModelPackage, options: ImageOptions) -> ImageRequest:
     if wheelhouse is not None and not Path(wheelhouse).is_dir():
         raise UsageError(f"there is no wheelhouse at {str(wheelhouse)!r}", hint="name a folder of wheels")
     return ImageRequest(
-        ref=ImageRef.parse(tag) if tag else default_ref(package),
+        ref=ImageRef.parse(tag) if tag else default_ref(package, options.get("registry")),
         base=str(base or DEFAULT_BASE),
         platforms=tuple(dict.fromkeys(Platform.parse(text) for text in options.get("platforms", ()))),
         wheelhouse=Path(wheelhouse).absolute() if wheelhouse is not None else None,

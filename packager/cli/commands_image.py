@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from packager.cli.common import AcceptUnverified, command
+from packager.cli.common import AcceptUnverified, ProjectPath, command
 from packager.cli.console import Console
 from packager.core.errors import UsageError
+from packager.project import load_project
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +46,7 @@ def _image(
         str | None, typer.Option("--verify", metavar="REF|PATH", help="Check that an image holds what it claims.")
     ] = None,
     accept_unverified: AcceptUnverified = False,
+    file: ProjectPath = None,
 ) -> None:
     from packager import images  # kept out of start-up
 
@@ -55,9 +57,11 @@ def _image(
         return
     if package is None:
         raise UsageError("which package?", hint="dray image PACKAGE")
+    section = load_project(file).image
     options: dict[str, Any] = {
-        "builder": builder, "platforms": platform or (), "base": base, "tag": tag, "push": push, "output": out,
-        "wheelhouse": wheelhouse, "compiled": compiled, "accept_unverified": accept_unverified,
+        "builder": builder, "platforms": platform or section.platforms, "base": base or section.base, "tag": tag,
+        "registry": section.registry, "push": push, "output": out, "wheelhouse": wheelhouse, "compiled": compiled,
+        "accept_unverified": accept_unverified,
     }  # fmt: skip
     with console.progress() as progress:
         if generate is not None:

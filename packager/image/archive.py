@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -31,7 +32,8 @@ def write_layer(name: str, files: Mapping[str, Path | bytes], blobs: Path, *, ep
     Raises:
         NotWritable, DiskFull: Nothing is left.
     """
-    partial = blobs / f".{name}.partial"
+    # A name of its own: two builds may pack the same layer at a time.
+    partial = blobs / f".{name}-{uuid.uuid4().hex}.partial"
     with writing_to(partial):
         ensure_folder(blobs)
         try:

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def write_archive(built: BuiltImage, layout: Path, out: Path) -> None:
     Raises:
         NotWritable, DiskFull: An archive that was there is there still.
     """
-    partial = out.with_name(f".{out.name}.partial")
+    partial = out.with_name(f".{out.name}-{uuid.uuid4().hex}.partial")
     with writing_to(out):
         ensure_folder(out.parent)
         try:

@@ -69,9 +69,17 @@ def make_image(
         return _bring(built, layout, request, destination, client, progress)
 
 
-def default_ref(package: ModelPackage) -> ImageRef:
-    """``NAME:VERSION``, as far as images may be called that."""
-    return ImageRef(None, package.manifest.name.lower(), package.manifest.version.replace("+", "_"))
+def default_ref(package: ModelPackage, registry: str | None = None) -> ImageRef:
+    """``NAME:VERSION``, as far as images may be called that.
+
+    Args:
+        registry: And the folder in it, such as ``registry.example/team``.
+
+    Raises:
+        ImageReferenceInvalid: It is not a registry.
+    """
+    name, version = package.manifest.name.lower(), package.manifest.version.replace("+", "_")
+    return ImageRef.parse(f"{registry.rstrip('/')}/{name}:{version}") if registry else ImageRef(None, name, version)
 
 
 def _engine(destination: Destination, *, foreign: bool) -> Any:

@@ -83,7 +83,7 @@ def _one(layout: Layout, manifest: Manifest, name: str) -> tuple[Platform, str]:
 
 
 def _take_out(layers: Sequence[Path], out: Path) -> None:
-    """Write the model's files as an image's layers (bottom first) leave them; what a layer removes stays by its mark."""
+    """Write the model's files as the layers (bottom first) leave them; what a layer removes stays by its mark."""
     for layer in layers:
         try:
             with tarfile.open(layer, "r:*") as tar:

@@ -16,6 +16,7 @@ from packager.documents import ImageDocument
 from packager.image.build import native_platform
 from packager.images import verify
 from packager.pipeline import DeployRequest, ship
+from tests.support.image_layers import keep_layers
 from tests.support.index import require_index
 from tests.support.nets import digits, digits_model
 from tests.support.packages import make_package
@@ -32,7 +33,7 @@ def index() -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+    return keep_layers(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(autouse=True)

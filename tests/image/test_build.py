@@ -14,6 +14,8 @@ from packager.documents import ImageDocument
 from packager.image.transfer import Layout
 from packager.images import generate_context, verify
 from tests.image.bases import layout_of
+from tests.support.command import dray
+from tests.support.image_layers import keep_layers
 from tests.support.index import require_index
 from tests.support.packages import make_package
 
@@ -31,7 +33,7 @@ def index() -> None:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder that the tests of this module share, for the layers."""
-    return tmp_path_factory.mktemp("home")
+    return keep_layers(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
@@ -177,3 +179,32 @@ def test_a_wheelhouse_without_the_locked_wheels_is_refused(package: Path, base: 
 def test_a_push_needs_a_registry(package: Path, base: Path) -> None:
     with pytest.raises(UsageError, match="names no registry"):
         build_image(package, base=base, platforms=BOTH[:1], push=True)
+
+
+def test_the_project_file_says_where_images_go_and_what_for(
+    package: Path, base: Path, shared_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shared_home
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dray.yaml").write_text(
+        f"image:\n  registry: registry.test/team\n  platforms: [linux/arm64]\n  base: {base}\n"
+    )
+    document = dray("image", package, "--builder", "oci", "-o", "json").document
+    assert document["image"] == f"registry.test/team/iris:1@{document['digest']}"
+    assert document["platforms"] == ["linux/arm64"]
+
+
+def test_every_mistake_says_what_to_do(package: Path, base: Path, tmp_path: Path) -> None:
+    asked = {
+        ("image",): "E-USAGE",
+        ("image", package, "--builder", "podman"): "E-USAGE",
+        ("image", package, "--platform", "windows/arm 64"): "E-IMAGE-REFERENCE",
+        ("image", package, "--base", tmp_path / "gone.tar"): "E-IMAGE-MISSING",
+        ("image", package, "--base", base, "--platform", "linux/s390x", "--builder", "oci"): "E-IMAGE-ARCH",
+        ("image", "--verify", tmp_path / "gone.tar"): "E-IMAGE-MISSING",
+    }
+    for arguments, code in asked.items():
+        done = dray(*arguments, "-o", "json")
+        error = done.document["error"]
+        assert (error["code"], done.status) == (code, 2 if code == "E-USAGE" else 4), arguments
+        assert error["hint"]

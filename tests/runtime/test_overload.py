@@ -12,7 +12,7 @@ from tests.support.servers import ROOT
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["threads", "threads, FastAPI", "inline", "inline, more clients"])
+@pytest.mark.parametrize("name", ["threads", "inline"])
 def test_four_times_the_load_costs_little_and_is_refused_clearly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import overload
@@ -30,7 +30,7 @@ def test_four_times_the_load_costs_little_and_is_refused_clearly(name: str, monk
 
 
 def test_the_soak_tells_answers_memory_and_files() -> None:
-    command = [sys.executable, "benchmarks/soak.py", "--seconds", "20", "--rate", "50"]
+    command = [sys.executable, "benchmarks/soak.py", "--seconds", "12", "--rate", "50"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
     assert finished.returncode == 0, finished.stderr
