@@ -191,7 +191,7 @@ class UvInstaller(Installer):
             *self._argv, "pip", "compile", "--no-header", "--no-annotate", "--no-progress", *_WHEELS_ONLY, *options,
             *where, "--constraint", "constraints.txt", "requirements.in",
         ]  # fmt: skip
-        return run(argv, timeout_s=_RESOLVE_TIMEOUT_S, env=_environment(), cwd=scratch)
+        return run(argv, timeout_s=_RESOLVE_TIMEOUT_S, env=installer_environment(), cwd=scratch)
 
     def _versions_with_wheels(self, scratch: Path, options: Sequence[str]) -> tuple[str, ...]:
         """Of all the Pythons that dray runs on, here or not."""
@@ -204,7 +204,7 @@ class UvInstaller(Installer):
     def _others(self) -> tuple[tuple[str, Path], ...]:
         """Other CPythons that uv finds here with their minor version, newest first."""
         argv = [*self._argv, "python", "list", "--only-installed", "--no-config", "--output-format", "json"]
-        done = run(argv, timeout_s=_RESOLVE_TIMEOUT_S, env=_environment())
+        done = run(argv, timeout_s=_RESOLVE_TIMEOUT_S, env=installer_environment())
         if done.returncode != 0:
             return ()
         found: dict[tuple[int, int], Path] = {}
@@ -279,7 +279,7 @@ def installer() -> Installer:
     candidates = [[found] for found in (shutil.which("uv"), str(beside) if beside.exists() else None) if found]
     for argv in (*candidates, [sys.executable, "-m", "uv"]):
         try:
-            done = run([*argv, "--version"], timeout_s=_VERSION_TIMEOUT_S, env=_environment())
+            done = run([*argv, "--version"], timeout_s=_VERSION_TIMEOUT_S, env=installer_environment())
         except (OSError, TimeoutError):
             continue
         if done.returncode == 0:
@@ -288,7 +288,7 @@ def installer() -> Installer:
 
 
 def _follow(argv: Sequence[str], *, cwd: Path, on_line: OnLine, timeout_s: float) -> None:
-    done = run_following(argv, timeout_s=timeout_s, env=_environment(), cwd=cwd, on_line=on_line)
+    done = run_following(argv, timeout_s=timeout_s, env=installer_environment(), cwd=cwd, on_line=on_line)
     if done.returncode != 0:
         unavailable = "No matching distribution found" in done.stdout
         cure = (
@@ -298,7 +298,8 @@ def _follow(argv: Sequence[str], *, cwd: Path, on_line: OnLine, timeout_s: float
         raise Refusal(what, _last(done), unavailable=unavailable, cure=cure)
 
 
-def _environment() -> Mapping[str, str]:
+def installer_environment() -> Mapping[str, str]:
+    """What uv and pip see of this process' environment: settings of indexes, proxies and certificates."""
     passed = {
         key: value
         for key, value in os.environ.items()

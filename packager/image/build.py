@@ -17,7 +17,7 @@ from packager.core.image import BuiltImage, Descriptor, ImageRef, Layer, Platfor
 from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
 from packager.image.blobs import INDEX, MANIFEST, as_json
-from packager.image.layers import HOME, WHEELS, LayerStore
+from packager.image.layers import HOME, WHEELS, LayerStore, compiler_release
 from packager.image.transfer import Layout
 from packager.image.wheels import Wanted
 
@@ -176,7 +176,7 @@ def labels_of(package: ModelPackage, request: ImageRequest, base: Base) -> dict[
         "dray.package.version": manifest.version,
         "dray.version": dray_version(),
         "dray.python": str(base.python),
-        "dray.compiled": "true" if request.compiled else "false",
+        "dray.compiled": compiler_release(base.python.version) if request.compiled else "false",
     }
     return {**labels, "org.opencontainers.image.source": request.source} if request.source else labels
 

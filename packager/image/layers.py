@@ -20,7 +20,7 @@ from packager.core.files import ensure_folder, write_atomic
 from packager.core.image import Layer
 from packager.image.archive import files_below, write_layer
 from packager.image.blobs import as_json, descriptor_of, file_digest
-from packager.image.python import compiler
+from packager.image.python import compiler, release_of
 from packager.image.sbom import SBOM_PATH, bill_of_materials
 from packager.image.wheels import Wanted, compile_modules, install_wheels, lock_text
 from runtime.contract.certificate import CERTIFICATE_NAME
@@ -30,7 +30,7 @@ HOME: Final = "opt/dray"
 WHEELS: Final = f"{HOME}/wheels"
 MODEL: Final = "model"
 # Part of every key: another way of packing makes other layers.
-_RECIPE: Final = 1
+_RECIPE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class LayerStore:
 
     def wheels(self, wanted: Wanted) -> Layer:
         """The locked wheels with their bill of materials."""
-        key = _key("wheels", lock_text(wanted.texts), str(wanted.platform), wanted.python, wanted.compiled, self.epoch)
+        compiled_by = compiler_release(wanted.python) if wanted.compiled else None
+        key = _key("wheels", lock_text(wanted.texts), str(wanted.platform), wanted.python, compiled_by, self.epoch)
 
         def make() -> Layer:
             with _scratch(self.folder) as folder:
@@ -74,7 +75,7 @@ class LayerStore:
                 if "__pycache__" not in name and not name.endswith(".pyc")
             }
             content = {name: file_digest(path) for name, path in modules.items()}
-            key = _key("runtime", content, python if compiled else None, compiled, self.epoch)
+            key = _key("runtime", content, compiler_release(python) if compiled else None, self.epoch)
             return self._kept(key, lambda: self._runtime(modules, compiler(python) if compiled else None))
 
     def model(self, package: ModelPackage) -> Layer:
@@ -102,6 +103,15 @@ class LayerStore:
         layer = make()
         write_atomic(record, as_json(_record(layer)))
         return layer
+
+
+def compiler_release(python: tuple[int, int]) -> str:
+    """Which release of Python compiles for an image of this minor version here.
+
+    Raises:
+        CompilerMissing: There is none.
+    """
+    return release_of(compiler(python))
 
 
 def _key(*parts: object) -> str:

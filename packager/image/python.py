@@ -6,6 +6,7 @@ import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -82,6 +83,13 @@ def compiler(version: tuple[int, int]) -> str:
         f"the base has Python {spelt}, and compiling for it takes a Python {spelt}, which is not here",
         hint=f"`uv python install {spelt}` gets one; or build with --no-compile: a little smaller, slower to start",
     )
+
+
+@cache
+def release_of(interpreter: str) -> str:
+    """The release of an interpreter, such as ``3.11.7``: another one may compile a module to other bytes."""
+    code = "import platform; print(platform.python_version())"
+    return run([interpreter, "-I", "-c", code], timeout_s=30, env=bare_environment()).stdout.strip()
 
 
 def _of_uv(spelt: str) -> str | None:

@@ -4,7 +4,6 @@ The lock, with the hash of every file, ships with dray: an index that has newer 
 name, changes nothing. Only wheels are taken, so nothing is built.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
-from packager.core.errors import WheelsUnavailable
+from packager.core.errors import CompilerMissing, WheelsUnavailable
 from packager.core.image import Platform
 from packager.core.process import bare_environment, run
-from packager.environments.installers import UvInstaller, installer
+from packager.environments.installers import UvInstaller, installer, installer_environment
 from packager.image.python import compiler
 
 # uv's names of platforms; the glibc is that of Debian 11 and newer, which onnxruntime's wheels need anyway.
@@ -70,7 +69,7 @@ def install_wheels(wanted: Wanted, out: Path, prefix: str) -> None:
 
     Raises:
         WheelsUnavailable: The platform has none, or the index (or wheelhouse) has not the locked ones.
-        CompilerMissing: There is no Python of the image's version to compile with.
+        CompilerMissing: There is no Python of the image's version to compile with, or it fails to.
     """
     interpreter = compiler(wanted.python) if wanted.compiled else None
     _install(wanted, out)
@@ -92,10 +91,15 @@ def prune(folder: Path) -> None:
 
 def compile_modules(interpreter: str, folder: Path, prefix: str) -> None:
     """Compile every module, so that a read-only image starts as fast; the files hold no times and no paths of here."""
-    argv = [interpreter, "-I", "-m", "compileall", "-q", "-f", "-j", "1", "--invalidation-mode", "unchecked-hash"]
-    # Some packages ship modules for newer Pythons, which do not compile and are never imported.
-    env = bare_environment({"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0"})
-    run([*argv, "-s", str(folder), "-p", prefix, str(folder)], timeout_s=_TIMEOUT_S, env=env)
+    argv = [interpreter, "-I", "-S", "-m", "compileall", "-q", "-f", "-j", "1"]
+    argv += ["--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", prefix, str(folder)]
+    done = run(argv, timeout_s=_TIMEOUT_S, env=bare_environment())
+    if done.returncode != 0:
+        said = " ".join((done.stdout + done.stderr).split())[-300:]
+        raise CompilerMissing(
+            f"{interpreter} did not compile all modules of the image: {said}",
+            hint="use another Python, or --no-compile",
+        )
 
 
 def _prunes(relative: Path) -> bool:
@@ -121,7 +125,7 @@ def _install(wanted: Wanted, out: Path) -> None:
         argv += ["--python-version", f"{wanted.python[0]}.{wanted.python[1]}"]
         if wanted.wheelhouse is not None:
             argv += ["--no-index", "--find-links", str(wanted.wheelhouse)]
-        done = run(argv, timeout_s=_TIMEOUT_S, env=_environment())
+        done = run(argv, timeout_s=_TIMEOUT_S, env=installer_environment())
     if done.returncode != 0:
         where = f"the wheelhouse {str(wanted.wheelhouse)!r}" if wanted.wheelhouse else "the index"
         said = " ".join(done.stderr.split())[-600:]
@@ -130,13 +134,6 @@ def _install(wanted: Wanted, out: Path) -> None:
             f" from {where}: {said}",
             hint="uv's own settings name an index, a proxy or certificates; --wheelhouse a folder with the wheels",
         )
-
-
-def _environment() -> dict[str, str]:
-    """Settings of indexes, proxies and certificates pass; nothing else does."""
-    passed = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "HOME", "XDG_")
-    taken = {key: value for key, value in os.environ.items() if key.upper().startswith(passed)}
-    return bare_environment(taken)
 
 
 def _lock_name(texts: bool) -> str:
