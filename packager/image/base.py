@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from packager.core.archives import unpack_files
 from packager.core.credentials import CredentialSource
-from packager.core.errors import ArchitectureMissing, ImageInvalid, ImageMissing
+from packager.core.errors import ArchitectureMissing, ImageInvalid, ImageMissing, RegistryError
 from packager.core.files import ensure_folder, new_folder
 from packager.core.image import Descriptor, ImageRef, Layer, Platform
 from packager.core.progress import Progress
@@ -69,8 +69,12 @@ def fetch_base(
     ref = ImageRef.parse(name)
     folder = cache / hashlib.sha256(str(ref.full).encode()).hexdigest()[:24]
     ensure_folder(folder)
-    with Registry(ref.host, credentials) as registry:
-        pull_layout(ref, folder, registry, progress, platforms=platforms)
+    try:
+        with Registry(ref.host, credentials) as registry:
+            pull_layout(ref, folder, registry, progress, platforms=platforms)
+    except RegistryError as error:
+        hint = f"{error.hint}; or give --base another reference, an OCI layout or an archive".removeprefix("; ")
+        raise type(error)(f"the image {name} cannot be had: {error.message}", hint=hint, detail=error.detail) from error
     return Layout(folder)
 
 

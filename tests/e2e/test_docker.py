@@ -38,12 +38,14 @@ def test_life_of_a_deployment_from_an_image(engine_images: EngineImages, tmp_pat
     assert dray("status", "-o", "json").document == []
 
 
-def test_package_without_an_image_is_refused_with_the_next_step(engine_images: EngineImages, tmp_path: Path) -> None:
-    run = dray("deploy", make_package(tmp_path / "one").root, "-t", "docker", "-o", "json", "-y")
+@pytest.mark.usefixtures("engine")
+def test_base_that_cannot_be_had_is_named_with_the_next_step(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "one").root
+    run = dray("deploy", package, "-t", "docker", "--base", "127.0.0.1:1/none:1", "-o", "json", "-y")
 
-    assert run.status == 2
-    assert run.document["error"]["code"] == "E-CONFIG"
-    assert run.document["error"]["hint"] == "dray image PACKAGE"
+    assert (run.status, run.document["error"]["code"]) == (4, "E-REGISTRY-UNREACHABLE")
+    assert "the image 127.0.0.1:1/none:1 cannot be had" in run.document["error"]["message"]
+    assert "--base" in run.document["error"]["hint"]
 
 
 def test_target_of_packages_takes_no_image() -> None:
