@@ -23,6 +23,8 @@ from packager.image.run import Builder, Destination, default_ref, make_image
 from packager.image.verify import verify_image
 from packager.pack import open_package
 
+_OTHER_ARCHIVES = {".zip", ".gz", ".tgz", ".xz", ".bz2", ".zst"}
+
 
 class ImageOptions(TypedDict, total=False):
     """Options of ``image``; the command line has the same under the same names."""
@@ -55,6 +57,10 @@ def build_image(
     opened = open_package(Path(package), accept_unverified=options.get("accept_unverified", False))
     request = _request(opened, options)
     output = options.get("output")
+    if output is not None and Path(output).suffix in _OTHER_ARCHIVES:
+        raise UsageError(
+            f"{str(output)!r} is no archive that dray writes", hint="name a folder, or a file that ends in .tar"
+        )
     destination = Destination(
         builder=_builder(options.get("builder", "auto")),
         output=Path(output).absolute() if output is not None else None,

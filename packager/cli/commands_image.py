@@ -66,7 +66,8 @@ def _image(
     with console.progress() as progress:
         if generate is not None:
             images.generate_context(package, generate, progress=progress, **options)
-            console.note(f"docker build {generate}")
+            named = " --build-arg BASE=NAME-OF-THE-BASE" if base and Path(base).exists() else ""
+            console.note(f"docker build{named} {generate}")
             return
         document = images.build_image(package, progress=progress, **options)
     console.note(f"{document.size_bytes / 1e6:.1f} MB compressed, in {', '.join(document.places)}")

@@ -101,8 +101,8 @@ def read_base(layout: Layout, name: str, platform: Platform) -> Base:
         raise ImageInvalid(f"the base {name!r} has {len(descriptors)} layers and {len(diff_ids)} diff IDs")
     layers = tuple(Layer("base", each, diff_id) for each, diff_id in zip(descriptors, diff_ids, strict=True))
     paths = [layout.blob_path(each.digest) for each in descriptors]
-    if absent := [path for path in paths if not path.is_file()]:
-        raise ImageInvalid(f"the base {name!r} lacks the layer {absent[0].name}", hint="pull or copy it again")
+    if wrong := [each.digest for each in descriptors if not layout.has(each)]:
+        raise ImageInvalid(f"the base {name!r} lacks {wrong[0]}, or it has other bytes", hint="pull or copy it again")
     return Base(layout, name, top.descriptor.digest, platform, config, layers, find_python(paths, f"the base {name!r}"))
 
 

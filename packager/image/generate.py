@@ -9,7 +9,7 @@ from typing import Final
 
 from packager.core.archives import unpack_files
 from packager.core.artifact import ModelPackage
-from packager.core.errors import ImageExists
+from packager.core.errors import ImageExists, UsageError
 from packager.core.files import new_folder
 from packager.core.progress import Progress
 from packager.image.base import fetch_base, read_base
@@ -29,6 +29,8 @@ def generate(package: ModelPackage, request: ImageRequest, out: Path, *, cache: 
     """
     if out.exists():
         raise ImageExists(f"{str(out)!r} is there already", hint="remove it, or name another folder")
+    if len(request.platforms) > 1:
+        raise UsageError("a Dockerfile's context is for one platform", hint="write one folder for each --platform")
     platform = (request.platforms or (native_platform(),))[0]
     base = read_base(
         fetch_base(request.base, (platform,), cache / "bases", request.credentials, progress), request.base, platform
@@ -47,13 +49,18 @@ def generate(package: ModelPackage, request: ImageRequest, out: Path, *, cache: 
             name=package.manifest.name,
             version=package.manifest.version,
             package_digest=package.digest,
-            base=request.base,
+            base=_from(request.base),
             user=USER,
             port=PORT,
             python=base.python.path,
             labels="\n".join(f"LABEL {name}={json.dumps(value)}" for name, value in sorted(labels.items())),
         )
         (staging / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+
+
+def _from(base: str) -> str:
+    """How the Dockerfile begins: it takes references only, so a base in a file is named when the image is built."""
+    return "ARG BASE\nFROM ${BASE}" if Path(base).expanduser().exists() else f"FROM {base}"
 
 
 def template() -> str:

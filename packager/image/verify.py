@@ -20,6 +20,7 @@ from packager.image.transfer import Layout
 from runtime.contract.errors import PackageError
 from runtime.contract.package import read_package
 
+_AGAIN: Final = "do not run it; pull, copy or build it again"
 DIGEST_LABEL: Final = "dray.package.digest"
 
 
@@ -58,6 +59,11 @@ def verify_image(name: str, cache: Path, credentials: CredentialSource, progress
 
 
 def _one(layout: Layout, manifest: Manifest, name: str) -> tuple[Platform, str]:
+    for entry in (manifest.document["config"], *manifest.document["layers"]):
+        if not layout.has(descriptor_of(entry)):
+            raise ImageUnfaithful(
+                f"{name!r} is damaged: {entry['digest']} is not there, or has other bytes", hint=_AGAIN
+            )
     config = json.loads(layout.blob_path(str(manifest.document["config"]["digest"])).read_bytes())
     claimed = (config.get("config", {}).get("Labels") or {}).get(DIGEST_LABEL)
     if claimed is None:

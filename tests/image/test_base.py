@@ -84,11 +84,9 @@ def test_what_is_not_there_is_missing(tmp_path: Path) -> None:
 
 def test_a_damaged_layer_is_refused(tmp_path: Path) -> None:
     layout = layout_of(tmp_path / "base")
-    largest = max((layout / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
     layer = next(path for path in (layout / "blobs" / "sha256").iterdir() if path.read_bytes()[:2] == b"\x1f\x8b")
     layer.write_bytes(layer.read_bytes()[:40])
-    assert largest.exists()
-    with pytest.raises(ImageInvalid, match="cannot be read"):
+    with pytest.raises(ImageInvalid, match="or it has other bytes"):
         base(layout, tmp_path / "cache")
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from packager import build_image
 from packager.core.errors import ImageExists, ImageUnfaithful, UsageError, WheelsUnavailable
+from packager.core.image import Descriptor
 from packager.documents import ImageDocument
+from packager.image.blobs import MANIFEST
 from packager.image.transfer import Layout
 from packager.images import generate_context, verify
 from tests.image.bases import layout_of
@@ -151,10 +153,8 @@ def test_an_image_that_holds_its_package_is_verified_and_another_is_not(both: Im
     for descriptor in layout.manifest(layout.top()).document["manifests"]:
         manifest = json.loads(layout.blob_path(descriptor["digest"]).read_bytes())
         path = layout.blob_path(manifest["layers"][-1]["digest"])
-        other = make_package(tmp_path / f"o{descriptor['digest'][7:12]}", version="9").root
-        with tarfile.open(path, "w:gz") as tar:
-            tar.add(other, "model")
-    with pytest.raises(ImageUnfaithful, match="claims the package"):
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ImageUnfaithful, match="has other bytes"):
         verify(str(both.location))
 
 
@@ -162,9 +162,9 @@ def test_a_dockerfile_for_elsewhere_only_copies(package: Path, base: Path, share
     assert shared_home
     generate_context(package, tmp_path / "context", base=base, platforms=BOTH[1:])
     lines = (tmp_path / "context" / "Dockerfile").read_text().splitlines()
-    assert f"FROM {base}" in lines
+    assert lines[lines.index("ARG BASE") + 1] == "FROM ${BASE}"  # a file cannot be built from
     assert not [line for line in lines if line.startswith(("RUN", "ADD"))]
-    assert "$" not in "".join(line for line in lines if not line.startswith("#"))
+    assert "$" not in "".join(line for line in lines if not line.startswith(("#", "FROM")))
     assert (tmp_path / "context" / "model" / "model" / "manifest.json").is_file()
     with pytest.raises(ImageExists):
         generate_context(package, tmp_path / "context", base=base, platforms=BOTH[1:])
@@ -195,6 +195,7 @@ def test_the_project_file_says_where_images_go_and_what_for(
 
 
 def test_every_mistake_says_what_to_do(package: Path, base: Path, tmp_path: Path) -> None:
+    platforms = ("--platform", "linux/amd64", "--platform", "linux/arm64")
     asked = {
         ("image",): "E-USAGE",
         ("image", package, "--builder", "podman"): "E-USAGE",
@@ -202,9 +203,30 @@ def test_every_mistake_says_what_to_do(package: Path, base: Path, tmp_path: Path
         ("image", package, "--base", tmp_path / "gone.tar"): "E-IMAGE-MISSING",
         ("image", package, "--base", base, "--platform", "linux/s390x", "--builder", "oci"): "E-IMAGE-ARCH",
         ("image", "--verify", tmp_path / "gone.tar"): "E-IMAGE-MISSING",
+        ("image", package, "--base", base, "--output", tmp_path / "x.zip"): "E-USAGE",
+        ("image", package, "--base", base, "--generate", tmp_path / "x", *platforms): "E-USAGE",
     }
     for arguments, code in asked.items():
         done = dray(*arguments, "-o", "json")
         error = done.document["error"]
         assert (error["code"], done.status) == (code, 2 if code == "E-USAGE" else 4), arguments
         assert error["hint"]
+
+
+def test_an_image_that_claims_another_package_is_refused(
+    package: Path, base: Path, shared_home: Path, tmp_path: Path
+) -> None:
+    assert shared_home
+    out = tmp_path / "layout"
+    build_image(package, base=base, platforms=BOTH[:1], output=out)
+    layout = Layout(out)
+    manifest = dict(layout.manifest(layout.top()).document)
+    config = json.loads(layout.blob_path(manifest["config"]["digest"]).read_bytes())
+    config["config"]["Labels"]["dray.package.digest"] = "sha256:" + "0" * 64
+    content = json.dumps(config).encode()
+    manifest["config"] = {**manifest["config"], "digest": layout.put(content), "size": len(content)}
+    made = json.dumps(manifest).encode()
+    layout.name(Descriptor(MANIFEST, layout.put(made), len(made)), "latest")
+
+    with pytest.raises(ImageUnfaithful, match="claims the package sha256:000"):
+        verify(str(out))
