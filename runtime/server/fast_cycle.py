@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -20,6 +20,7 @@ from runtime.engine.queue import Place
 from runtime.routes.dialects import JSON, Answered, Ask, Read, Reply
 from runtime.routes.inference import MIB, late, run
 from runtime.routes.observing import sample
+from runtime.server.heads import HeaderTexts, KnownHead
 from runtime.server.hot_routes import TURNS, HotRoute
 
 if TYPE_CHECKING:
@@ -41,35 +42,6 @@ class _NoEvent:
 
     def set(self) -> None:
         """Nobody waits."""
-
-
-class _Texts:
-    """Header fields as the dialects read them: decoded where they are asked for."""
-
-    __slots__ = ("_raw",)
-
-    def __init__(self, raw: Mapping[bytes, bytes]) -> None:
-        self._raw = raw
-
-    def get(self, name: str, /) -> str | None:
-        value = self._raw.get(name.encode("latin-1"))
-        return None if value is None else value.decode("latin-1")
-
-
-class KnownHead(NamedTuple):
-    """The head of a connection's latest request: its next one most often has the same, and is not parsed again.
-
-    It is only kept while all that came on the connection were whole requests, so that the parser stands between two.
-    """
-
-    head: bytes
-    size: int
-    route: HotRoute
-    headers: Mapping[bytes, bytes]
-
-    def repeated_by(self, data: bytes) -> bool:
-        """Whether this is that head, a body of that length, and nothing else."""
-        return len(data) == self.size and data.startswith(self.head) and self.route.live
 
 
 class FastCycle:
@@ -115,7 +87,7 @@ class FastCycle:
             if serving.keys and not admits(serving.keys, headers.get(b"authorization", b"")):
                 raise unauthorised()
             limit_bytes = serving.settings.max_body_mib * MIB
-            self._read = self._route.dialect(_Texts(headers))
+            self._read = self._route.dialect(HeaderTexts(headers))
             if b"content-encoding" in headers:
                 self._expand = decompressor(headers[b"content-encoding"].decode("latin-1"), limit_bytes=limit_bytes)
             self._route.check_turn(self._began, serving.settings.max_wait_s / TURNS)

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, Final
 
 from runtime.server.body_receiver import LARGE, BodyReceiver, new_parser
-from runtime.server.fast_cycle import FastCycle, KnownHead
+from runtime.server.fast_cycle import FastCycle
 from runtime.server.guarded_protocol import GuardedProtocol
+from runtime.server.heads import KnownHead
 from runtime.server.hot_routes import HotRoutes
 
 _GATHER_S: Final = 0.01
