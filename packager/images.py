@@ -3,26 +3,31 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict, Unpack, get_args
+from typing import Any, TypedDict, Unpack
 
+from packager import plugins
 from packager.core.artifact import ModelPackage
 from packager.core.credentials_azure import registry_credentials
-from packager.core.errors import UsageError
+from packager.core.deployment import TargetSettings
+from packager.core.errors import EngineUnavailable, EnvironmentMissing, UsageError
 from packager.core.files import ensure_folder
 from packager.core.image import BuiltImage, ImageRef, Platform
 from packager.core.progress import Progress, SilentProgress
+from packager.core.protocols import HoldsImages
 from packager.core.state import cache_home, state_home
 from packager.documents import ImageDocument, VerifiedImageDocument
 from packager.image.base import DEFAULT_BASE
 from packager.image.build import ImageRequest, build_layout
 from packager.image.generate import generate
 from packager.image.outputs import archive
-from packager.image.run import Builder, Destination, default_ref, make_image
+from packager.image.run import Destination, default_ref, make_image
 from packager.image.verify import verify_image
 from packager.pack import open_package
+from packager.project import resolve_settings
 
+_BUILDERS = ("auto", "docker", "oci")
 _OTHER_ARCHIVES = {".zip", ".gz", ".tgz", ".xz", ".bz2", ".zst"}
 
 
@@ -55,16 +60,19 @@ def build_image(
         PackageError: The package is damaged.
     """
     opened = open_package(Path(package), accept_unverified=options.get("accept_unverified", False))
-    request = _request(opened, options)
-    output = options.get("output")
+    request, output = _request(opened, options), options.get("output")
     if output is not None and Path(output).suffix in _OTHER_ARCHIVES:
         raise UsageError(
             f"{str(output)!r} is no archive that dray writes", hint="name a folder, or a file that ends in .tar"
         )
+    push = options.get("push", False)
+    engine = _engine(options.get("builder", "auto"), request, elsewhere=output is not None or push)
+    if engine is not None and not request.platforms:
+        request = replace(request, platforms=(engine.platform(),))
     destination = Destination(
-        builder=_builder(options.get("builder", "auto")),
         output=Path(output).absolute() if output is not None else None,
-        push=options.get("push", False),
+        load=engine.load if engine is not None else None,
+        push=push,
         kept=state_home() / "images",
     )
     made = make_image(opened, request, destination, cache=_cache(), progress=progress or SilentProgress())
@@ -132,12 +140,42 @@ def _request(package: ModelPackage, options: ImageOptions) -> ImageRequest:
     )
 
 
-def _builder(text: str) -> Builder:
-    for known in get_args(Builder):
-        if text == known:
-            found: Builder = known
-            return found
-    raise UsageError(f"there is no builder {text!r}", hint=f"one of {', '.join(get_args(Builder))}")
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """The engine of the docker target, which knows contexts as Docker's own command line does."""
+
+    target: HoldsImages[Any]
+    settings: TargetSettings
+
+    def load(self, archive: Iterator[bytes]) -> None:
+        self.target.load_image(archive, self.settings)
+
+    def platform(self) -> Platform:
+        return self.target.platform(self.settings)
+
+
+def _engine(builder: str, request: ImageRequest, *, elsewhere: bool) -> _Engine | None:
+    """Where the image is loaded: ``docker`` wants an engine, ``auto`` takes one that answers and runs the platform.
+
+    Raises:
+        UsageError: There is no such builder.
+        EngineUnavailable, EnvironmentMissing: ``docker`` finds none.
+    """
+    if builder not in _BUILDERS:
+        raise UsageError(f"there is no builder {builder!r}", hint=f"one of {', '.join(_BUILDERS)}")
+    if builder == "oci" or (builder == "auto" and elsewhere):
+        return None
+    target = plugins.target("docker")
+    if not isinstance(target, HoldsImages):
+        return None
+    engine = _Engine(target, resolve_settings(target.settings_type, {}, ()))
+    try:
+        fits = request.platforms in ((), (engine.platform(),))
+    except (EngineUnavailable, EnvironmentMissing):
+        if builder == "docker":
+            raise
+        return None
+    return engine if fits or builder == "docker" else None
 
 
 def _cache() -> Path:

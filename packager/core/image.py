@@ -21,6 +21,9 @@ _IMAGE: Final = re.compile(
 _MAX_REPOSITORY: Final = 255
 DEFAULT_REGISTRY: Final = "docker.io"
 DEFAULT_TAG: Final = "latest"
+# How an image of dray says which package it holds, and where that lies.
+PACKAGE_LABEL: Final = "dray.package.digest"
+MODEL_FOLDER: Final = "model"
 _OFFICIAL: Final = "library/"
 
 # What ``uname -m``, Python and people say, by the name that images use. Source: the GOARCH names, and ``normalize`` in

@@ -15,8 +15,8 @@ from typing import IO, Final
 
 from packager.core.files import ensure_folder, writing_to
 from packager.core.image import Descriptor, Layer
+from packager.image.blobs import GZIP_LAYER
 
-GZIP_LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 _LEVEL: Final = 6
 _PIECE: Final = 1 << 20
 

@@ -15,16 +15,13 @@ from packager.core.errors import ArchitectureMissing, ImageInvalid, ImageMissing
 from packager.core.files import ensure_folder, new_folder
 from packager.core.image import Descriptor, ImageRef, Layer, Platform
 from packager.core.progress import Progress
-from packager.image.blobs import MANIFEST, Manifest, as_json, descriptor_of, file_digest
+from packager.image.blobs import CONFIG, GZIP_LAYER, LAYER, MANIFEST, Manifest, as_json, descriptor_of, file_digest
 from packager.image.python import BasePython, find_python
 from packager.image.registry import Registry
 from packager.image.transfer import Layout, pull_layout
 
 # Distroless: no shell, no package manager, a user of its own. Pin it with @sha256:… where a build must not change.
 DEFAULT_BASE: Final = "gcr.io/distroless/python3-debian12:nonroot"
-_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
-_PLAIN_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
-_PACKED_LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -88,7 +85,7 @@ def read_base(layout: Layout, name: str, platform: Platform) -> Base:
     """
     top = layout.manifest(layout.top())
     manifest = _of_platform(layout, top, platform, name)
-    config = json.loads(layout.blob_path(str(manifest.document["config"]["digest"])).read_bytes())
+    config = layout.config(manifest)
     found = Platform.of_json(config)
     if found != platform:
         raise ArchitectureMissing(
@@ -151,7 +148,7 @@ def _from_docker(folder: Path) -> None:
     document = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": Descriptor(_CONFIG, layout.put(config), len(config)).as_json(),
+        "config": Descriptor(CONFIG, layout.put(config), len(config)).as_json(),
         "layers": [each.as_json() for each in layers],
     }
     content = as_json(document)
@@ -167,4 +164,4 @@ def _adopted(folder: Path, name: str) -> Descriptor:
     target = Layout(folder).blob_path(digest)
     ensure_folder(target.parent)
     shutil.move(source, target)
-    return Descriptor(_PACKED_LAYER if packed else _PLAIN_LAYER, digest, target.stat().st_size)
+    return Descriptor(GZIP_LAYER if packed else LAYER, digest, target.stat().st_size)

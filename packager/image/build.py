@@ -13,15 +13,14 @@ from typing import Any, Final
 from packager.core.artifact import ModelPackage
 from packager.core.credentials import Anonymous, CredentialSource
 from packager.core.errors import ConfigurationError
-from packager.core.image import BuiltImage, Descriptor, ImageRef, Layer, Platform
+from packager.core.image import PACKAGE_LABEL, BuiltImage, Descriptor, ImageRef, Layer, Platform
 from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
-from packager.image.blobs import INDEX, MANIFEST, as_json
+from packager.image.blobs import CONFIG, INDEX, MANIFEST, as_json
 from packager.image.layers import HOME, WHEELS, LayerStore, compiler_release
 from packager.image.transfer import Layout
 from packager.image.wheels import Wanted
 
-CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 # No name: a container needs none, and Kubernetes' runAsNonRoot wants a number. 65532 is distroless' own.
 USER: Final = "65532:65532"
 PORT: Final = 8080
@@ -68,11 +67,9 @@ def build_layout(
     progress.step(f"reading the base {request.base}")
     source = fetch_base(request.base, platforms, cache / "bases", request.credentials, progress)
     bases = [read_base(source, request.base, each) for each in platforms]
-    progress.step("packing the model")
-    model = store.model(package)
     layout, layers, manifests = Layout(out), {}, []
     for base in bases:
-        added = _added(package, request, base, store, model, progress)
+        added = added_layers(package, request, base, store, progress)
         manifests.append(_write(layout, package, request, base, store, added))
         layers[base.platform] = (*base.layers, *added)
     top = manifests[0] if len(manifests) == 1 else _index(layout, package, manifests)
@@ -99,14 +96,19 @@ def source_date_epoch() -> int:
     return int(text)
 
 
-def _added(
-    package: ModelPackage, request: ImageRequest, base: Base, store: LayerStore, model: Layer, progress: Progress
+def added_layers(
+    package: ModelPackage, request: ImageRequest, base: Base, store: LayerStore, progress: Progress
 ) -> tuple[Layer, ...]:
+    """What dray lays on a base: wheels, the runtime, the model.
+
+    Raises:
+        WheelsUnavailable, CompilerMissing: Of the wheels.
+    """
     progress.step(f"wheels for {base.platform} and Python {base.python}")
     texts = package.manifest.preprocessing is not None
     python = base.python.version
     wanted = Wanted(base.platform, python, texts, wheelhouse=request.wheelhouse, compiled=request.compiled)
-    return store.wheels(wanted), store.runtime(python, compiled=request.compiled), model
+    return store.wheels(wanted), store.runtime(python, compiled=request.compiled), store.model(package)
 
 
 def _write(
@@ -171,7 +173,7 @@ def labels_of(package: ModelPackage, request: ImageRequest, base: Base) -> dict[
         "org.opencontainers.image.title": manifest.name,
         "org.opencontainers.image.version": manifest.version,
         "org.opencontainers.image.description": f"the model {manifest.name} {manifest.version}, served by dray",
-        "dray.package.digest": package.digest,
+        PACKAGE_LABEL: package.digest,
         "dray.package.name": manifest.name,
         "dray.package.version": manifest.version,
         "dray.version": dray_version(),
@@ -203,7 +205,7 @@ def _index(layout: Layout, package: ModelPackage, manifests: Sequence[Descriptor
     annotations = {
         "org.opencontainers.image.title": package.manifest.name,
         "org.opencontainers.image.version": package.manifest.version,
-        "dray.package.digest": package.digest,
+        PACKAGE_LABEL: package.digest,
     }
     document = {
         "schemaVersion": 2,

@@ -3,7 +3,6 @@
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Final
 
 from packager.core.archives import unpack_folder
 from packager.core.artifact import ModelPackage
@@ -11,15 +10,13 @@ from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.errors import ImageInvalid, ImageUnfaithful, PackageError
 from packager.core.files import ensure_folder
-from packager.core.image import ImageRef
+from packager.core.image import MODEL_FOLDER, ImageRef
 from packager.core.progress import Progress
 from packager.core.state import cache_home
 from packager.image.blobs import Manifest, descriptor_of
 from packager.image.registry import Registry
 from packager.image.registry_http import RegistrySettings
 from runtime.contract.package import read_package
-
-MODEL: Final = "model"
 
 
 def package_of_image(
@@ -64,7 +61,7 @@ def _package(registry: Registry, ref: ImageRef, manifest: Manifest) -> ModelPack
             registry.fetch_blob(ref.path, descriptor_of(entry), layer)
             try:
                 with tarfile.open(layer) as archive:
-                    found = unpack_folder(archive, MODEL, out)
+                    found = unpack_folder(archive, MODEL_FOLDER, out)
             except tarfile.TarError as error:
                 raise ImageInvalid(
                     f"a layer of {ref} cannot be unpacked: {error}", hint="build and push it again"

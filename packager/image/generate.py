@@ -13,9 +13,17 @@ from packager.core.errors import ImageExists, UsageError
 from packager.core.files import new_folder
 from packager.core.progress import Progress
 from packager.image.base import fetch_base, read_base
-from packager.image.build import PORT, USER, ImageRequest, dray_version, labels_of, native_platform, source_date_epoch
+from packager.image.build import (
+    PORT,
+    USER,
+    ImageRequest,
+    added_layers,
+    dray_version,
+    labels_of,
+    native_platform,
+    source_date_epoch,
+)
 from packager.image.layers import LayerStore
-from packager.image.wheels import Wanted
 
 _TEMPLATE: Final = "Dockerfile.template"
 
@@ -36,9 +44,7 @@ def generate(package: ModelPackage, request: ImageRequest, out: Path, *, cache: 
         fetch_base(request.base, (platform,), cache / "bases", request.credentials, progress), request.base, platform
     )
     store = LayerStore(cache / "layers", source_date_epoch())
-    texts = package.manifest.preprocessing is not None
-    wanted = Wanted(platform, base.python.version, texts, wheelhouse=request.wheelhouse, compiled=request.compiled)
-    layers = (store.wheels(wanted), store.runtime(base.python.version, compiled=request.compiled), store.model(package))
+    layers = added_layers(package, request, base, store, progress)
     labels = labels_of(package, request, base)
     with new_folder(out) as staging:
         for layer in layers:

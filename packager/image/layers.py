@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from packager.core.artifact import ModelPackage
 from packager.core.files import ensure_folder, write_atomic
-from packager.core.image import Layer
+from packager.core.image import MODEL_FOLDER, Layer
 from packager.image.archive import files_below, write_layer
 from packager.image.blobs import as_json, descriptor_of, file_digest
 from packager.image.python import compiler, release_of
@@ -28,7 +28,6 @@ from runtime.contract.manifest import MANIFEST_NAME
 
 HOME: Final = "opt/dray"
 WHEELS: Final = f"{HOME}/wheels"
-MODEL: Final = "model"
 # Part of every key: another way of packing makes other layers.
 _RECIPE: Final = 2
 
@@ -81,7 +80,7 @@ class LayerStore:
     def model(self, package: ModelPackage) -> Layer:
         """A model package, without anything else that lies in its folder."""
         names = [MANIFEST_NAME, CERTIFICATE_NAME, *package.manifest.files]
-        return self._pack("model", {f"{MODEL}/{name}": package.root / name for name in names})
+        return self._pack("model", {f"{MODEL_FOLDER}/{name}": package.root / name for name in names})
 
     def _runtime(self, modules: Mapping[str, Path], interpreter: str | None) -> Layer:
         with _scratch(self.folder) as folder:

@@ -1,4 +1,4 @@
-"""Where a built image goes: a layout folder, an archive that engines load, an engine, a registry."""
+"""Where a built image goes: a layout folder, an archive that engines load, a registry."""
 
 import io
 import json
@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from packager.core.credentials import CredentialSource
-from packager.core.errors import EngineUnavailable, EnvironmentMissing, ImageExists
+from packager.core.errors import ImageExists
 from packager.core.files import ensure_folder, new_folder, writing_to
 from packager.core.image import BuiltImage, Descriptor, Platform
 from packager.core.progress import Progress
@@ -77,64 +77,14 @@ def archive(built: BuiltImage, layout: Path) -> Iterator[bytes]:
     yield b"\0" * tarfile.BLOCKSIZE * 2
 
 
-def load_into_engine(built: BuiltImage, layout: Path, client: Any) -> None:
-    """Load the image into a Docker engine.
-
-    Args:
-        client: Of the docker SDK.
-
-    Raises:
-        EngineUnavailable: It does not answer, or does not take the image.
-    """
-    import docker.errors
-
-    if len(built.platforms) != 1:
-        raise EngineUnavailable(
-            "an engine holds an image for one platform", hint="build for one --platform, or push, or write --output"
-        )
-    try:
-        client.images.load(_Pieces(archive(built, layout)))
-    except docker.errors.DockerException as error:
-        raise EngineUnavailable(
-            f"the engine did not take the image: {error}", hint="is there room on its disk?"
-        ) from error
-
-
-def engine() -> Any:
-    """A client of the engine that the environment names.
-
-    Raises:
-        EngineUnavailable: None answers.
-        EnvironmentMissing: The docker SDK is not installed.
-    """
-    try:
-        import docker
-        import docker.errors
-    except ImportError as error:
-        raise EnvironmentMissing(
-            "talking to an engine needs the docker SDK", hint='pip install "dray[docker]"'
-        ) from error
-    try:
-        client = docker.from_env(timeout=60)
-        client.ping()
-    except docker.errors.DockerException as error:
-        said = " ".join(str(error).split())[:200]
-        raise EngineUnavailable(
-            f"no container engine answers: {said}", hint="start one, set DOCKER_HOST, or use --builder oci"
-        ) from error
-    return client
-
-
-def push(
-    built: BuiltImage, layout: Path, credentials: CredentialSource, progress: Progress, *, mount_from: str | None = None
-) -> Pushed:
+def push(built: BuiltImage, layout: Path, credentials: CredentialSource, progress: Progress) -> Pushed:
     """Push the image, and attach its bill of materials; the tag is set last.
 
     Raises:
         PushDenied, RegistryError: Of the registry; the tag still means what it meant.
     """
     with Registry(built.ref.host, credentials) as registry:
-        pushed = push_layout(layout, replace(built.ref, digest=None), registry, progress, mount_from=mount_from)
+        pushed = push_layout(layout, replace(built.ref, digest=None), registry, progress)
         source = Layout(layout)
         for platform in built.platforms:
             manifest = _manifest_of(source, platform)
@@ -175,26 +125,3 @@ def _member(name: str, content: Path | bytes) -> Iterator[bytes]:
             yield piece
     if rest := member.size % tarfile.BLOCKSIZE:
         yield b"\0" * (tarfile.BLOCKSIZE - rest)
-
-
-class _Pieces(io.RawIOBase):
-    """An iterator as the file that the docker SDK sends."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        super().__init__()
-        self._pieces = pieces
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._pieces
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes; as many as there are in one piece."""
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-        taken, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return taken

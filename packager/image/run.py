@@ -1,35 +1,32 @@
 """From a package to an image that lies where it was asked for."""
 
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 from packager.core.artifact import ModelPackage
-from packager.core.errors import EngineUnavailable, EnvironmentMissing, UsageError
+from packager.core.errors import UsageError
 from packager.core.files import ensure_folder
 from packager.core.image import BuiltImage, ImageRef
 from packager.core.progress import Progress
-from packager.image.build import ImageRequest, build_layout, native_platform
-from packager.image.outputs import engine, load_into_engine, push, write_archive, write_folder
-
-Builder = Literal["auto", "docker", "oci"]
+from packager.image.build import ImageRequest, build_layout
+from packager.image.outputs import archive, push, write_archive, write_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where the image goes.
+    """Where the image goes; all that is asked for.
 
     Attributes:
-        builder: ``docker`` loads it into an engine, ``oci`` needs none; ``auto`` takes an engine that answers.
-        output: A folder for an OCI layout, or a file that ends in ``.tar``; both builders leave the engine alone then.
+        output: A folder for an OCI layout, or a file that ends in ``.tar``.
+        load: Takes the image as ``docker load`` reads it; None where no engine is meant.
         push: To the registry that the image's name says.
         kept: Where an image stays that goes nowhere else, as an OCI layout.
     """
 
-    builder: Builder = "auto"
     output: Path | None = None
+    load: Callable[[Iterator[bytes]], None] | None = None
     push: bool = False
     kept: Path
 
@@ -59,14 +56,16 @@ def make_image(
     """
     if destination.push and request.ref.registry is None:
         raise UsageError(f"{request.ref} names no registry to push to", hint="give --tag registry.example/team/model:1")
-    several = len(request.platforms) > 1 or (request.platforms and request.platforms != (native_platform(),))
-    client = _engine(destination, foreign=bool(several))
+    if destination.load is not None and len(request.platforms) > 1:
+        raise UsageError(
+            "an engine holds an image for one platform", hint="build for one --platform, or push, or write --output"
+        )
     ensure_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".image-") as scratch:
         layout = Path(scratch) / "layout"
         layout.mkdir()
         built = build_layout(package, request, layout, cache=cache, progress=progress)
-        return _bring(built, layout, request, destination, client, progress)
+        return _bring(built, layout, request, destination, progress)
 
 
 def default_ref(package: ModelPackage, registry: str | None = None) -> ImageRef:
@@ -82,37 +81,26 @@ def default_ref(package: ModelPackage, registry: str | None = None) -> ImageRef:
     return ImageRef.parse(f"{registry.rstrip('/')}/{name}:{version}") if registry else ImageRef(None, name, version)
 
 
-def _engine(destination: Destination, *, foreign: bool) -> Any:
-    if destination.output is not None or destination.push or destination.builder == "oci":
-        return engine() if destination.builder == "docker" and destination.output is None else None
-    if destination.builder == "docker":
-        return engine()
-    if foreign:
-        return None
-    with suppress(EngineUnavailable, EnvironmentMissing):
-        return engine()
-    return None
-
-
 def _bring(
     built: BuiltImage,
     layout: Path,
     request: ImageRequest,
     destination: Destination,
-    client: Any,
     progress: Progress,
 ) -> Made:
     places: list[str] = []
     located = replace(built, location=None)
     if destination.output is not None:
         progress.step(f"writing {destination.output}")
-        archive = destination.output.suffix == ".tar"
-        (write_archive(built, layout, destination.output) if archive else write_folder(layout, destination.output))
+        if destination.output.suffix == ".tar":
+            write_archive(built, layout, destination.output)
+        else:
+            write_folder(layout, destination.output)
         located = replace(built, location=str(destination.output))
         places.append(str(destination.output))
-    if client is not None:
+    if destination.load is not None:
         progress.step("loading it into the engine")
-        load_into_engine(built, layout, client)
+        destination.load(archive(built, layout))
         places.append("the container engine")
     sent = None
     if destination.push:

@@ -65,6 +65,10 @@ class Layout:
             content,
         )
 
+    def config(self, manifest: Manifest) -> Mapping[str, Any]:
+        """The configuration of an image, its digest checked."""
+        return _parsed(self._read(descriptor_of(manifest.document["config"])), self.path)
+
     def blob_path(self, digest: str) -> Path:
         """Where a blob lies, or would."""
         algorithm, _, encoded = digest.partition(":")

@@ -1,6 +1,5 @@
 """Whether an image holds the package that it claims: its files are taken out of its layers and read as a package."""
 
-import json
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -11,17 +10,15 @@ from typing import Final
 from packager.core.archives import unpack_folder
 from packager.core.credentials import CredentialSource
 from packager.core.errors import ImageInvalid, ImageUnfaithful
-from packager.core.image import Platform
+from packager.core.image import MODEL_FOLDER, PACKAGE_LABEL, Platform
 from packager.core.progress import Progress
 from packager.image.base import fetch_base
 from packager.image.blobs import Manifest, descriptor_of
-from packager.image.layers import MODEL
 from packager.image.transfer import Layout
 from runtime.contract.errors import PackageError
 from runtime.contract.package import read_package
 
 _AGAIN: Final = "do not run it; pull, copy or build it again"
-DIGEST_LABEL: Final = "dray.package.digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +56,26 @@ def verify_image(name: str, cache: Path, credentials: CredentialSource, progress
 
 
 def _one(layout: Layout, manifest: Manifest, name: str) -> tuple[Platform, str]:
-    for entry in (manifest.document["config"], *manifest.document["layers"]):
+    config = layout.config(manifest)
+    for entry in manifest.document["layers"]:
         if not layout.has(descriptor_of(entry)):
             raise ImageUnfaithful(
                 f"{name!r} is damaged: {entry['digest']} is not there, or has other bytes", hint=_AGAIN
             )
-    config = json.loads(layout.blob_path(str(manifest.document["config"]["digest"])).read_bytes())
-    claimed = (config.get("config", {}).get("Labels") or {}).get(DIGEST_LABEL)
+    claimed = (config.get("config", {}).get("Labels") or {}).get(PACKAGE_LABEL)
     if claimed is None:
         raise ImageUnfaithful(
-            f"{name!r} claims no package: it has no label {DIGEST_LABEL}", hint="is it one of dray's?"
+            f"{name!r} claims no package: it has no label {PACKAGE_LABEL}", hint="is it one of dray's?"
         )
     layers = [layout.blob_path(str(layer["digest"])) for layer in manifest.document["layers"]]
     with tempfile.TemporaryDirectory(prefix="dray-verify-") as folder:
-        _take_out(layers, Path(folder) / MODEL)
-        if removed := [path.name for path in (Path(folder) / MODEL).rglob(".wh.*")]:
+        _take_out(layers, Path(folder) / MODEL_FOLDER)
+        if removed := [path.name for path in (Path(folder) / MODEL_FOLDER).rglob(".wh.*")]:
             raise ImageUnfaithful(
                 f"a layer of {name!r} removes {removed[0][4:]!r} from the model", hint="build it again"
             )
         try:
-            package = read_package(Path(folder) / MODEL)
+            package = read_package(Path(folder) / MODEL_FOLDER)
         except (PackageError, OSError) as error:
             raise ImageUnfaithful(f"the package in {name!r} is damaged: {error}", hint="build it again") from error
     if package.digest != claimed:
@@ -93,6 +90,6 @@ def _take_out(layers: Sequence[Path], out: Path) -> None:
     for layer in layers:
         try:
             with tarfile.open(layer, "r:*") as tar:
-                unpack_folder(tar, MODEL, out)
+                unpack_folder(tar, MODEL_FOLDER, out)
         except (tarfile.TarError, EOFError) as error:
             raise ImageInvalid(f"the layer {layer.name[:19]} cannot be read: {error}", hint="pull it again") from error

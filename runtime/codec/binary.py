@@ -35,19 +35,23 @@ def joined(chunks: Sequence[bytes], header_length: bytes | None = None) -> Body:
         return chunks[0]
     if header_length is None:
         return b"".join(chunks)
-    body, at = room_for(sum(map(len, chunks)), header_length), 0
-    for chunk in chunks:
-        body[at : at + len(chunk)] = chunk
-        at += len(chunk)
-    return body
+    return room_for(sum(map(len, chunks)), header_length, chunks)
 
 
-def room_for(size: int, header_length: bytes | None = None) -> memoryview:
-    """Room for a body of so many bytes, in which the first tensor behind the JSON lies where numpy can use it."""
+def room_for(size: int, header_length: bytes | None, begun: Sequence[bytes]) -> memoryview:
+    """Room for a body of so many bytes, in which the first tensor behind the JSON lies where numpy can use it.
+
+    Args:
+        begun: What has come of the body; it is in its place already.
+    """
     length = int(header_length) if header_length is not None and re.fullmatch(b"[0-9]{1,9}", header_length) else 0
     room = np.empty(size + _ALIGNED, np.uint8)
     start = -(room.ctypes.data + length) % _ALIGNED
-    return room.data[start : start + size]
+    body, at = room.data[start : start + size], 0
+    for chunk in begun:
+        body[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return body
 
 
 def split(body: Body, header_length: str | None) -> tuple[bytes, "BinaryPart"]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from runtime.contract.errors import DrayError
 from runtime.engine.costs import Costs, shares_runs
-from runtime.engine.runs import Array
-from runtime.engine.session import OnnxModel, count_rows
+from runtime.engine.runs import Array, count_rows
+from runtime.engine.session import OnnxModel
 
 # A refusal takes some 50 µs.
 _COSTLY_NS: Final = 200_000

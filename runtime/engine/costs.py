@@ -9,8 +9,8 @@ import numpy as np
 
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.errors import DrayError
-from runtime.engine.runs import Array
-from runtime.engine.session import OnnxModel, count_rows, values_as_array
+from runtime.engine.runs import Array, count_rows
+from runtime.engine.session import OnnxModel, values_as_array
 
 # A run that takes longer must not hold up the event loop.
 INLINE_NS = 1_000_000
@@ -50,7 +50,7 @@ class Costs:
 
 def measure(model: OnnxModel) -> Costs:
     """Run the package's own test data, and batches of its first row."""
-    inputs = _inputs(model)
+    inputs = sample_inputs(model)
     if model.manifest.preprocessing is not None:
         # What a text costs depends on its length: however fast the first one was, none may hold up the event loop.
         return Costs(max(_time(model, inputs), INLINE_NS + 1))
@@ -58,15 +58,11 @@ def measure(model: OnnxModel) -> Costs:
         run_ns, rows = _time(model, inputs), count_rows(inputs)
         counted = model.manifest.signature.batch_dim is not None and rows > 0
         return Costs(run_ns, row_ns=run_ns / rows if counted else 0.0)
-    return _of_batches(model, first_row(model))
+    return _of_batches(model, {name: value[:1] for name, value in inputs.items()})
 
 
-def first_row(model: OnnxModel) -> dict[str, Array]:
-    """The first row of the package's test data, as a batch of one; empty where they have none."""
-    return {name: value[:1] for name, value in _inputs(model).items()}
-
-
-def _inputs(model: OnnxModel) -> dict[str, Array]:
+def sample_inputs(model: OnnxModel) -> dict[str, Array]:
+    """The inputs of the package's first test data set."""
     case = model.package.test_data_sets()[0]
     return {
         spec.name: values_as_array(tensor.values, tensor.shape, DTYPES[tensor.dtype].numpy)

@@ -12,6 +12,12 @@ Array = NDArray[Any]
 Call = Callable[[Sequence[str], Mapping[str, Array], Any], list[Array]]
 
 
+def count_rows(inputs: Mapping[str, Array]) -> int:
+    """Rows of a request's first input; 1 where it is a scalar."""
+    first = next(iter(inputs.values()), None)
+    return int(first.shape[0]) if first is not None and first.ndim else 1
+
+
 class Adaptive:
     """A run alone takes all threads, a run with company one.
 

@@ -17,7 +17,7 @@ from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.finite import check_finite
-from runtime.engine.runs import Array, Call
+from runtime.engine.runs import Array, Call, count_rows
 from runtime.engine.statistics import Statistics
 from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
@@ -244,12 +244,6 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
         raise ModelLoadFailed(
             f"the model {package.manifest.name!r} cannot be served: {error.message}", hint=error.hint
         ) from error
-
-
-def count_rows(inputs: Mapping[str, Array]) -> int:
-    """Rows of a request's first input; 1 where it is a scalar."""
-    first = next(iter(inputs.values()), None)
-    return int(first.shape[0]) if first is not None and first.ndim else 1
 
 
 def one_line(error: Exception) -> str:

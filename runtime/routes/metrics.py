@@ -54,29 +54,23 @@ class _Collector:
         for name, found in sorted(counted.latencies.items()):
             seconds.add_metric([name], _cumulative(found.counts), found.sum_s)
         yield seconds
-        places = GaugeMetricFamily("dray_queue_places_taken", "Requests that are read, waiting or running")
-        places.add_metric([], counted.taken)
-        yield places
-        waiting = GaugeMetricFamily("dray_queue_waiting", "Requests that are read and wait for a thread")
-        waiting.add_metric([], counted.waiting)
-        yield waiting
-        wait = GaugeMetricFamily("dray_queue_expected_wait_seconds", "How long one more would wait, by the latest runs")
-        wait.add_metric([], counted.expected_wait_s)
-        yield wait
+        for metric, what, value in (
+            ("dray_queue_places_taken", "Requests that are read, waiting or running", counted.taken),
+            ("dray_queue_waiting", "Requests that are read and wait for a thread", counted.waiting),
+            ("dray_queue_expected_wait_seconds", "How long one more would wait", counted.expected_wait_s),
+            ("dray_ready", "1 when every model passed its self-test and traffic may come", self._ready()),
+            ("dray_workers", "Processes that answer", counted.workers),
+        ):
+            yield GaugeMetricFamily(metric, what, value=value)
+        yield CounterMetricFamily("dray_worker_restarts", "Workers that died and were replaced", value=counted.restarts)
         if self._serving.samples is not None:
             samples = CounterMetricFamily("dray_samples", "Answered requests drawn for samples", labels=["outcome"])
             samples.add_metric(["written"], counted.sampled)
             samples.add_metric(["dropped"], counted.unsampled)
             yield samples
-        ready = GaugeMetricFamily("dray_ready", "1 when every model passed its self-test and traffic may come")
-        ready.add_metric([], int(self._serving.not_ready() is None))
-        yield ready
-        workers = GaugeMetricFamily("dray_workers", "Processes that answer")
-        workers.add_metric([], counted.workers)
-        yield workers
-        restarts = CounterMetricFamily("dray_worker_restarts", "Workers that died and were replaced")
-        restarts.add_metric([], counted.restarts)
-        yield restarts
+
+    def _ready(self) -> int:
+        return int(self._serving.not_ready() is None)
 
     def _of_models(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily

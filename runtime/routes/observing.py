@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from runtime.engine.runs import count_rows
 from runtime.routes.dialects import Answered
 from runtime.routes.serving import Serving
 from runtime.tracing import Traced
@@ -59,5 +60,4 @@ def traced(
 
 
 def _rows(model: "OnnxModel", answered: Answered) -> int:
-    first = next(iter(answered.inputs.values()), None)
-    return int(first.shape[0]) if first is not None and model.manifest.signature.batch_dim is not None else 1
+    return count_rows(answered.inputs) if model.manifest.signature.batch_dim is not None else 1

@@ -57,7 +57,6 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handover: asyncio.Task[None] | None = None
         self._took_over = False
-        serving.connection_made = Backlog(self._listeners, self._serve_one).take
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on the listeners, then load the models in a thread."""
@@ -68,6 +67,7 @@ class Server(uvicorn.Server):
 
     async def _open(self) -> None:
         await super().startup(sockets=self._listeners)
+        self._serving.connection_made = Backlog(self._listeners, self._serve_one).take
         logger.info("listening", extra={"fields": {"addresses": [address_of(each) for each in self._listeners]}})
 
     def _begin_to_load(self) -> None:

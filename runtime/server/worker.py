@@ -85,7 +85,6 @@ class WorkerServer(Server):
         settings = serving.settings
         serving.queue = create_queue(settings)
         serving.traces = open_traces(settings.otlp_endpoint, settings.otlp_protocol)
-        serving.connection_made = lambda: None  # the acceptor takes what waits, and leaves the others their share
         serving.requests.pid = os.getpid()
         serving.total, serving.control = self._total, self._control
 

@@ -19,16 +19,14 @@ from packager.core.errors import (
     PackageError,
 )
 from packager.core.files import copy_tree, ensure_folder, new_folder
-from packager.core.image import ImageRef
+from packager.core.image import MODEL_FOLDER, PACKAGE_LABEL, ImageRef
 from packager.core.progress import Progress
 from packager.core.state import cache_home
 from runtime.contract.package import read_package
 from targets.docker import body
 from targets.kit.engine.containers import Container, ContainerEngine, EngineFacts, EngineImage
 
-# How images of dray say which package they hold.
-PACKAGE_LABEL: Final = "dray.package.digest"
-_MODEL: Final = "/model"
+_MODEL: Final = f"/{MODEL_FOLDER}"
 
 
 def required_image(release: Release) -> ImageRef:

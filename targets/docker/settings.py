@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from packager.core.deployment import TargetSettings
+from targets.kit.runtime_settings import RuntimeSettings
 
 
-class DockerSettings(TargetSettings):
+class DockerSettings(RuntimeSettings):
     """Settings of the docker target.
 
     Attributes:
@@ -26,20 +26,4 @@ class DockerSettings(TargetSettings):
         "unless-stopped", description="what the engine does when it ends"
     )
     api_keys: str | None = Field(None, pattern=r"^(env|file):.+$", description="keys of clients, by reference")
-    workers: int | None = Field(None, ge=1, le=1024, description="processes that serve")
-    threads: int | None = Field(None, ge=1, le=1024, description="threads a request may use")
-    max_body_mib: int | None = Field(None, ge=1, le=65536, description="largest request body")
-    request_timeout_s: float | None = Field(None, ge=0.01, le=86400, description="longest time a request may take")
-    log_level: Literal["debug", "info", "warning", "error"] | None = Field(None, description="of the runtime")
     drain_timeout_s: float = Field(30.0, gt=0, le=3600, description="time to finish what it has accepted")
-
-    def environment(self) -> dict[str, str]:
-        """The runtime's environment for what is set; its own defaults hold for the rest."""
-        given = {
-            "DRAY_WORKERS": self.workers,
-            "DRAY_THREADS": self.threads,
-            "DRAY_MAX_BODY_MIB": self.max_body_mib,
-            "DRAY_REQUEST_TIMEOUT_S": self.request_timeout_s,
-            "DRAY_LOG_LEVEL": self.log_level,
-        }
-        return {name: str(value) for name, value in given.items() if value is not None}

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from packager.core.image import Descriptor, Layer, Platform
 from packager.image.archive import write_layer
-from packager.image.blobs import INDEX, MANIFEST, as_json
-from packager.image.build import CONFIG
+from packager.image.blobs import CONFIG, INDEX, MANIFEST, as_json
 from packager.image.transfer import Layout
 
 PYTHON = {"usr/bin/python3.11": b"#!"}
