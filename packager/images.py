@@ -171,9 +171,14 @@ def _engine(builder: str, request: ImageRequest, *, elsewhere: bool) -> _Engine 
     engine = _Engine(target, resolve_settings(target.settings_type, {}, ()))
     try:
         fits = request.platforms in ((), (engine.platform(),))
-    except (EngineUnavailable, EnvironmentMissing):
+    except EnvironmentMissing:
         if builder == "docker":
             raise
+        return None
+    except EngineUnavailable as error:
+        if builder == "docker":
+            hint = "start Docker, name another engine by DOCKER_HOST or DOCKER_CONTEXT, or use --builder oci"
+            raise EngineUnavailable(error.message, hint=hint, detail=error.detail) from error
         return None
     return engine if fits or builder == "docker" else None
 

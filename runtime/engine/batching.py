@@ -18,7 +18,7 @@ from runtime.engine.costs import Costs, shares_runs
 from runtime.engine.runs import Array, count_rows
 from runtime.engine.session import OnnxModel
 
-# A refusal takes some 50 µs.
+# Well above what a refusal takes.
 _COSTLY_NS: Final = 200_000
 Outputs = Mapping[str, Array]
 # Called with what came of a request; an exception of no known kind is a bug, and is passed on as it is.

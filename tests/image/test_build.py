@@ -199,6 +199,7 @@ def test_every_mistake_says_what_to_do(package: Path, base: Path, tmp_path: Path
     asked = {
         ("image",): "E-USAGE",
         ("image", package, "--builder", "podman"): "E-USAGE",
+        ("image", package, "--builder", "docker"): "E-IMAGE-ENGINE",
         ("image", package, "--platform", "windows/arm 64"): "E-IMAGE-REFERENCE",
         ("image", package, "--base", tmp_path / "gone.tar"): "E-IMAGE-MISSING",
         ("image", package, "--base", base, "--platform", "linux/s390x", "--builder", "oci"): "E-IMAGE-ARCH",
@@ -207,7 +208,7 @@ def test_every_mistake_says_what_to_do(package: Path, base: Path, tmp_path: Path
         ("image", package, "--base", base, "--generate", tmp_path / "x", *platforms): "E-USAGE",
     }
     for arguments, code in asked.items():
-        done = dray(*arguments, "-o", "json")
+        done = dray(*arguments, "-o", "json", env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
         error = done.document["error"]
         assert (error["code"], done.status) == (code, 2 if code == "E-USAGE" else 4), arguments
         assert error["hint"]
