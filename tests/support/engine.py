@@ -119,7 +119,10 @@ def _add_bridge() -> str:
         name, address = f"dray{number}", f"10.213.{number}."
         if address in taken:
             continue
-        made = subprocess.run(["ip", "link", "add", name, "type", "bridge"], capture_output=True, text=True, timeout=10)
+        # Without an address of its own a bridge takes the lowest of its ports', a new one with each container that
+        # comes or goes; the others then answer to the old one, for many seconds, and requests in flight hang.
+        argv = ["ip", "link", "add", name, "address", f"02:42:0a:d5:{number:02x}:01", "type", "bridge"]
+        made = subprocess.run(argv, capture_output=True, text=True, timeout=10)
         if made.returncode:
             continue  # somebody else took the name just now
         subprocess.run(["ip", "addr", "add", f"{address}1/24", "dev", name], check=True, timeout=10)
