@@ -27,6 +27,7 @@ from packager.core.progress import Progress, SilentProgress
 from packager.core.protocols import Target
 from packager.core.state import cache_home
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
+from packager.image.contents import package_of_image
 from packager.images import ImageOptions
 from packager.options import (
     PackageOptions,
@@ -182,7 +183,7 @@ def rollback(
     Raises:
         DrayError: Of the step that failed; what serves now goes on serving.
     """
-    began = time.monotonic()
+    began, report = time.monotonic(), progress or SilentProgress()
     target, deployment = deployer.find(name, targets)
     outcome = deployer.rollback(
         target,
@@ -190,7 +191,8 @@ def rollback(
         smoke=run_smoke,
         confirm=confirm,
         secrets={},
-        progress=progress or SilentProgress(),
+        package_of=lambda image: package_of_image(image, report)[0],
+        progress=report,
         timeout_s=timeout_s,
     )
     return _document(outcome, began)

@@ -153,8 +153,11 @@ class Target(Protocol, Generic[S]):
         """Lines of its log, oldest first; with ``follow``, on until interrupted."""
 
     @abstractmethod
-    def previous(self, deployment: Deployment) -> tuple[Release, S] | None:
-        """What served before, for a rollback through the same plan, smoke tests and promotion; None if nothing did."""
+    def previous(self, deployment: Deployment) -> tuple[Release | ImageRef, S] | None:
+        """What served before, for a rollback through the same plan, smoke tests and promotion; None if nothing did.
+
+        An image alone stands for the release whose package it holds, where the target keeps no copy of that.
+        """
 
     @abstractmethod
     def destroy(self, deployment: Deployment, progress: Progress) -> None:
@@ -180,3 +183,12 @@ class HoldsImages(Protocol[S_contra]):
     @abstractmethod
     def platform(self, settings: S_contra) -> Platform:
         """What images must be built for to run there."""
+
+
+@runtime_checkable
+class PullsImages(Protocol[S_contra]):
+    """A target that pulls its images from a registry, where they must be before it is asked."""
+
+    @abstractmethod
+    def platforms(self, settings: S_contra) -> tuple[Platform, ...]:
+        """What an image must be built for to run there."""

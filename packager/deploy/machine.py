@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from packager.core.artifact import ModelPackage, Release
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, TargetSettings
 from packager.core.errors import DeploymentDeclined, DrayError, NoPreviousRelease, SmokeTestFailed
+from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from packager.core.protocols import InferenceClient, Secrets, Target
 from packager.core.smoke import SmokeReport
@@ -81,10 +82,14 @@ def rollback(
     smoke: Smoke,
     confirm: Confirm,
     secrets: Secrets,
+    package_of: Callable[[ImageRef], ModelPackage],
     progress: Progress,
     timeout_s: float,
 ) -> DeployOutcome:
     """Bring back what served before, through the same plan, smoke tests and promotion as any deployment.
+
+    Args:
+        package_of: Reads the package of an image; handed in, because steps do not know each other.
 
     Raises:
         NoPreviousRelease: Nothing did.
@@ -96,7 +101,8 @@ def rollback(
             f"nothing served as {deployment.name!r} on {target.name!r} before {deployment.model} {deployment.version}",
             hint="deploy the package that you want back",
         )
-    release, settings = before
+    found, settings = before
+    release = Release(package_of(found), found) if isinstance(found, ImageRef) else found
     return deploy(
         target,
         deployment.name,

@@ -13,16 +13,23 @@ from pydantic import ValidationError
 from packager.core.artifact import ModelPackage, Release
 from packager.core.deployment import DeploymentPlan
 from packager.core.errors import SmokeTestFailed
+from packager.core.image import ImageRef
 from packager.core.progress import SilentProgress
 from packager.core.protocols import InferenceClient, Target
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import DeployOutcome, deploy, destroy, find, find_all, plan, rollback
 from packager.documents import PlanDocument
+from packager.image.contents import package_of_image
 from packager.smoke import run_smoke
 from tests.support.packages import logistic_model, make_package
 
 NAME = "suite-churn"
 FAILED = SmokeReport((SmokeCheck("answers", False, "output 'y' at [0] is 1.0, expected 2.0", 1.0),))
+
+
+def package_of_image_here(image: ImageRef) -> ModelPackage:
+    """The package that an image holds, read as the command line does."""
+    return package_of_image(image, SilentProgress())[0]
 
 
 class TargetSuite:
@@ -140,8 +147,8 @@ class TargetSuite:
         second = put(target, settings, other_package)
 
         outcome = rollback(
-            target, second.deployment, smoke=run_smoke, confirm=agree, secrets={}, progress=SilentProgress(),
-            timeout_s=60,
+            target, second.deployment, smoke=run_smoke, confirm=agree, secrets={}, package_of=package_of_image_here,
+            progress=SilentProgress(), timeout_s=60,
         )  # fmt: skip
 
         assert outcome.smoke.passed

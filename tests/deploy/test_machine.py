@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from packager.core.artifact import Release
+from packager.core.artifact import ModelPackage, Release
 from packager.core.deployment import DeploymentPlan
 from packager.core.errors import (
     DeploymentBusy,
@@ -15,6 +15,7 @@ from packager.core.errors import (
     SmokeTestFailed,
     UsageError,
 )
+from packager.core.image import ImageRef
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.core.state import deployment_lock
@@ -156,8 +157,12 @@ def test_name_that_cannot_stand_in_a_url_is_refused_before_anything_else(one: Re
 def back(target: MemoryTarget, outcome: DeployOutcome, report: SmokeReport = GOOD) -> DeployOutcome:
     return rollback(
         target, outcome.deployment, smoke=lambda _client, _package: report, confirm=agree, secrets={},
-        progress=SilentProgress(), timeout_s=5,
+        package_of=package_of, progress=SilentProgress(), timeout_s=5,
     )  # fmt: skip
+
+
+def package_of(image: ImageRef) -> ModelPackage:
+    raise AssertionError(f"the target knows its release, and {image} was asked for")
 
 
 def test_rollback_is_tested_like_any_deployment(one: Release, two: Release) -> None:

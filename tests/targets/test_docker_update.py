@@ -17,7 +17,7 @@ from packager.documents import PlanDocument
 from packager.smoke import run_smoke
 from targets.docker import DockerSettings, DockerTarget
 from targets.docker.body import container_body
-from tests.contract_suites.target_suite import FAILED, NAME, agree, put
+from tests.contract_suites.target_suite import FAILED, NAME, agree, package_of_image_here, put
 from tests.support.engine_images import EngineImages, ImagedDockerTarget
 from tests.support.packages import logistic_model, make_package
 from tests.support.traffic import steady_requests
@@ -151,8 +151,9 @@ def test_rollback_needs_nothing_but_the_engine(
     shutil.rmtree(cache_home())  # as on a colleague's machine
 
     outcome = rollback(
-        target, second.deployment, smoke=run_smoke, confirm=agree, secrets={}, progress=SilentProgress(), timeout_s=60
-    )
+        target, second.deployment, smoke=run_smoke, confirm=agree, secrets={}, package_of=package_of_image_here,
+        progress=SilentProgress(), timeout_s=60,
+    )  # fmt: skip
 
     assert (outcome.deployment.version, outcome.deployment.digest) == ("1", package.digest)
     assert outcome.deployment.detail["settings"]["log_level"] == "warning"
