@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.support.command import DRAY, dray
+from tests.support.packages import make_package
 
 pytestmark = pytest.mark.e2e
 
@@ -103,8 +104,8 @@ def test_samples_of_the_wrong_width_are_refused_and_nothing_is_written(model: Pa
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "manifest.json", "certificate.json", "test_data_set_0/output_0.pb"])
-def test_one_flipped_byte_is_refused_by_inspect_and_serve_and_deploy(model: Path, file: str) -> None:
-    package = Path(dray("package", model, cwd=model.parent).out.strip())
+def test_one_flipped_byte_is_refused_by_inspect_and_serve_and_deploy(tmp_path: Path, file: str) -> None:
+    package = make_package(tmp_path / "package").root
     content = bytearray((package / file).read_bytes())
     content[len(content) // 2] ^= 1
     (package / file).write_bytes(content)
