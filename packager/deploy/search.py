@@ -4,8 +4,10 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from packager.core.deployment import Deployment, TargetSettings
-from packager.core.errors import DeploymentMissing, DrayError, UsageError
+from packager.core.errors import ConfigurationError, DeploymentMissing, DrayError, UsageError
 from packager.core.protocols import Target
 
 Targets = Sequence[Target[Any]]
@@ -55,7 +57,14 @@ def _settings(target: Target[Any], settings: Settings | None) -> TargetSettings:
     given = (settings or {}).get(target.name)
     if given is not None:
         return given
-    made: TargetSettings = target.settings_type()
+    try:
+        made: TargetSettings = target.settings_type()
+    except ValidationError as error:
+        lacking = ".".join(map(str, error.errors()[0]["loc"])) or "a setting"
+        raise ConfigurationError(
+            f"where {target.name!r} is depends on its setting {lacking!r}",
+            hint="-t NAME of a target with its settings in dray.yaml",
+        ) from error
     return made
 
 
@@ -71,6 +80,11 @@ def _ambiguous(name: str, found: Sequence[Deployment]) -> UsageError:
 def _missing(
     name: str, targets: Targets, silent: Mapping[str, DrayError], settings: Settings | None
 ) -> DeploymentMissing:
+    if not targets:
+        return DeploymentMissing(
+            f"no deployment {name!r}: nothing is being rehearsed here",
+            hint="`dray deploy … --rehearse` begins a rehearsal; without --rehearse the real targets are asked",
+        )
     asked = [target for target in targets if target.name not in silent]
     names = [deployment.name for target in asked for deployment in target.deployments(_settings(target, settings))]
     close = difflib.get_close_matches(name, names, n=1)

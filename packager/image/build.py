@@ -72,7 +72,7 @@ def build_layout(
         added = added_layers(package, request, base, store, progress)
         manifests.append(_write(layout, package, request, base, store, added))
         layers[base.platform] = (*base.layers, *added)
-    top = manifests[0] if len(manifests) == 1 else _index(layout, package, manifests)
+    top = manifests[0] if len(manifests) == 1 else index_of(layout, package, manifests)
     layout.name(top, request.ref.tag or "latest")
     blobs = {each.descriptor.digest: each.descriptor.size for found in layers.values() for each in found}
     ref = request.ref.with_digest(top.digest)
@@ -115,9 +115,9 @@ def _write(
     layout: Layout, package: ModelPackage, request: ImageRequest, base: Base, store: LayerStore, added: Sequence[Layer]
 ) -> Descriptor:
     for layer in base.layers:
-        _link(base.layout.blob_path(layer.descriptor.digest), layout.blob_path(layer.descriptor.digest))
+        link(base.layout.blob_path(layer.descriptor.digest), layout.blob_path(layer.descriptor.digest))
     for layer in added:
-        _link(store.path(layer), layout.blob_path(layer.descriptor.digest))
+        link(store.path(layer), layout.blob_path(layer.descriptor.digest))
     labels = labels_of(package, request, base)
     config = as_json(config_of(base, added, labels, epoch=store.epoch))
     descriptor = Descriptor(CONFIG, layout.put(config), len(config))
@@ -168,8 +168,18 @@ def config_of(base: Base, added: Sequence[Layer], labels: Mapping[str, str], *, 
 
 def labels_of(package: ModelPackage, request: ImageRequest, base: Base) -> dict[str, str]:
     """What the image says of itself."""
-    manifest = package.manifest
     labels = {
+        **package_labels(package),
+        "dray.python": str(base.python),
+        "dray.compiled": compiler_release(base.python.version) if request.compiled else "false",
+    }
+    return {**labels, "org.opencontainers.image.source": request.source} if request.source else labels
+
+
+def package_labels(package: ModelPackage) -> dict[str, str]:
+    """What any image of a package says of it."""
+    manifest = package.manifest
+    return {
         "org.opencontainers.image.title": manifest.name,
         "org.opencontainers.image.version": manifest.version,
         "org.opencontainers.image.description": f"the model {manifest.name} {manifest.version}, served by dray",
@@ -177,10 +187,7 @@ def labels_of(package: ModelPackage, request: ImageRequest, base: Base) -> dict[
         "dray.package.name": manifest.name,
         "dray.package.version": manifest.version,
         "dray.version": dray_version(),
-        "dray.python": str(base.python),
-        "dray.compiled": compiler_release(base.python.version) if request.compiled else "false",
     }
-    return {**labels, "org.opencontainers.image.source": request.source} if request.source else labels
 
 
 def dray_version() -> str:
@@ -201,7 +208,8 @@ def _environment(base: Base) -> list[str]:
     return [f"{name}={value}" for name, value in sorted({"PATH": _PATH, **given, **own}.items())]
 
 
-def _index(layout: Layout, package: ModelPackage, manifests: Sequence[Descriptor]) -> Descriptor:
+def index_of(layout: Layout, package: ModelPackage, manifests: Sequence[Descriptor]) -> Descriptor:
+    """The index of an image for several platforms, written."""
     annotations = {
         "org.opencontainers.image.title": package.manifest.name,
         "org.opencontainers.image.version": package.manifest.version,
@@ -217,7 +225,8 @@ def _index(layout: Layout, package: ModelPackage, manifests: Sequence[Descriptor
     return Descriptor(INDEX, layout.put(content), len(content))
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """Put a blob into a layout, without a copy where the file system allows it."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)

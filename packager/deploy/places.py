@@ -1,0 +1,72 @@
+"""Where deployments go and are looked for: the targets themselves, or their stand-ins on this machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from packager import plugins
+from packager.core.credentials import CredentialSource, FirstOf
+from packager.core.deployment import TargetSettings
+from packager.core.errors import UsageError
+from packager.core.progress import Progress
+from packager.core.protocols import Target
+from packager.core.rehearsal import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one deployment goes.
+
+    Attributes:
+        settings: Of the target's ``settings_type``.
+        stage: The stand-in that the target speaks to; None where it is the real thing.
+    """
+
+    target: Target[Any]
+    settings: TargetSettings
+    stage: Stage | None = None
+
+    @property
+    def credentials(self) -> CredentialSource | None:
+        """What the stand-in's registry wants to see."""
+        return self.stage.credentials if self.stage else None
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where deployments are looked for by name.
+
+    Attributes:
+        settings: By target name, where the defaults do not do.
+        credentials: Of the stand-ins' registries; None without any.
+    """
+
+    targets: tuple[Target[Any], ...]
+    settings: Mapping[str, TargetSettings] = field(default_factory=dict)
+    credentials: CredentialSource | None = None
+
+
+def open_stage(name: str, faults: Sequence[str], progress: Progress, *, rehearse: bool) -> Stage | None:
+    """The stand-in of a target, started where none lives; None where nothing is rehearsed.
+
+    Raises:
+        UsageError: The target has none, there is no such fault, or faults without a rehearsal.
+        EnvironmentMissing, DeploymentFailed: It does not start.
+    """
+    if rehearse:
+        return plugins.rehearsal(name).open(tuple(faults), progress)
+    if faults:
+        raise UsageError(f"faults strike in rehearsals only: {', '.join(faults)}", hint="add --rehearse")
+    return None
+
+
+def rehearsed(name: str | None, settings: Mapping[str, TargetSettings]) -> Places:
+    """The stand-ins that live: of one target, or of all.
+
+    Raises:
+        UsageError: The target has none.
+    """
+    known = (plugins.rehearsal(name),) if name else tuple(plugins.rehearsals().values())
+    stages = [stage for rehearsal in known if (stage := rehearsal.find()) is not None]
+    credentials = FirstOf(tuple(stage.credentials for stage in stages))
+    return Places(tuple(stage.target for stage in stages), settings, credentials)
