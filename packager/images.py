@@ -33,6 +33,7 @@ from packager.image.build import ImageRequest, build_layout
 from packager.image.generate import generate
 from packager.image.outputs import archive, push
 from packager.image.package_only import package_only_layout
+from packager.image.registry_http import RegistrySettings
 from packager.image.run import Destination, default_ref, make_image
 from packager.image.verify import verify_image
 from packager.pack import open_package
@@ -41,6 +42,8 @@ from packager.project import resolve_settings
 _BUILDERS = ("auto", "docker", "oci")
 # Without these a machine makes no whole image, and a rehearsal goes on without.
 _UNOBTAINABLE = (BaseUnusable, ImageMissing, RegistryError, WheelsUnavailable)
+# A rehearsal can do without the base, so it does not wait a minute for a registry that a firewall hides.
+_IMPATIENT = RegistrySettings(tries=2, connect_timeout_s=5.0)
 _OTHER_ARCHIVES = {".zip", ".gz", ".tgz", ".xz", ".bz2", ".zst"}
 
 
@@ -163,7 +166,8 @@ def laid_out(
     """
     request = replace(_request(package, {**options, "platforms": ()}), platforms=platforms)
     if stage is not None:
-        request = replace(request, ref=_unique(package, default_ref(package, stage.registry)))
+        ref = _unique(package, default_ref(package, stage.registry))
+        request = replace(request, ref=ref, registry=_IMPATIENT)
     elif not options.get("tag"):
         request = replace(request, ref=_unique(package, request.ref))
     cache = _cache()

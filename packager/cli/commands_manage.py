@@ -148,8 +148,10 @@ def _rollback(
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
+    from packager.deploy.places import check_faults
     from packager.pipeline import rollback
 
+    check_faults(faults or (), rehearse=rehearse)
     places = _places(target, file, rehearse=rehearse)
     found = _find(name, places)
     with console.progress() as progress:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packager.pipeline import DeployRequest
 
 Rehearse = Annotated[
-    bool, typer.Option("--rehearse", help="On a stand-in of the cloud on this machine: no account, nothing leaves it.")
+    bool, typer.Option("--rehearse", help="On a stand-in of the cloud on this machine, without an account.")
 ]
 Faults = Annotated[
     list[str] | None,

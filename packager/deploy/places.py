@@ -53,11 +53,18 @@ def open_stage(name: str, faults: Sequence[str], progress: Progress, *, rehearse
         UsageError: The target has none, there is no such fault, or faults without a rehearsal.
         EnvironmentMissing, DeploymentFailed: It does not start.
     """
-    if rehearse:
-        return plugins.rehearsal(name).open(tuple(faults), progress)
-    if faults:
+    check_faults(faults, rehearse=rehearse)
+    return plugins.rehearsal(name).open(tuple(faults), progress) if rehearse else None
+
+
+def check_faults(faults: Sequence[str], *, rehearse: bool) -> None:
+    """Refuse faults in what is no rehearsal.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if faults and not rehearse:
         raise UsageError(f"faults strike in rehearsals only: {', '.join(faults)}", hint="add --rehearse")
-    return None
 
 
 def rehearsed(name: str | None, settings: Mapping[str, TargetSettings]) -> Places:

@@ -18,6 +18,7 @@ from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
 from packager.image.blobs import CONFIG, INDEX, MANIFEST, as_json
 from packager.image.layers import HOME, WHEELS, LayerStore, compiler_release
+from packager.image.registry_http import RegistrySettings
 from packager.image.transfer import Layout
 from packager.image.wheels import Wanted
 
@@ -38,6 +39,7 @@ class ImageRequest:
         platforms: One makes an image, several make an index of images.
         wheelhouse: Folder of wheels that stands for the index.
         compiled: Whether Python modules are compiled.
+        registry: How the base's registry is talked to.
         source: URL of what the image was made of, for its label.
     """
 
@@ -48,6 +50,7 @@ class ImageRequest:
     compiled: bool = True
     source: str | None = None
     credentials: CredentialSource = field(default_factory=Anonymous)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
 
 
 def build_layout(
@@ -65,7 +68,9 @@ def build_layout(
     store = LayerStore(cache / "layers", source_date_epoch())
     platforms = request.platforms or (native_platform(),)
     progress.step(f"reading the base {request.base}")
-    source = fetch_base(request.base, platforms, cache / "bases", request.credentials, progress)
+    source = fetch_base(
+        request.base, platforms, cache / "bases", request.credentials, progress, settings=request.registry
+    )
     bases = [read_base(source, request.base, each) for each in platforms]
     layout, layers, manifests = Layout(out), {}, []
     for base in bases:

@@ -1,9 +1,9 @@
 """A cloud that pulls images, and its rehearsal, without servers of their own: for tests of what the packager does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Iterator, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -39,7 +39,7 @@ class OwnRegistry(CredentialSource):
 
 
 class CloudTarget(MemoryTarget, PullsImages[Any]):
-    """Deployments are entries of a dict; what one serves is read from its image in the registry, as a cloud pulls it."""
+    """Deployments are entries of a dict; what one serves is read from its image, as a cloud pulls it."""
 
     name: ClassVar[str] = "cloud"
     settings_type: Any = CloudSettings
@@ -130,6 +130,3 @@ def stand_in(host: str, *, runs: Literal["containers", "processes"] = "processes
     """A rehearsal whose images go to the registry of this host, which wants a password."""
     credentials = OwnRegistry(host)
     return CloudRehearsal(Stage(CloudTarget(credentials), host, credentials, runs, why))
-
-
-Install = Callable[..., None]

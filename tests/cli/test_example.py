@@ -1,0 +1,59 @@
+"""The line that a deployment is asked with, run in a shell."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from packager.cli.example import curl_line
+from packager.core.artifact import ModelPackage
+from packager.documents import DeployDocument, SmokeDocument
+from tests.support.packages import make_package
+from tests.support.servers import running_server
+
+pytestmark = pytest.mark.needs("curl")
+
+
+def document(package: ModelPackage, endpoint: str | None, **settings: str) -> DeployDocument:
+    return DeployDocument(
+        name="iris", target="cloud", state="running", endpoint=endpoint, model="iris", version="1",
+        digest=package.digest, package=str(package.root), image=None, created_at="", detail={"settings": settings},
+        smoke=SmokeDocument(passed=True, checks=()),
+    )  # fmt: skip
+
+
+def asked(line: str | None, **environment: str) -> list[str]:
+    """The names of the outputs that the answer has."""
+    assert line is not None
+    done = subprocess.run(
+        ["sh", "-c", line], env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, timeout=30
+    )
+    return [output["name"] for output in json.loads(done.stdout)["outputs"]]
+
+
+def test_line_works_as_it_stands(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "one")
+    with running_server(package.root, log=tmp_path / "log") as server:
+        server.wait_for_state("ready")
+        assert asked(curl_line(document(package, server.url))) == ["label", "probabilities"]
+
+
+@pytest.mark.parametrize("kind", ["env", "file"])
+def test_key_is_shown_by_its_reference_and_stands_in_no_argument(tmp_path: Path, kind: str) -> None:
+    package, keys = make_package(tmp_path / "one"), tmp_path / "my keys"
+    keys.write_text("# rotated weekly\nfirst-key\nsecond-key\n")
+    reference = f"file:{keys}" if kind == "file" else "env:KEYS"
+    with running_server(package.root, log=tmp_path / "log", DRAY_API_KEYS_FILE=str(keys)) as server:
+        server.wait_for_state("ready")
+        line = curl_line(document(package, server.url, api_keys=reference))
+
+        assert asked(line, KEYS=keys.read_text()) == ["label", "probabilities"]
+    assert "first-key" not in (line or "")
+
+
+def test_there_is_no_line_where_nothing_could_be_asked(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "one")
+
+    assert curl_line(document(package, None)) is None
+    assert curl_line(document(package, "memory://iris")) is None
