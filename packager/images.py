@@ -210,10 +210,20 @@ def _lies_here(request: ImageRequest) -> bool:
     return local or request.wheelhouse is not None
 
 
-def _request(package: ModelPackage, options: ImageOptions) -> ImageRequest:
-    tag, wheelhouse, base = options.get("tag"), options.get("wheelhouse"), options.get("base")
+def check_files(options: ImageOptions) -> None:
+    """Whether what an image is made of, and lies here, does.
+
+    Raises:
+        UsageError: There is no wheelhouse.
+    """
+    wheelhouse = options.get("wheelhouse")
     if wheelhouse is not None and not Path(wheelhouse).is_dir():
         raise UsageError(f"there is no wheelhouse at {str(wheelhouse)!r}", hint="name a folder of wheels")
+
+
+def _request(package: ModelPackage, options: ImageOptions) -> ImageRequest:
+    tag, wheelhouse, base = options.get("tag"), options.get("wheelhouse"), options.get("base")
+    check_files(options)
     return ImageRequest(
         ref=ImageRef.parse(tag) if tag else default_ref(package, options.get("registry")),
         base=str(base or DEFAULT_BASE),

@@ -23,7 +23,7 @@ from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, 
 from packager.core.deployment import DeploymentPlan
 from packager.core.progress import Progress, SilentProgress
 from packager.core.state import cache_home
-from packager.deploy.places import Place, Places, open_stage
+from packager.deploy.places import Place, Places, open_stage, striking
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
 from packager.image.contents import package_of_image
 from packager.images import ImageOptions
@@ -40,7 +40,7 @@ from packager.options import (
 )
 from packager.pack import next_version, with_labels, write_package
 from packager.project import resolve_settings
-from packager.releases import built_options, prepared
+from packager.releases import check_build, prepared
 from packager.smoke import run_smoke
 from packager.transform import Wanted, transform
 from runtime.contract.manifest import MANIFEST_NAME
@@ -126,12 +126,13 @@ def ship(
     )
     report = progress or SilentProgress()
     began = time.monotonic()
-    place = _place(request, report)
-    deployer.check(place.target, place.settings)
-    built_options(place, request.image)
-    document = package(model, progress=report, timeout_s=timeout_s, **options)
-    packaged = time.monotonic()
-    shipped = _deploy(document.package, place, request, report)
+    with striking(request.target, request.faults, report):
+        place = _place(request, report)
+        check_build(place, request.image)
+        deployer.check(place.target, place.settings)
+        document = package(model, progress=report, timeout_s=timeout_s, **options)
+        packaged = time.monotonic()
+        shipped = _deploy(document.package, place, request, report)
     seconds = {"package": round(packaged - began, 3), **shipped.seconds}
     return shipped.model_copy(update={"seconds": seconds})
 
@@ -143,9 +144,10 @@ def deploy(source: str | Path, request: DeployRequest, *, progress: Progress | N
         DrayError: Of the step that failed; a deployment of the same name goes on serving.
     """
     report = progress or SilentProgress()
-    place = _place(request, report)
-    deployer.check(place.target, place.settings)
-    return _deploy(source, place, request, report)
+    with striking(request.target, request.faults, report):
+        place = _place(request, report)
+        deployer.check(place.target, place.settings)
+        return _deploy(source, place, request, report)
 
 
 def plan(
@@ -158,7 +160,6 @@ def plan(
     """What ``deploy`` of a package, or ``ship`` of a model, would change; packages and images are made in the cache."""
     report = progress or SilentProgress()
     place = _place(request, report)
-    built_options(place, request.image)
     with (
         _planned_package(Path(source), report, options) as path,
         prepared(path, place, report, accept_unverified=request.accept_unverified, build=request.image) as ready,

@@ -17,7 +17,7 @@ from packager.core.protocols import HoldsImages, PullsImages
 from packager.core.rehearsal import Stage
 from packager.deploy.places import Place
 from packager.image.contents import image_platforms, package_of_image
-from packager.images import ImageOptions, LaidOut, laid_out
+from packager.images import ImageOptions, LaidOut, check_files, laid_out
 from packager.pack import open_package
 
 
@@ -70,18 +70,28 @@ def prepared(
         _refuse_options(build, f"{place.target.name!r} takes packages")
         yield Prepared(Release(package), note=_note(place, ""))
         return
-    options = built_options(place, build)
+    options = _options(place, build)
     platforms = _platforms(place.target.name, place.target, place.settings, options)
     with laid_out(package, options, platforms, progress, stage=place.stage) as image_here:
         yield _prepared(package, image_here, place, progress)
 
 
-def built_options(place: Place, build: ImageOptions) -> ImageOptions:
-    """How an image is built for a target, checked before anything else is done.
+def check_build(place: Place, build: ImageOptions) -> None:
+    """What can be said against an image before there is a package that it could be built of.
 
     Raises:
-        UsageError: The target pulls its images, and no registry is named.
+        UsageError: The target pulls its images, and no registry is named; or there is no image to be built.
+        ArchitectureMissing: It would not run there.
     """
+    target = place.target
+    if not isinstance(target, PullsImages | HoldsImages):
+        _refuse_options(build, f"{target.name!r} takes packages")
+        return
+    _platforms(target.name, target, place.settings, _options(place, build))
+    check_files(build)
+
+
+def _options(place: Place, build: ImageOptions) -> ImageOptions:
     target, tag = place.target, build.get("tag")
     if not isinstance(target, PullsImages):
         return {**build, "registry": None}

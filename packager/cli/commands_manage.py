@@ -14,8 +14,7 @@ from packager.cli.console import Console
 from packager.cli.deploy_options import Faults, Rehearse, confirmed
 from packager.core.credentials import CredentialSource
 from packager.core.deployment import Deployment
-from packager.core.errors import UsageError
-from packager.core.progress import Progress
+from packager.core.errors import DeploymentMissing, UsageError
 from packager.core.protocols import InferenceClient, Target
 from packager.project import load_project, resolve_settings
 
@@ -148,14 +147,14 @@ def _rollback(
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
-    from packager.deploy.places import check_faults
+    from packager.deploy.places import check_faults, open_stage, striking
     from packager.pipeline import rollback
 
     check_faults(faults or (), rehearse=rehearse)
     places = _places(target, file, rehearse=rehearse)
-    found = _find(name, places)
-    with console.progress() as progress:
-        _strike(found.deployment, faults or (), progress, rehearse=rehearse)
+    kind = _find(name, places).deployment.target
+    with console.progress() as progress, striking(kind, faults or (), progress):
+        open_stage(kind, faults or (), progress, rehearse=rehearse)
         document = rollback(
             name,
             places,
@@ -185,13 +184,6 @@ def _delete(
         deploy.destroy(found.target, deployment, progress=progress)
     document = DeletedDocument(name=deployment.name, target=deployment.target, state="deleted")
     console.result(document, lambda: f"{deployment.name} deleted from {deployment.target}")
-
-
-def _strike(deployment: Deployment, faults: Sequence[str], progress: Progress, *, rehearse: bool) -> None:
-    """Let these faults strike from now on, instead of those of an earlier command."""
-    from packager.deploy.places import open_stage
-
-    open_stage(deployment.target, faults, progress, rehearse=rehearse)
 
 
 def _only_model(client: InferenceClient) -> str:
@@ -234,8 +226,14 @@ class _Found:
 
 def _find(name: str, places: "Places") -> _Found:
     from packager import deploy
+    from packager.deploy.places import is_rehearsed
 
-    target, deployment = deploy.find(name, places.targets, places.settings)
+    try:
+        target, deployment = deploy.find(name, places.targets, places.settings)
+    except DeploymentMissing as error:
+        if places.credentials is None and is_rehearsed(name):
+            raise DeploymentMissing(error.message, hint="it is being rehearsed: add --rehearse") from error
+        raise
     return _Found(target, deployment, places.credentials)
 
 

@@ -1,16 +1,22 @@
 """Where deployments go and are looked for: the targets themselves, or their stand-ins on this machine."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import ValidationError
 
 from packager import plugins
 from packager.core.credentials import CredentialSource, FirstOf
 from packager.core.deployment import TargetSettings
-from packager.core.errors import UsageError
+from packager.core.errors import DrayError, UsageError
 from packager.core.progress import Progress
 from packager.core.protocols import Target
 from packager.core.rehearsal import Stage
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,19 @@ def open_stage(name: str, faults: Sequence[str], progress: Progress, *, rehearse
     return plugins.rehearsal(name).open(tuple(faults), progress) if rehearse else None
 
 
+@contextmanager
+def striking(name: str, faults: Sequence[str], progress: Progress) -> Iterator[None]:
+    """Faults end with the command that named them: whoever looks at what it left, or cleans up, is not hit by them."""
+    try:
+        yield
+    finally:
+        try:
+            if faults and (rehearsal := plugins.rehearsal(name)).find() is not None:
+                rehearsal.open((), progress)
+        except DrayError as error:  # what went wrong in the block is what the user must hear about
+            logger.info("the faults were not lifted: %s", error.message)
+
+
 def check_faults(faults: Sequence[str], *, rehearse: bool) -> None:
     """Refuse faults in what is no rehearsal.
 
@@ -65,6 +84,16 @@ def check_faults(faults: Sequence[str], *, rehearse: bool) -> None:
     """
     if faults and not rehearse:
         raise UsageError(f"faults strike in rehearsals only: {', '.join(faults)}", hint="add --rehearse")
+
+
+def is_rehearsed(name: str) -> bool:
+    """Whether a stand-in that lives has a deployment of this name."""
+    try:
+        places = rehearsed(None, {})
+        return any(target.inspect(name, target.settings_type()) for target in places.targets)
+    except (DrayError, ValidationError) as error:
+        logger.info("stand-ins were not asked for %s: %s", name, error)
+        return False
 
 
 def rehearsed(name: str | None, settings: Mapping[str, TargetSettings]) -> Places:

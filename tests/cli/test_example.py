@@ -35,7 +35,6 @@ def asked(line: str | None, **environment: str) -> list[str]:
 def test_line_works_as_it_stands(tmp_path: Path) -> None:
     package = make_package(tmp_path / "one")
     with running_server(package.root, log=tmp_path / "log") as server:
-        server.wait_for_state("ready")
         assert asked(curl_line(document(package, server.url))) == ["label", "probabilities"]
 
 
@@ -45,7 +44,6 @@ def test_key_is_shown_by_its_reference_and_stands_in_no_argument(tmp_path: Path,
     keys.write_text("# rotated weekly\nfirst-key\nsecond-key\n")
     reference = f"file:{keys}" if kind == "file" else "env:KEYS"
     with running_server(package.root, log=tmp_path / "log", DRAY_API_KEYS_FILE=str(keys)) as server:
-        server.wait_for_state("ready")
         line = curl_line(document(package, server.url, api_keys=reference))
 
         assert asked(line, KEYS=keys.read_text()) == ["label", "probabilities"]

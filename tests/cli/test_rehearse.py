@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from packager.cli.run import run
+from packager.core.errors import DeploymentFailed
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import SilentProgress
 from packager.image.outputs import push
 from packager.image.package_only import package_only_layout
 from packager.pack import open_package
-from tests.support.cloud import CloudRehearsal, OwnRegistry, install, stand_in
+from tests.support.cloud import CloudRehearsal, CloudTarget, OwnRegistry, install, stand_in
 from tests.support.packages import logistic_model, make_package
 from tests.support.registry_server import RegistryServer, running_registry
 
@@ -155,7 +156,7 @@ def test_image_of_another_registry_is_copied_for_a_process_to_run(
     assert deployed.document["image"].startswith(f"{host}/iris@sha256:")
 
 
-def test_faults_strike_from_the_command_that_names_them(
+def test_faults_strike_in_the_command_that_names_them_alone(
     dray: Dray, rehearsal: CloudRehearsal, package: Path, other: Path
 ) -> None:
     dray("deploy", package, "-t", "cloud", "--rehearse", "--fault", "quota:2", "--fault", "slow")
@@ -164,12 +165,29 @@ def test_faults_strike_from_the_command_that_names_them(
     rolled = dray("rollback", "iris", "--rehearse", "--fault", "slow:1")
 
     assert rolled.status == 0, rolled.err
-    assert rehearsal.opened == [("quota:2", "slow"), (), ("slow:1",)]
+    assert rehearsal.opened == [("quota:2", "slow"), (), (), ("slow:1",), ()]
+
+
+def test_failure_says_that_it_was_a_rehearsal_and_the_faults_are_lifted(
+    dray: Dray, rehearsal: CloudRehearsal, package: Path
+) -> None:
+    target = rehearsal.stage.target
+    assert isinstance(target, CloudTarget)
+    target.fail_at["apply"] = DeploymentFailed("no cores are left in westeurope", hint="ask for more")
+    failed = dray("deploy", package, "-t", "cloud", "--rehearse", "--fault", "quota")
+    target.fail_at["apply"] = DeploymentFailed("no cores are left in westeurope", hint="ask for more")
+    document = dray("deploy", package, "-t", "cloud", "--rehearse", "-o", "json", "-q").document
+
+    assert failed.status == 5
+    assert "rehearsal: error E-DEPLOYMENT-FAILED: no cores are left in westeurope" in failed.err.splitlines()
+    assert rehearsal.opened == [("quota",), (), ()]
+    assert (document["rehearsal"], document["error"]["code"]) == (True, "E-DEPLOYMENT-FAILED")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["deploy", "one", "-t", "local", "--fault", "quota"], "faults strike in rehearsals only: quota"),
         (["deploy", "one", "-t", "cloud", "--rehearse", "--fault", "quotta"], "no fault is called 'quotta'"),
         (["deploy", "one", "-t", "cloud", "--fault", "quota"], "faults strike in rehearsals only: quota"),
         (["rollback", "iris", "--fault", "quota"], "faults strike in rehearsals only: quota"),
@@ -191,6 +209,26 @@ def test_what_cannot_be_meant_is_refused_with_a_hint(dray: Dray, arguments: list
     assert ran.status in (2, 5)
     assert message in ran.document["error"]["message"]
     assert ran.document["error"]["hint"]
+
+
+def test_who_forgets_the_option_is_reminded(dray: Dray, rehearsal: CloudRehearsal, package: Path) -> None:
+    dray("deploy", package, "-t", "cloud", "--rehearse")
+    forgotten = dray("logs", "iris", "-o", "json").document
+    unknown = dray("logs", "nobody", "-o", "json").document
+
+    assert "rehearsal" not in forgotten
+    assert forgotten["error"]["hint"] == "it is being rehearsed: add --rehearse"
+    assert "--rehearse" not in unknown["error"]["hint"]
+
+
+def test_what_is_wrong_with_the_image_is_said_before_the_model_is_packaged(
+    dray: Dray, rehearsal: CloudRehearsal
+) -> None:
+    arm64 = dray("ship", "none.onnx", "-t", "cloud", "--rehearse", "--platform", "linux/arm64", "-o", "json")
+    nowhere = dray("ship", "none.onnx", "-t", "cloud", "-o", "json")
+
+    assert (arm64.status, arm64.document["error"]["code"]) == (4, "E-IMAGE-ARCH")
+    assert "'cloud' pulls images from one" in nowhere.document["error"]["message"]
 
 
 def test_update_is_a_setting(dray: Dray, rehearsal: CloudRehearsal, package: Path) -> None:
@@ -232,4 +270,4 @@ def test_python_interface_rehearses_as_well(rehearsal: CloudRehearsal, tmp_path:
     )
 
     assert (shipped.state, shipped.smoke.passed) == ("running", True)
-    assert rehearsal.opened == [("slow:1",)]
+    assert rehearsal.opened == [("slow:1",), ()]
