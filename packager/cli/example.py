@@ -19,15 +19,27 @@ def curl_line(document: DeployDocument) -> str | None:
         return None
     url = shlex.quote(f"{document.endpoint.rstrip('/')}/v2/models/{document.model}/infer")
     key, header = _key(document)
-    return f"{key}curl -s {url} {header}-H 'content-type: application/json' -d {shlex.quote(body)}"
+    return f"{key}curl -s {url} {_trust(document)}{header}-H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
 def _key(document: DeployDocument) -> tuple[str, str]:
     """What hands curl the first key, by the reference to it: in no argument, so that nobody else here sees it."""
-    settings = document.detail.get("settings")
-    reference = settings.get("api_keys") if isinstance(settings, dict) else None
-    kind, _, name = str(reference or "").partition(":")
+    kind, name = _reference(document, "api_keys")
     if kind not in ("env", "file"):
         return "", ""
     keys = f"printenv {shlex.quote(name)}" if kind == "env" else f"cat {shlex.quote(str(Path(name).expanduser()))}"
     return f"{keys} | sed -n '/^[^#]/{{s/^/authorization: Bearer /p;q;}}' | ", "-H @- "
+
+
+def _trust(document: DeployDocument) -> str:
+    """The certificate that the endpoint shows, where it is a file here: it may be signed by itself."""
+    kind, name = _reference(document, "tls_cert")
+    return f"--cacert {shlex.quote(str(Path(name).expanduser()))} " if kind == "file" else ""
+
+
+def _reference(document: DeployDocument, setting: str) -> tuple[str, str]:
+    """Kind and name of a setting that refers to a secret; both empty where it does not."""
+    settings = document.detail.get("settings")
+    value = settings.get(setting) if isinstance(settings, dict) else None
+    kind, _, name = str(value or "").partition(":")
+    return kind, name

@@ -1,15 +1,20 @@
 """The line that a deployment is asked with, run in a shell."""
 
 import json
+import ssl
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from packager.cli.example import curl_line
 from packager.core.artifact import ModelPackage
 from packager.documents import DeployDocument, SmokeDocument
 from tests.support.packages import make_package
+from tests.support.registry_server import make_certificate
 from tests.support.servers import running_server
 
 pytestmark = pytest.mark.needs("curl")
@@ -21,6 +26,17 @@ def document(package: ModelPackage, endpoint: str | None, **settings: str) -> De
         digest=package.digest, package=str(package.root), image=None, created_at="", detail={"settings": settings},
         smoke=SmokeDocument(passed=True, checks=()),
     )  # fmt: skip
+
+
+def wait_until_ready(url: str, ca: Path) -> None:
+    deadline = time.monotonic() + 30
+    with httpx.Client(verify=ssl.create_default_context(cafile=ca), trust_env=False) as client:
+        while time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                if client.get(f"{url}/readyz").status_code == 200:
+                    return
+            time.sleep(0.05)
+    raise AssertionError(f"{url} is not ready")
 
 
 def asked(line: str | None, **environment: str) -> list[str]:
@@ -48,6 +64,17 @@ def test_key_is_shown_by_its_reference_and_stands_in_no_argument(tmp_path: Path,
 
         assert asked(line, KEYS=keys.read_text()) == ["label", "probabilities"]
     assert "first-key" not in (line or "")
+
+
+def test_certificate_of_ones_own_is_trusted(tmp_path: Path) -> None:
+    package, certificate = make_package(tmp_path / "one"), make_certificate(tmp_path)
+    tls = {"DRAY_TLS_CERT_FILE": str(certificate), "DRAY_TLS_KEY_FILE": str(tmp_path / "tls.key")}
+    with running_server(package.root, log=tmp_path / "log", until=(), **tls) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        wait_until_ready(url, certificate)
+        line = curl_line(document(package, url, tls_cert=f"file:{certificate}"))
+
+        assert asked(line) == ["label", "probabilities"]
 
 
 def test_there_is_no_line_where_nothing_could_be_asked(tmp_path: Path) -> None:
