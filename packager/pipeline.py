@@ -20,10 +20,10 @@ from packager.convert.judgement import Checks
 from packager.core import interrupts
 from packager.core.artifact import ModelPackage
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, ConversionResult
-from packager.core.deployment import DeploymentPlan
+from packager.core.deployment import Deployment, DeploymentPlan
 from packager.core.progress import Progress, SilentProgress
 from packager.core.state import cache_home
-from packager.deploy.places import Place, Places, open_stage, striking
+from packager.deploy.places import Place, open_stage, striking
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
 from packager.image.contents import package_of_image
 from packager.images import ImageOptions
@@ -160,6 +160,7 @@ def plan(
     """What ``deploy`` of a package, or ``ship`` of a model, would change; packages and images are made in the cache."""
     report = progress or SilentProgress()
     place = _place(request, report)
+    deployer.check(place.target, place.settings)
     with (
         _planned_package(Path(source), report, options) as path,
         prepared(path, place, report, accept_unverified=request.accept_unverified, build=request.image) as ready,
@@ -169,7 +170,7 @@ def plan(
 
 
 def rollback(
-    name: str, places: Places, *, confirm: Confirm, timeout_s: float, progress: Progress | None = None
+    place: Place, deployment: Deployment, *, confirm: Confirm, timeout_s: float, progress: Progress | None = None
 ) -> DeployDocument:
     """Put the release that served before back, through the same plan, smoke tests and promotion.
 
@@ -177,14 +178,13 @@ def rollback(
         DrayError: Of the step that failed; what serves now goes on serving.
     """
     began, report = time.monotonic(), progress or SilentProgress()
-    target, deployment = deployer.find(name, places.targets, places.settings)
     outcome = deployer.rollback(
-        target,
+        place.target,
         deployment,
         smoke=run_smoke,
         confirm=confirm,
         secrets={},
-        package_of=lambda image: package_of_image(image, report, credentials=places.credentials)[0],
+        package_of=lambda image: package_of_image(image, report, credentials=place.credentials)[0],
         progress=report,
         timeout_s=timeout_s,
     )
@@ -250,6 +250,8 @@ def _deploy(source: str | Path, place: Place, request: DeployRequest, progress: 
     began = time.monotonic()
     accepted, build = request.accept_unverified, request.image
     with prepared(source, place, progress, accept_unverified=accepted, build=build) as ready:
+        image = {"image": round(time.monotonic() - began, 3)} if place.target.takes_image else {}
+        deploying = time.monotonic()
         outcome = deployer.deploy(
             place.target,
             request.name or ready.release.package.manifest.name,
@@ -262,7 +264,8 @@ def _deploy(source: str | Path, place: Place, request: DeployRequest, progress: 
             timeout_s=request.timeout_s,
             bring=ready.bring,
         )
-    return _document(outcome, began)
+        document = _document(outcome, deploying)
+    return document.model_copy(update={"seconds": {**image, **document.seconds}})
 
 
 def _document(outcome: deployer.DeployOutcome, began: float) -> DeployDocument:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from packager.core.artifact import ModelPackage, Release
-from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.deployment import Deployment, DeploymentPlan, Finding, TargetSettings
-from packager.core.errors import ArchitectureMissing, ImageReferenceInvalid, UsageError
+from packager.core.errors import ArchitectureMissing, ImageError, ImageReferenceInvalid, UsageError
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
 from packager.core.protocols import HoldsImages, PullsImages
@@ -105,9 +104,7 @@ def _options(place: Place, build: ImageOptions) -> ImageOptions:
     return build
 
 
-def package_of_deployment(
-    deployment: Deployment, progress: Progress, credentials: CredentialSource | None = None
-) -> ModelPackage:
+def package_of_deployment(deployment: Deployment, place: Place, progress: Progress) -> ModelPackage:
     """The package that a deployment serves: kept here, or read from its image.
 
     Raises:
@@ -120,7 +117,14 @@ def package_of_deployment(
         raise UsageError(
             f"no known package to hold {deployment.name!r} to", hint="add --package with the model package"
         )
-    return package_of_image(ImageRef.parse(deployment.image), progress, credentials=credentials)[0]
+    image, target = ImageRef.parse(deployment.image), place.target
+    if isinstance(target, HoldsImages) and (held := target.package_of(image, place.settings)):
+        return held
+    try:
+        return package_of_image(image, progress, credentials=place.credentials)[0]
+    except ImageError as error:
+        hint = f"{error.hint}; or add --package with the model package".removeprefix("; ")
+        raise type(error)(error.message, hint=hint, detail=error.detail) from error
 
 
 def _of_image(image: ImageRef, place: Place, progress: Progress, *, accept_unverified: bool) -> Release:

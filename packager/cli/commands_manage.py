@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,14 +11,13 @@ from packager.cli import render
 from packager.cli.common import ProjectPath, TargetName, Timeout, command
 from packager.cli.console import Console
 from packager.cli.deploy_options import Faults, Rehearse, confirmed
-from packager.core.credentials import CredentialSource
 from packager.core.deployment import Deployment
-from packager.core.errors import DeploymentMissing, UsageError
-from packager.core.protocols import InferenceClient, Target
+from packager.core.errors import UsageError
+from packager.core.protocols import InferenceClient
 from packager.project import load_project, resolve_settings
 
 if TYPE_CHECKING:
-    from packager.deploy.places import Places
+    from packager.deploy.places import Place, Places
 
 SMOKE_FAILED = 6
 Where = Annotated[str, typer.Argument(help="A deployment's name, or a URL.", metavar="NAME|URL")]
@@ -59,7 +57,7 @@ def _test(
         if package is not None:
             held = open_package(package)
         elif found is not None:
-            held = package_of_deployment(found.deployment, progress, found.credentials)
+            held = package_of_deployment(found[1], found[0], progress)
         else:
             raise UsageError(f"no known package to hold {where!r} to", hint="add --package with the model package")
         progress.step(f"asking {where}")
@@ -94,7 +92,7 @@ def _invoke(
     if (input_file is None) == (not values):
         raise UsageError("an invocation takes either --input or -i", hint="for example -i 'X=[[5.1, 3.5, 1.4, 0.2]]'")
     with _client(where, target, file, rehearse=rehearse) as (client, found):
-        name = model or (found.deployment.model if found else _only_model(client))
+        name = model or (found[1].model if found else _only_model(client))
         request = build_request(client.metadata(name), input_file, values or ())
         answer = client.infer(name, request, timeout_s=timeout)
     console.result(AnswerDocument(answer), lambda: render.answer(answer))
@@ -112,7 +110,7 @@ def _status(
 
     places = _places(target, file, rehearse=rehearse)
     if name:
-        found: Sequence[Deployment] = [_find(name, places).deployment]
+        found: Sequence[Deployment] = [places.find(name)[1]]
     else:
         found = deploy.find_all(places.targets, places.settings)
     document = StatusDocument(tuple(DeploymentDocument.of(deployment) for deployment in found))
@@ -130,8 +128,8 @@ def _logs(
 ) -> None:
     from collections import deque
 
-    found = _find(name, _places(target, file, rehearse=rehearse))
-    lines = found.target.logs(found.deployment, follow=follow)
+    place, deployment = _places(target, file, rehearse=rehearse).find(name)
+    lines = place.target.logs(deployment, follow=follow)
     if tail is not None and not follow:
         lines = iter(deque(lines, maxlen=tail))
     for line in lines:
@@ -151,13 +149,13 @@ def _rollback(
     from packager.pipeline import rollback
 
     check_faults(faults or (), rehearse=rehearse)
-    places = _places(target, file, rehearse=rehearse)
-    kind = _find(name, places).deployment.target
+    place, deployment = _places(target, file, rehearse=rehearse).find(name)
+    kind = deployment.target
     with console.progress() as progress, striking(kind, faults or (), progress):
         open_stage(kind, faults or (), progress, rehearse=rehearse)
         document = rollback(
-            name,
-            places,
+            place,
+            deployment,
             confirm=lambda plan: confirmed(console, plan),
             timeout_s=timeout,
             progress=progress,
@@ -175,13 +173,12 @@ def _delete(
     from packager import deploy
     from packager.documents import DeletedDocument
 
-    found = _find(name, _places(target, file, rehearse=rehearse))
-    deployment = found.deployment
+    place, deployment = _places(target, file, rehearse=rehearse).find(name)
     console.note(f"plan for {name} on {deployment.target}\n  delete   {deployment.endpoint or name}")
     if not console.assume_yes and console.ask("Go on?") is False:
         raise KeyboardInterrupt
     with console.progress() as progress:
-        deploy.destroy(found.target, deployment, progress=progress)
+        deploy.destroy(place.target, deployment, progress=progress)
     document = DeletedDocument(name=deployment.name, target=deployment.target, state="deleted")
     console.result(document, lambda: f"{deployment.name} deleted from {deployment.target}")
 
@@ -202,7 +199,7 @@ def _only_model(client: InferenceClient) -> str:
 @contextmanager
 def _client(
     where: str, target: str | None, file: Path | None, *, rehearse: bool
-) -> Iterator[tuple[InferenceClient, "_Found | None"]]:
+) -> Iterator[tuple[InferenceClient, "tuple[Place, Deployment] | None"]]:
     """A client of a URL, or of a deployment through its target."""
     if "://" in where:
         from packager.core.http_client import HttpInferenceClient
@@ -210,31 +207,9 @@ def _client(
         with HttpInferenceClient(where) as client:
             yield client, None
         return
-    found = _find(where, _places(target, file, rehearse=rehearse))
-    with found.target.connect(found.deployment) as connected:
-        yield connected, found
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A deployment, and where it is."""
-
-    target: Target[Any]
-    deployment: Deployment
-    credentials: CredentialSource | None
-
-
-def _find(name: str, places: "Places") -> _Found:
-    from packager import deploy
-    from packager.deploy.places import is_rehearsed
-
-    try:
-        target, deployment = deploy.find(name, places.targets, places.settings)
-    except DeploymentMissing as error:
-        if places.credentials is None and is_rehearsed(name):
-            raise DeploymentMissing(error.message, hint="it is being rehearsed: add --rehearse") from error
-        raise
-    return _Found(target, deployment, places.credentials)
+    place, deployment = _places(target, file, rehearse=rehearse).find(where)
+    with place.target.connect(deployment) as connected:
+        yield connected, (place, deployment)
 
 
 def _places(target: str | None, file: Path | None, *, rehearse: bool) -> "Places":

@@ -102,8 +102,10 @@ def _console(
 ) -> Console:
     if quiet and verbose:
         raise UsageError("-q and -v exclude each other")
+    mark = REHEARSAL if rehearsal else ""
+    if logging.lastResort is not None:  # which prints warnings where nothing else was set up
+        logging.lastResort.setFormatter(logging.Formatter(f"{mark}%(message)s"))
     if verbose:
-        mark = REHEARSAL if rehearsal else ""
         logging.basicConfig(level=logging.DEBUG, format=f"{mark}          %(name)s: %(message)s")
         for chatty in ("filelock", "httpcore", "httpx", "asyncio"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

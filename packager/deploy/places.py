@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from packager import plugins
-from packager.core.credentials import CredentialSource, FirstOf
-from packager.core.deployment import TargetSettings
-from packager.core.errors import DrayError, UsageError
+from packager.core.credentials import CredentialSource
+from packager.core.deployment import Deployment, TargetSettings
+from packager.core.errors import DeploymentMissing, DrayError, UsageError
 from packager.core.progress import Progress
 from packager.core.protocols import Target
 from packager.core.rehearsal import Stage
+from packager.deploy.search import find, settings_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +43,26 @@ class Places:
 
     Attributes:
         settings: By target name, where the defaults do not do.
-        credentials: Of the stand-ins' registries; None without any.
+        stages: The stand-ins that the targets speak to, by target name; none where they are the real things.
     """
 
     targets: tuple[Target[Any], ...]
     settings: Mapping[str, TargetSettings] = field(default_factory=dict)
-    credentials: CredentialSource | None = None
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+
+    def find(self, name: str) -> tuple[Place, Deployment]:
+        """The deployment of this name, and where it is.
+
+        Raises:
+            DeploymentMissing, UsageError: As ``packager.deploy.find``.
+        """
+        try:
+            target, deployment = find(name, self.targets, self.settings)
+        except DeploymentMissing as error:
+            if not self.stages and _is_rehearsed(name):
+                raise DeploymentMissing(error.message, hint="it is being rehearsed: add --rehearse") from error
+            raise
+        return Place(target, settings_of(target, self.settings), self.stages.get(target.name)), deployment
 
 
 def open_stage(name: str, faults: Sequence[str], progress: Progress, *, rehearse: bool) -> Stage | None:
@@ -86,16 +99,6 @@ def check_faults(faults: Sequence[str], *, rehearse: bool) -> None:
         raise UsageError(f"faults strike in rehearsals only: {', '.join(faults)}", hint="add --rehearse")
 
 
-def is_rehearsed(name: str) -> bool:
-    """Whether a stand-in that lives has a deployment of this name."""
-    try:
-        places = rehearsed(None, {})
-        return any(target.inspect(name, target.settings_type()) for target in places.targets)
-    except (DrayError, ValidationError) as error:
-        logger.info("stand-ins were not asked for %s: %s", name, error)
-        return False
-
-
 def rehearsed(name: str | None, settings: Mapping[str, TargetSettings]) -> Places:
     """The stand-ins that live: of one target, or of all.
 
@@ -103,6 +106,15 @@ def rehearsed(name: str | None, settings: Mapping[str, TargetSettings]) -> Place
         UsageError: The target has none.
     """
     known = (plugins.rehearsal(name),) if name else tuple(plugins.rehearsals().values())
-    stages = [stage for rehearsal in known if (stage := rehearsal.find()) is not None]
-    credentials = FirstOf(tuple(stage.credentials for stage in stages))
-    return Places(tuple(stage.target for stage in stages), settings, credentials)
+    stages = {rehearsal.name: stage for rehearsal in known if (stage := rehearsal.find()) is not None}
+    return Places(tuple(stage.target for stage in stages.values()), settings, stages)
+
+
+def _is_rehearsed(name: str) -> bool:
+    """Whether a stand-in that lives has a deployment of this name."""
+    try:
+        find(name, rehearsed(None, {}).targets)
+    except DrayError as error:
+        logger.info("no rehearsal of %s: %s", name, error.message)
+        return False
+    return True

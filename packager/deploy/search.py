@@ -30,7 +30,7 @@ def find(name: str, targets: Targets, settings: Settings | None = None) -> tuple
     silent: dict[str, DrayError] = {}
     for target in targets:
         try:
-            deployment = target.inspect(name, _settings(target, settings))
+            deployment = target.inspect(name, settings_of(target, settings))
         except DrayError as error:
             silent[target.name] = error
             continue
@@ -49,11 +49,16 @@ def find_all(targets: Targets, settings: Settings | None = None) -> tuple[Deploy
     Raises:
         DrayError: A target could not be asked; half a list would look like a whole one.
     """
-    every = [deployment for target in targets for deployment in target.deployments(_settings(target, settings))]
+    every = [deployment for target in targets for deployment in target.deployments(settings_of(target, settings))]
     return tuple(sorted(every, key=lambda deployment: (deployment.target, deployment.name)))
 
 
-def _settings(target: Target[Any], settings: Settings | None) -> TargetSettings:
+def settings_of(target: Target[Any], settings: Settings | None) -> TargetSettings:
+    """Those that are given for a target, else its defaults.
+
+    Raises:
+        ConfigurationError: It has a setting without a default.
+    """
     given = (settings or {}).get(target.name)
     if given is not None:
         return given
@@ -86,7 +91,7 @@ def _missing(
             hint="`dray deploy … --rehearse` begins a rehearsal; without --rehearse the real targets are asked",
         )
     asked = [target for target in targets if target.name not in silent]
-    names = [deployment.name for target in asked for deployment in target.deployments(_settings(target, settings))]
+    names = [deployment.name for target in asked for deployment in target.deployments(settings_of(target, settings))]
     close = difflib.get_close_matches(name, names, n=1)
     unasked = "".join(f"; {target} could not be asked: {error.message}" for target, error in silent.items())
     return DeploymentMissing(
