@@ -1,17 +1,27 @@
 """Images of packages for a target that pulls them: built, pushed, named by their digest; and what is refused before."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from packager.core.errors import ArchitectureMissing, DeploymentDeclined, DrayError, PushDenied, UsageError
+from packager.core.errors import (
+    ArchitectureMissing,
+    DeploymentDeclined,
+    DrayError,
+    ImageMissing,
+    PushDenied,
+    UsageError,
+)
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import SilentProgress
+from packager.deploy.places import Places
 from packager.image.registry import Registry
 from packager.image.transfer import push_layout
 from packager.images import ImageOptions
 from packager.pipeline import DeployRequest, deploy, plan
+from packager.releases import package_of_deployment
 from tests.image.bases import layout_of as base_of
 from tests.image.test_contents import model_layer
 from tests.image.test_transfer import layout_of
@@ -161,6 +171,23 @@ def test_image_for_another_platform_is_refused_before_anything_is_deployed(
 def test_options_of_a_build_are_refused_for_an_image_that_is_there(cloud: CloudTarget) -> None:
     with pytest.raises(UsageError, match="is an image already"):
         deploy("registry.test/iris:1", DeployRequest(target="cloud", image={"tag": "registry.test/x:1"}))
+
+
+def test_package_of_a_deployment_is_read_from_its_image_where_it_is_not_kept_here(
+    cloud: CloudTarget, registry: RegistryServer, tmp_path: Path, package: Path
+) -> None:
+    deploy(str(pushed(registry.host, tmp_path, package, ("amd64",))), DeployRequest(target="cloud"))
+    place, deployment = Places((cloud,)).find("iris")
+    gone = replace(deployment, image=f"{registry.host}/team/gone:1")
+
+    found = package_of_deployment(deployment, place, SilentProgress())
+    with pytest.raises(ImageMissing) as caught:
+        package_of_deployment(gone, place, SilentProgress())
+    with pytest.raises(UsageError, match="no known package to hold 'iris' to"):
+        package_of_deployment(replace(deployment, image=None), place, SilentProgress())
+
+    assert found.digest == deployment.digest
+    assert "or add --package" in caught.value.hint
 
 
 def pushed(host: str, folder: Path, package: Path, architectures: tuple[str, ...]) -> ImageRef:
