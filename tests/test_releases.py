@@ -1,11 +1,13 @@
 """Images of packages for a target that pulls them: built, pushed, named by their digest; and what is refused before."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from packager.cli.run import run
 from packager.core.errors import (
     ArchitectureMissing,
     DeploymentDeclined,
@@ -76,6 +78,24 @@ def test_image_of_a_package_is_pushed_and_named_by_its_digest(
     assert ImageRef.parse(deployed.image or "").digest
     assert [tag.rpartition("-")[0] for tag in tags(registry, "team/iris")] == ["1"]
     assert not plan(package, request).changes_anything
+
+
+@pytest.mark.slow
+def test_registry_and_base_of_the_project_file_are_used(
+    cloud: CloudTarget,
+    registry: RegistryServer,
+    request_of: Request,
+    package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = request_of().image.get("base")
+    (tmp_path / "dray.yaml").write_text(f"image: {{registry: {registry.host}/ours, base: {base}}}\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["deploy", str(package), "-t", "cloud", "-o", "json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["image"].startswith(f"{registry.host}/ours/iris@sha256:")
 
 
 @pytest.mark.slow

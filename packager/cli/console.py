@@ -1,6 +1,7 @@
 """What the command line writes: results to stdout, everything else to stderr."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 REHEARSAL = "rehearsal: "
+# In a hint that was written for the real thing.
+_COMMAND_OF_A_DEPLOYMENT = re.compile(r"`(dray (?:status|test|invoke|logs|rollback|delete)(?:(?! --rehearse)[^`])*)`")
 
 
 class Format(StrEnum):
@@ -83,14 +86,15 @@ class Console:
 
     def error(self, error: DrayError) -> None:
         """An error: one document on stdout with ``-o json``, else code, message and hint on stderr."""
+        advice = _COMMAND_OF_A_DEPLOYMENT.sub(r"`\1 --rehearse`", error.hint) if self.rehearsal else error.hint
         if self.format is Format.JSON:
             import json
 
             mark = {"rehearsal": True} if self.rehearsal else {}
-            self.write(json.dumps({**mark, "error": error.as_dict()}, indent=2, default=str))
+            self.write(json.dumps({**mark, "error": {**error.as_dict(), "hint": advice}}, indent=2, default=str))
             return
         label = self._styled(f"error {error.code}", "31;1")
-        hint = f"\n  {self._styled('hint', '36')}: {error.hint}" if error.hint else ""
+        hint = f"\n  {self._styled('hint', '36')}: {advice}" if advice else ""
         sys.stderr.write(self._marked(f"{label}: {error.message}{hint}") + "\n")
 
     def ask(self, question: str) -> bool | None:
