@@ -1,0 +1,53 @@
+"""What the registry of a stand-in refuses, in the form of the distribution specification ("Error Codes")."""
+
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+_STATUS: Final = {
+    "BLOB_UNKNOWN": 404,
+    "BLOB_UPLOAD_INVALID": 400,
+    "BLOB_UPLOAD_UNKNOWN": 404,
+    "DIGEST_INVALID": 400,
+    "MANIFEST_BLOB_UNKNOWN": 400,
+    "MANIFEST_INVALID": 400,
+    "MANIFEST_UNKNOWN": 404,
+    "NAME_INVALID": 400,
+    "NAME_UNKNOWN": 404,
+    "SIZE_INVALID": 413,
+    "UNAUTHORIZED": 401,
+    "UNSUPPORTED": 405,
+}
+# Some clients know by it that this is a registry.
+API: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
+_CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="dray rehearsal"'}
+_NO_METHOD: Final = 405
+
+
+class Refused(Exception):
+    """A request that the registry does not grant."""
+
+    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status or _STATUS[code]
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """The answer to a request that is not granted."""
+    if not isinstance(error, Refused):
+        raise error
+    body = {"errors": [{"code": error.code, "message": error.message, "detail": None}]}
+    headers = _CHALLENGE if error.code == "UNAUTHORIZED" else {}
+    return JSONResponse(body, status_code=error.status, headers={**API, **headers})
+
+
+async def unknown(request: Request, error: Exception) -> Response:
+    """The answer where there is no such call."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = "UNSUPPORTED" if error.status_code == _NO_METHOD else "NAME_UNKNOWN"
+    return await refused(request, Refused(code, f"{request.method} {request.url.path} is no call of a registry"))
