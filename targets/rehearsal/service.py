@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -30,8 +31,28 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-# By name of the target: a module with ``create_app(world: World)`` and ``FAULTS``, what can go wrong, in words.
-APIS: Final[Mapping[str, str]] = {"aci": "targets.rehearsal.arm"}
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Where the API of a cloud is, each as ``module:name``.
+
+    Attributes:
+        create_app: A function of a ``World`` that makes an ASGI application.
+        faults: What can go wrong, by name, in words.
+    """
+
+    create_app: str
+    faults: str
+
+    @classmethod
+    def of_module(cls, module: str) -> "Api":
+        """Both in one module, by their usual names."""
+        return cls(f"{module}:create_app", f"{module}:FAULTS")
+
+
+APIS: Final[Mapping[str, Api]] = {
+    "aci": Api("targets.rehearsal.arm.app:create_app", "targets.rehearsal.arm.faults:FAULTS"),
+}
 _LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 128
 _LOOK_S: Final = 0.25
@@ -45,30 +66,30 @@ def run(name: str, folder: StageFolder, api: str | None = None) -> None:
     Args:
         api: A module with ``create_app`` and ``FAULTS``; None for the one that the target's name stands for.
     """
-    module = importlib.import_module(api or APIS[name])
+    chosen = Api.of_module(api) if api else APIS[name]
     engine = find_engine()
     try:
-        asyncio.run(_serve(name, folder, module, engine))
+        asyncio.run(_serve(name, folder, chosen, engine))
     finally:
         end_workloads(folder, containers=engine.host is not None)
         remove_folder(folder)
 
 
-async def _serve(name: str, folder: StageFolder, module: Any, engine: Engine) -> None:
+async def _serve(name: str, folder: StageFolder, api: Api, engine: Engine) -> None:
     write_certificates(folder.ca_file, folder.certificate, folder.key)
     api_socket, registry_socket = _listener(), _listener()
     facts = _facts(name, engine, api_socket, registry_socket)
-    store, faults, token = BlobStore(folder.blobs), Faults(module.FAULTS), folder.token()
+    store, faults, token = BlobStore(folder.blobs), Faults(_named(api.faults)), folder.token()
     life = Life(alive=lambda identity: RuntimeProcess(identity, folder.path, folder.log).alive())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.end)
     runner = StageRunner(folder, store, facts.registry, token, engine)
-    app = module.create_app(World(token, runner, faults, facts.registry, life.hold))
+    app = _named(api.create_app)(World(token, runner, faults, facts.registry, life.hold))
     shown = facts.model_dump(mode="json", include={"form", "name", "dray", "runs", "why"})
-    api = _server(Counted(Front(app, life, faults, token, shown), life), folder)
+    door = _server(Counted(Front(app, life, faults, token, shown), life), folder)
     registry = _server(Counted(registry_app(store, token), life), None)
-    await _until_over(life, facts, folder, {api: api_socket, registry: registry_socket})
+    await _until_over(life, facts, folder, {door: api_socket, registry: registry_socket})
 
 
 async def _until_over(
@@ -85,6 +106,11 @@ async def _until_over(
     for server in servers:
         server.should_exit = True
     await asyncio.gather(*tasks)
+
+
+def _named(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _facts(name: str, engine: Engine, api: socket.socket, registry: socket.socket) -> StageFacts:
