@@ -72,7 +72,8 @@ def run(name: str, folder: StageFolder, api: str | None = None) -> None:
         asyncio.run(_serve(name, folder, chosen, engine))
     finally:
         end_workloads(folder, containers=engine.host is not None)
-        remove_folder(folder)
+    # Not after an error: its words are in the log, for the command that waits, and the next one clears the rest.
+    remove_folder(folder)
 
 
 async def _serve(name: str, folder: StageFolder, api: Api, engine: Engine) -> None:
