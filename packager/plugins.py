@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from packager.core.errors import ConverterMissing, PluginBroken, UsageError
 from packager.core.protocols import Converter, Target
+from packager.core.rehearsal import Rehearsal
 
 CONVERTERS = "dray.converters"
 TARGETS = "dray.targets"
@@ -58,9 +59,9 @@ def targets() -> Mapping[str, Target[Any]]:
 
 
 @cache
-def rehearsals() -> Mapping[str, Any]:
-    """Every installed stand-in of a cloud by name, in alphabetical order."""
-    return Registry[Any](REHEARSALS, _installed(REHEARSALS), lambda plugin: getattr(plugin, "name", None) is not None)
+def rehearsals() -> Mapping[str, Rehearsal]:
+    """Every installed stand-in of a cloud by the name of its target, in alphabetical order."""
+    return Registry[Rehearsal](REHEARSALS, _installed(REHEARSALS), lambda plugin: isinstance(plugin, Rehearsal))
 
 
 def converter(name: str) -> Converter:
@@ -88,6 +89,19 @@ def target(name: str) -> Target[Any]:
         raise UsageError(
             f"no target named {name!r} is installed", hint=_nearest(name, known), detail={"known": list(known)}
         )
+    return known[name]
+
+
+def rehearsal(name: str) -> Rehearsal:
+    """The stand-in of a target's cloud.
+
+    Raises:
+        UsageError: There is none for this target.
+    """
+    known = rehearsals()
+    if name not in known:
+        able = f"that can be done for: {', '.join(known)}" if known else "no installed target can"
+        raise UsageError(f"the target {name!r} cannot be rehearsed", hint=able, detail={"known": list(known)})
     return known[name]
 
 
@@ -126,7 +140,7 @@ def _load(entry: metadata.EntryPoint, accepts: Check) -> Any:
     if not accepts(plugin) or plugin.name != entry.name:
         raise PluginBroken(
             f"the plugin {where} does not follow the interface of {entry.group!r}",
-            hint=f"upgrade {_owner(entry)}: packager.core.protocols has the interface; its name is the entry point's",
+            hint=f"upgrade {_owner(entry)}: packager.core has the interface; its name is the entry point's",
         )
     return plugin
 

@@ -20,6 +20,7 @@ from packager.image.registry import Registry
 from packager.image.transfer import Layout, push_layout
 from targets.rehearsal.blobs import BlobStore
 from targets.rehearsal.registry import registry_app
+from tests.support.engine_images import digest, layer_of
 from tests.support.servers import free_port
 
 USER, TOKEN = "dray", "t0ken-of-a-stage"
@@ -80,6 +81,28 @@ def package_image(
         layout.name(Descriptor(INDEX, layout.put(index), len(index)), "latest")
     else:
         layout.name(made[0], "latest")
+    return folder
+
+
+def runnable(
+    folder: Path, package: Path, layers: tuple[bytes, ...], platform: Platform, *, index: bool = False
+) -> Path:
+    """A layout of an image with the runtime and a package."""
+    layout, contents = Layout(folder), [*layers, layer_of({"model": package})]
+    config = {
+        **platform.as_json(),
+        "config": {
+            "User": "65532:65532",
+            "Env": ["PATH=/usr/bin", "PYTHONPATH=/opt/dray", "PYTHONDONTWRITEBYTECODE=1"],
+            "Entrypoint": ["/usr/bin/python3", "-P", "-m", "runtime"],
+        },
+        "rootfs": {"type": "layers", "diff_ids": [digest(content) for content in contents]},
+    }
+    made = put_manifest(layout, config, [plain_layer(layout, content) for content in contents], platform)
+    if index:
+        content = as_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [made.as_json()]})
+        made = Descriptor(INDEX, layout.put(content), len(content))
+    layout.name(made, "latest")
     return folder
 
 

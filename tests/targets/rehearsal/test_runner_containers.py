@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 
 from packager.core.http_client import HttpInferenceClient
-from packager.core.image import Descriptor, ImageRef, Platform
-from packager.image.blobs import INDEX, as_json
-from packager.image.transfer import Layout
+from packager.core.image import ImageRef, Platform
 from targets.kit.engine.ports import free_port
 from targets.rehearsal.layout import StageFolder
 from targets.rehearsal.leftovers import end_workloads
 from targets.rehearsal.runner_containers import images_name
 from targets.rehearsal.runners import StageRunner, find_engine
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
-from tests.support.engine_images import digest, layer_of
+from tests.support.engine_images import archive_of, digest, layer_of
 from tests.support.packages import make_package
 from tests.support.stage_registry import (
     TOKEN,
@@ -27,36 +25,14 @@ from tests.support.stage_registry import (
     Shown,
     StageRegistry,
     package_image,
-    plain_layer,
     pushed,
-    put_manifest,
+    runnable,
+    running_stage_registry,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="loopback has one address there")]
 KEY = "a-key-of-the-tests"
 ADDRESS = "127.77.5.6"
-
-
-def runnable(
-    folder: Path, package: Path, layers: tuple[bytes, ...], platform: Platform, *, index: bool = False
-) -> Path:
-    """A layout of an image with the runtime and a package."""
-    layout, contents = Layout(folder), [*layers, layer_of({"model": package})]
-    config = {
-        **platform.as_json(),
-        "config": {
-            "User": "65532:65532",
-            "Env": ["PATH=/usr/bin", "PYTHONPATH=/opt/dray", "PYTHONDONTWRITEBYTECODE=1"],
-            "Entrypoint": ["/usr/bin/python3", "-P", "-m", "runtime"],
-        },
-        "rootfs": {"type": "layers", "diff_ids": [digest(content) for content in contents]},
-    }
-    made = put_manifest(layout, config, [plain_layer(layout, content) for content in contents], platform)
-    if index:
-        content = as_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [made.as_json()]})
-        made = Descriptor(INDEX, layout.put(content), len(content))
-    layout.name(made, "latest")
-    return folder
 
 
 @pytest.fixture
@@ -111,6 +87,7 @@ def test_a_container_serves_on_the_address_of_its_workload_with_its_secrets(
 ) -> None:
     files = {"/run/secrets/keys": f"{KEY}\n".encode()}
     workload = workload_of(image, {"DRAY_API_KEYS_FILE": "/run/secrets/keys"}, files=files, cpus=64.0, memory_mib=512)
+    volumes = {volume.id for volume in engine.volumes.list()}
     assert runner.kind == "containers"
     assert runner.pull(image, credential(stage_registry)) == image.partition("@")[2]
     runner.start(workload)
@@ -129,7 +106,7 @@ def test_a_container_serves_on_the_address_of_its_workload_with_its_secrets(
     assert "stopped" in runner.logs(workload.id, tail=1)
     runner.remove(workload.id)
     assert runner.status(workload.id) == WorkloadStatus("terminated")
-    assert engine.volumes.list() == []
+    assert {volume.id for volume in engine.volumes.list()} == volumes
 
 
 def test_a_memory_limit_that_is_passed_shows_as_such(
@@ -180,7 +157,7 @@ def test_an_image_for_another_processor_does_not_run(
 
 
 def test_an_image_of_a_package_alone_runs_as_a_process(
-    runner: StageRunner, stage_registry: StageRegistry, tmp_path: Path, engine: Any
+    runner: StageRunner, stage_registry: StageRegistry, tmp_path: Path, engine: Any, folder: StageFolder
 ) -> None:
     layout = package_image(tmp_path / "layout", make_package(tmp_path / "iris").root)
     image = pushed(layout, stage_registry.host, Shown())
@@ -188,7 +165,7 @@ def test_an_image_of_a_package_alone_runs_as_a_process(
     workload = workload_of(image, {})
     runner.start(workload)
     wait_ready(workload)
-    assert engine.containers.list(all=True) == []
+    assert engine.containers.list(all=True, filters={"label": f"dray.rehearsal={folder.id}"}) == []
     runner.remove(workload.id)
 
 
@@ -211,8 +188,6 @@ def test_dockers_own_client_pushes_and_pulls(stage_registry: StageRegistry, engi
 def test_an_image_of_another_registry_is_pulled_by_the_engine_as_the_body_says(
     runner: StageRunner, tmp_path: Path, engine: Any
 ) -> None:
-    from tests.support.stage_registry import running_stage_registry
-
     with running_stage_registry(tmp_path / "elsewhere") as elsewhere:
         image = pushed(
             package_image(tmp_path / "layout", make_package(tmp_path / "iris").root), elsewhere.host, Shown()
@@ -231,8 +206,6 @@ def test_an_image_of_another_registry_is_pulled_by_the_engine_as_the_body_says(
 
 
 def small_archive(name: str) -> bytes:
-    from tests.support.engine_images import archive_of
-
     layer = layer_of({"etc/motd": Path(__file__)})
     config = {
         "architecture": "amd64",

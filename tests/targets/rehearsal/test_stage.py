@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -20,9 +21,11 @@ from packager.core.http_client import HttpInferenceClient
 from packager.core.progress import SilentProgress
 from packager.core.rehearsal import Rehearsal, Stage
 from targets.rehearsal.layout import StageFolder
+from targets.rehearsal.runner_containers import images_name
+from targets.rehearsal.runners import find_engine
 from tests.support.packages import make_package
 from tests.support.servers import ROOT, free_port
-from tests.support.stage_registry import package_image, pushed
+from tests.support.stage_registry import package_image, pushed, runnable
 from tests.support.toy_cloud import ToyRehearsal, ToyTarget, told
 from tests.support.toy_stage import running_in, wait_until_gone
 
@@ -253,3 +256,31 @@ def test_secret_files_reach_the_process_and_nobody_else(toys: StageFolder, image
     shown = [" ".join(psutil.Process(pid).cmdline()) for pid in running_in(toys)]
     assert len(shown) == 2
     assert not any(SECRET in line for line in shown)
+
+
+@pytest.mark.slow
+def test_containers_that_a_killed_one_left_are_ended_by_the_next(
+    toys: StageFolder,
+    engine: Any,
+    engine_host: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    shared_layers: tuple[bytes, ...],
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine_host)
+    stage = opened()
+    package = make_package(tmp_path / "iris").root
+    deployed(stage, runnable(tmp_path / "layout", package, shared_layers, find_engine().platform))
+    mine = {"label": f"dray.rehearsal={toys.id}"}
+    [left] = engine.containers.list(filters=mine)
+    os.kill(pid_of(stage), signal.SIGKILL)
+    wait_until_gone(pid_of(stage))
+
+    assert (stage.runs, stage.why) == ("containers", "")
+    assert left.name.startswith("dray.rehearsal-")
+    again = opened()
+    assert engine.containers.list(all=True, filters=mine) == []
+    with target_of(again).client() as client:
+        client.post("/_rehearsal/end")
+    wait_until_gone(pid_of(again))
+    assert engine.images.list(images_name(toys.id)) == []
