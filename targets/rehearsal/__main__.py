@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -23,8 +24,16 @@ def main() -> int:
     except DrayError as error:
         sys.stderr.write(f"{error.code} {error.message}\n")
         return 1
+    except Exception:
+        # Told here, for the process ends without the interpreter's own end.
+        logging.getLogger(__name__).exception("the stand-in of %s ended", given.name)
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # Threads of the API may still wait for something; nothing that they could do matters any more.
+    os._exit(status)

@@ -3,10 +3,11 @@
 import hmac
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from packager.core.errors import DrayError, ImageReferenceInvalid
+from packager.core.errors import DrayError, EnvironmentMissing, ImageReferenceInvalid
 from packager.core.image import ImageRef, Platform
 from packager.core.rehearsal import PACKAGE_ONLY_LABEL
 from targets.kit.engine.containers import ContainerEngine
@@ -20,6 +21,7 @@ from targets.rehearsal.stored_images import StoredImage, find_image
 from targets.rehearsal.workload import PullCredential, PullRefused, Runner, Workload, WorkloadStatus
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
+_CLOSE_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ def find_engine() -> Engine:
             return Engine(None, nothing, f"the Docker engine at {host.url} is another machine's")
         with ContainerEngine(host) as engine:
             return Engine(host, engine.facts().platform)
+    except EnvironmentMissing as error:
+        return Engine(None, nothing, f"{error.message}: {error.hint}")
     except DrayError as error:
         return Engine(None, nothing, error.message)
 
@@ -67,7 +71,9 @@ class StageRunner(Runner):
         port = registry.rpartition(":")[2]
         self._own = frozenset(f"{host}:{port}" for host in _LOOPBACK)
         self._images: dict[str, StoredImage] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._beginning = 0
+        self._closed = False
 
     def pull(self, image: str, credential: PullCredential | None) -> str:
         """Bring an image here; its digest."""
@@ -76,21 +82,26 @@ class StageRunner(Runner):
         except ImageReferenceInvalid as error:
             raise PullRefused("missing", error.message) from error
         shown = credential if credential and ImageRef.parse(f"{credential.server}/x").host == ref.host else None
-        if ref.host in self._own:
-            self._check(ref, shown)
-            return self._take(image, ref)
-        if self._containers is None:
-            raise PullRefused("unreachable", f"there is no container engine here to pull {ref} from {ref.host}")
-        return self._containers.pull(ref, shown)
+        with self._open() as still:
+            if not still:
+                raise PullRefused("unreachable", "the rehearsal ends")
+            if ref.host in self._own:
+                self._check(ref, shown)
+                return self._take(image, ref)
+            if self._containers is None:
+                raise PullRefused("unreachable", f"there is no container engine here to pull {ref} from {ref.host}")
+            return self._containers.pull(ref, shown)
 
     def start(self, workload: Workload) -> None:
         """Start it; what goes wrong at once shows in its status."""
-        with self._lock:
+        with self._open() as still:
             image = self._images.get(workload.image)
-        if image and (self._containers is None or _package_only(image)):
-            self._processes.start(workload, image)
-        elif self._containers:
-            self._containers.start(workload, image)
+            if not still:
+                return
+            if image and (self._containers is None or _package_only(image)):
+                self._processes.start(workload, image)
+            elif self._containers:
+                self._containers.start(workload, image)
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002 - the field's own name
         """How it is now."""
@@ -113,6 +124,24 @@ class StageRunner(Runner):
         yield from self._processes.running()
         if self._containers:
             yield from self._containers.running()
+
+    def close(self) -> None:
+        """Begin nothing any more; what is begun when this returns can be found and ended."""
+        with self._lock:
+            self._closed = True
+            self._lock.wait_for(lambda: not self._beginning, timeout=_CLOSE_S)
+
+    @contextmanager
+    def _open(self) -> Iterator[bool]:
+        """Whether something may still begin."""
+        with self._lock:
+            self._beginning += 1
+        try:
+            yield not self._closed
+        finally:
+            with self._lock:
+                self._beginning -= 1
+                self._lock.notify_all()
 
     def _of(self, id: str) -> ProcessRunner | ContainerRunner:  # noqa: A002
         return self._processes if self._containers is None or self._processes.knows(id) else self._containers

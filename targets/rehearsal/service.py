@@ -68,8 +68,10 @@ def run(name: str, folder: StageFolder, api: str | None = None) -> None:
     """
     chosen = Api.of_module(api) if api else APIS[name]
     engine = find_engine()
+    # Not by asyncio.run, which waits for threads: one may wait for an image for long.
+    loop = asyncio.new_event_loop()
     try:
-        asyncio.run(_serve(name, folder, chosen, engine))
+        loop.run_until_complete(_serve(name, folder, chosen, engine))
     finally:
         end_workloads(folder, containers=engine.host is not None)
     # Not after an error: its words are in the log, for the command that waits, and the next one clears the rest.
@@ -90,7 +92,10 @@ async def _serve(name: str, folder: StageFolder, api: Api, engine: Engine) -> No
     shown = facts.model_dump(mode="json", include={"form", "name", "dray", "runs", "why"})
     door = _server(Counted(Front(app, life, faults, token, shown), life), folder)
     registry = _server(Counted(registry_app(store, token), life), None)
-    await _until_over(life, facts, folder, {door: api_socket, registry: registry_socket})
+    try:
+        await _until_over(life, facts, folder, {door: api_socket, registry: registry_socket})
+    finally:
+        runner.close()
 
 
 async def _until_over(

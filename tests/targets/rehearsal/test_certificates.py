@@ -2,6 +2,7 @@ import socket
 import ssl
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def shaken(folder: Path, name: str, trust: ssl.SSLContext) -> str | None:
     ours, theirs = socket.socketpair()
 
     def serve() -> None:
-        with ours, pytest.raises(ssl.SSLError) if trust.cert_store_stats()["x509_ca"] == 0 else ours:
+        with ours, suppress(OSError):
             server.wrap_socket(ours, server_side=True).close()
 
     thread = threading.Thread(target=serve)
