@@ -93,15 +93,20 @@ def target(name: str) -> Target[Any]:
 
 
 def rehearsal(name: str) -> Rehearsal:
-    """The stand-in of a target's cloud.
+    """The stand-in of a target.
 
     Raises:
-        UsageError: There is none for this target.
+        UsageError: There is none, or no such target.
     """
     known = rehearsals()
     if name not in known:
-        able = f"that can be done for: {', '.join(known)}" if known else "no installed target can"
-        raise UsageError(f"the target {name!r} cannot be rehearsed", hint=able, detail={"known": list(known)})
+        chosen = target(name)
+        listed = f"; there are stand-ins of: {', '.join(known)}" if known else ""
+        raise UsageError(
+            f"{chosen.name!r} has no stand-in and needs none: it deploys without an account",
+            hint=f"leave --rehearse out{listed}",
+            detail={"known": list(known)},
+        )
     return known[name]
 
 
@@ -140,7 +145,7 @@ def _load(entry: metadata.EntryPoint, accepts: Check) -> Any:
     if not accepts(plugin) or plugin.name != entry.name:
         raise PluginBroken(
             f"the plugin {where} does not follow the interface of {entry.group!r}",
-            hint=f"upgrade {_owner(entry)}: packager.core has the interface; its name is the entry point's",
+            hint=f"upgrade {_owner(entry)}: packager.core has the interfaces; its name is the entry point's",
         )
     return plugin
 

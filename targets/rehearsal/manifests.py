@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
-from targets.rehearsal.registry_refusals import Refused
+from targets.rehearsal.registry_codes import Refused
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"

@@ -22,7 +22,8 @@ from starlette.routing import Route
 
 from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
 from targets.rehearsal.manifests import INDEX, checked_manifest, referrers
-from targets.rehearsal.registry_refusals import API, Refused, refused, unknown
+from targets.rehearsal.registry_codes import Refused
+from targets.rehearsal.registry_refusals import API, refused, unknown
 
 # Who has the right to everything; the password is the stand-in's token.
 USER: Final = "dray"

@@ -1,4 +1,4 @@
-"""What the registry of a stand-in refuses, in the form of the distribution specification ("Error Codes")."""
+"""Refusals of the registry of a stand-in as answers, in the form of the distribution specification."""
 
 from typing import Final
 
@@ -6,34 +6,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-_STATUS: Final = {
-    "BLOB_UNKNOWN": 404,
-    "BLOB_UPLOAD_INVALID": 400,
-    "BLOB_UPLOAD_UNKNOWN": 404,
-    "DIGEST_INVALID": 400,
-    "MANIFEST_BLOB_UNKNOWN": 400,
-    "MANIFEST_INVALID": 400,
-    "MANIFEST_UNKNOWN": 404,
-    "NAME_INVALID": 400,
-    "NAME_UNKNOWN": 404,
-    "SIZE_INVALID": 413,
-    "UNAUTHORIZED": 401,
-    "UNSUPPORTED": 405,
-}
+from targets.rehearsal.registry_codes import Refused
+
 # Some clients know by it that this is a registry.
 API: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="dray rehearsal"'}
 _NO_METHOD: Final = 405
-
-
-class Refused(Exception):
-    """A request that the registry does not grant."""
-
-    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status or _STATUS[code]
 
 
 async def refused(_: Request, error: Exception) -> Response:

@@ -77,13 +77,18 @@ class ProcessRunner:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
-    def start(self, workload: Workload, image: StoredImage) -> None:
-        """Start it; what stands against that is in its log, as a program would have left it."""
+    def start(self, workload: Workload, image: StoredImage, *, foreign: bool = False) -> None:
+        """Start it; what stands against that is in its log, as a program would have left it.
+
+        Args:
+            foreign: The cloud could not run the image's programs.
+        """
         home = self._home(workload.id)
         home.mkdir(parents=True)
         environment = {**_settings_of(image.environment), **workload.environment}
         port = environment.pop("DRAY_PORT", "").strip() or _PORT
-        if words := self._hindrance(workload, image, port):
+        words = _format_error(workload, image) if foreign else self._hindrance(workload, image, port)
+        if words:
             (home / _LOG).write_text(f"{words}\n", encoding="utf-8")
             run = _Run(None, _now(), _now(), _NO_PROGRAM)
         else:
@@ -183,6 +188,10 @@ def _unpacked(image: StoredImage, layer: str, out: Path) -> bool:
         raise PullRefused("unreachable", f"failed to extract layer {layer}: {error}") from error
     except DrayError as error:
         raise PullRefused("unreachable", f"failed to extract layer {layer}: {error.message}") from error
+
+
+def _format_error(workload: Workload, image: StoredImage) -> str:
+    return f"exec {next(iter(workload.command or image.command), '')}: exec format error"
 
 
 def _settings_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -38,15 +38,22 @@ class Engine:
     why: str = ""
 
 
-def find_engine() -> Engine:
-    """The engine that the environment and Docker's configuration name, where it answers and is this machine's."""
+def find_engine(platform: Platform | None = None) -> Engine:
+    """The engine that the environment and Docker's configuration name, where a stand-in can use it.
+
+    Args:
+        platform: Of the cloud; an engine of another one could run what the cloud cannot, and not what it can.
+    """
     nothing = Platform()
     try:
         host = docker_host()
         if host.remote:
             return Engine(None, nothing, f"the Docker engine at {host.url} is another machine's")
         with ContainerEngine(host) as engine:
-            return Engine(host, engine.facts().platform)
+            own = engine.facts().platform
+        if platform not in (None, own):
+            return Engine(None, own, f"the Docker engine at {host.url} runs {own}, the cloud {platform}")
+        return Engine(host, own)
     except EnvironmentMissing as error:
         return Engine(None, nothing, f"{error.message}: {error.hint}")
     except DrayError as error:
@@ -56,13 +63,24 @@ def find_engine() -> Engine:
 class StageRunner(Runner):
     """Both runners behind one door; images of the stand-in's own registry are taken from its blobs."""
 
-    def __init__(self, folder: StageFolder, store: BlobStore, registry: str, token: str, engine: Engine) -> None:
+    def __init__(
+        self,
+        folder: StageFolder,
+        store: BlobStore,
+        registry: str,
+        token: str,
+        engine: Engine,
+        *,
+        platform: Platform | None = None,
+    ) -> None:
         """Nothing is started.
 
         Args:
             registry: Host and port of the stand-in's registry.
             token: The password that it wants.
+            platform: Of the cloud; None is the engine's, or any without one.
         """
+        self._platform = platform or (engine.platform if engine.host else None)
         self.kind: Literal["containers", "processes"] = "containers" if engine.host else "processes"
         self._processes = ProcessRunner(folder)
         self._containers = ContainerRunner(engine.host, folder.id, engine.platform) if engine.host else None
@@ -99,7 +117,8 @@ class StageRunner(Runner):
             if not still:
                 return
             if image and (self._containers is None or _package_only(image)):
-                self._processes.start(workload, image)
+                foreign = self._platform not in (None, image.platform) and not _package_only(image)
+                self._processes.start(workload, image, foreign=foreign)
             elif self._containers:
                 self._containers.start(workload, image)
 
@@ -148,7 +167,7 @@ class StageRunner(Runner):
 
     def _take(self, image: str, ref: ImageRef) -> str:
         """An image of our own registry, ready to start."""
-        found = find_image(self._store, ref, (self._containers.platform,) if self._containers else ())
+        found = find_image(self._store, ref, self._platform)
         if self._containers is None or _package_only(found):
             self._processes.prepare(found)
         else:

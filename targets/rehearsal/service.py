@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from packager.core.extras import installed_version
+from packager.core.image import Platform
 from targets.kit.engine.process import ProcessIdentity, RuntimeProcess
 from targets.rehearsal.blobs import BlobStore
 from targets.rehearsal.certificates import write_certificates
@@ -39,10 +40,12 @@ class Api:
     Attributes:
         create_app: A function of a ``World`` that makes an ASGI application.
         faults: What can go wrong, by name, in words.
+        platform: What the cloud runs, whatever this machine is; None for one of the tests, which runs what is there.
     """
 
     create_app: str
     faults: str
+    platform: Platform | None = None
 
     @classmethod
     def of_module(cls, module: str) -> "Api":
@@ -51,7 +54,9 @@ class Api:
 
 
 APIS: Final[Mapping[str, Api]] = {
-    "aci": Api("targets.rehearsal.arm.app:create_app", "targets.rehearsal.arm.faults:FAULTS"),
+    "aci": Api(
+        "targets.rehearsal.arm.app:create_app", "targets.rehearsal.arm.faults:FAULTS", Platform("linux", "amd64")
+    ),
 }
 _LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 128
@@ -67,7 +72,7 @@ def run(name: str, folder: StageFolder, api: str | None = None) -> None:
         api: A module with ``create_app`` and ``FAULTS``; None for the one that the target's name stands for.
     """
     chosen = Api.of_module(api) if api else APIS[name]
-    engine = find_engine()
+    engine = find_engine(chosen.platform)
     # Not by asyncio.run, which waits for threads: one may wait for an image for long.
     loop = asyncio.new_event_loop()
     try:
@@ -87,7 +92,7 @@ async def _serve(name: str, folder: StageFolder, api: Api, engine: Engine) -> No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.end)
-    runner = StageRunner(folder, store, facts.registry, token, engine)
+    runner = StageRunner(folder, store, facts.registry, token, engine, platform=api.platform)
     app = _named(api.create_app)(World(token, runner, faults, facts.registry, life.hold))
     shown = facts.model_dump(mode="json", include={"form", "name", "dray", "runs", "why"})
     door = _server(Counted(Front(app, life, faults, token, shown), life), folder)

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -82,17 +82,17 @@ class StoredImage:
         yield b"\0" * tarfile.BLOCKSIZE * 2
 
 
-def find_image(store: BlobStore, ref: ImageRef, platforms: Sequence[Platform]) -> StoredImage:
+def find_image(store: BlobStore, ref: ImageRef, platform: Platform | None) -> StoredImage:
     """The image of a reference.
 
     Args:
-        platforms: Of which the first that an index has is taken; any, where none is given.
+        platform: That of an index is taken; None is the first.
 
     Raises:
         PullRefused: There is none, none for the platform, or it is damaged.
     """
     top = _manifest(store, ref.path, ref.selector)
-    manifest = _of_platform(store, ref, top, platforms) if top.media_type in INDEXES else top
+    manifest = _of_platform(store, ref, top, platform) if top.media_type in INDEXES else top
     document = _document(manifest.content)
     try:
         config_digest = str(document["config"]["digest"])
@@ -103,15 +103,15 @@ def find_image(store: BlobStore, ref: ImageRef, platforms: Sequence[Platform]) -
     return StoredImage(top.digest, config, config_digest, layers, store)
 
 
-def _of_platform(store: BlobStore, ref: ImageRef, top: StoredManifest, platforms: Sequence[Platform]) -> StoredManifest:
+def _of_platform(store: BlobStore, ref: ImageRef, top: StoredManifest, platform: Platform | None) -> StoredManifest:
     entries = [entry for entry in _document(top.content).get("manifests") or () if _runs(entry)]
     there = {Platform.of_json(entry["platform"]): str(entry["digest"]) for entry in reversed(entries)}
-    wanted = next((platform for platform in (platforms or there) if platform in there), None)
-    if wanted is None:
+    digest = next(iter(reversed(there.values())), None) if platform is None else there.get(platform)
+    if digest is None:
         # In the words of containerd, which pulls for the clouds.
-        asked = ", ".join(map(str, platforms)) or "any platform"
+        asked = platform or "any platform"
         raise PullRefused("missing", f"no match for platform in manifest: {ref} does not exist for {asked}: not found")
-    return _manifest(store, ref.path, there[wanted])
+    return _manifest(store, ref.path, digest)
 
 
 def _runs(entry: Mapping[str, Any]) -> bool:

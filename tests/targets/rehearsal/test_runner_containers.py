@@ -156,6 +156,12 @@ def test_an_image_for_another_processor_does_not_run(
     assert caught.value.kind == "missing"
 
 
+def test_an_engine_of_another_platform_than_the_clouds_is_not_used(engine: Any) -> None:
+    found = find_engine(Platform("linux", "riscv64"))
+    assert found.host is None
+    assert "the cloud linux/riscv64" in found.why
+
+
 def test_an_image_of_a_package_alone_runs_as_a_process(
     runner: StageRunner, stage_registry: StageRegistry, tmp_path: Path, engine: Any, folder: StageFolder
 ) -> None:

@@ -147,6 +147,16 @@ def test_an_index_gives_the_package_that_all_its_platforms_share(
     assert answers(started(runner, stage_registry, image, {}))
 
 
+def test_programs_that_the_cloud_could_not_run_are_not_run(stage_registry: StageRegistry, tmp_path: Path) -> None:
+    engine, cloud = Engine(None, Platform(), "a test"), Platform("linux", "riscv64")
+    folder = StageFolder(tmp_path / "stage")
+    runner = StageRunner(folder, stage_registry.store, stage_registry.host, TOKEN, engine, platform=cloud)
+    layout = package_image(tmp_path / "layout", make_package(tmp_path / "iris").root, labels={})
+    started(runner, stage_registry, pushed(layout, stage_registry.host, Shown()), {})
+    assert runner.status("run/1").state == "terminated"
+    assert "exec format error" in runner.logs("run/1")
+
+
 @pytest.mark.parametrize("shown", [None, "wrong"])
 def test_a_pull_without_the_token_is_denied(
     runner: StageRunner, stage_registry: StageRegistry, image: str, shown: str | None
