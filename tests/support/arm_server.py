@@ -1,8 +1,9 @@
 """The stand-in's ARM API on real TLS, over a runner that starts no process, and the SDK that speaks to it."""
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,8 +67,6 @@ class Arm:
         """Without the SDK."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         params = {} if version is None else {"api-version": version}
-        import ssl
-
         context = ssl.create_default_context(cafile=str(self.ca))
         return httpx.Client(base_url=self.url, headers=headers, params=params, verify=context, timeout=30)
 
@@ -149,12 +148,12 @@ def _certificates(folder: Path) -> tuple[Path, Path, Path]:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test CA")])
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
 
     def base(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(ca_name).public_key(public)
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-        return builder.not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(hours=1))
+        return builder.not_valid_after(now + dt.timedelta(days=1))
 
     ca_key_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
     ca = base(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -5,49 +5,46 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from targets.rehearsal.arm.bodies import Container, ContainerGroup, ContainerProperties, InitContainer
+from targets.rehearsal.arm.bodies import ContainerGroup
 from targets.rehearsal.arm.cloud import Cloud
+from targets.rehearsal.arm.container_bodies import Container, ContainerProperties, InitContainer
 from targets.rehearsal.arm.containers import ContainerRun, Plan, RestartPolicy
+from targets.rehearsal.arm.endings import come_to
 from targets.rehearsal.arm.errors import ArmError
 from targets.rehearsal.arm.groups import Group
 from targets.rehearsal.arm.operations import Operation
+from targets.rehearsal.arm.staging import Staging
 from targets.rehearsal.arm.supervision import supervise
 from targets.rehearsal.workload import Runner, Workload
 
 POLL_S = 0.1
 
 
-def deploy(cloud: Cloud, group: Group, body: ContainerGroup, runner: Runner) -> Operation:
+def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -> Operation:
     """Run what a body says instead of what runs now; the images are here already."""
     operation = cloud.operate(group)
     updates = group.shown
     with group.lock:
         group.operation, group.shown, group.provisioning = operation, True, "Pending"
         old, group.runs, group.init_runs = [*group.init_runs, *group.runs], [], []
-        old_address = group.address
         group.quit.set()
         group.body, group.stopped = body, False
-    _run(cloud, group, operation, partial(_replace, cloud, group, old, old_address, runner, updates))
+    _run(group, operation, partial(_replace, cloud, group, old, staging, updates))
     cloud.tell()
     return operation
 
 
-def restart(cloud: Cloud, group: Group, runner: Runner) -> Operation:
-    """Run all its containers anew; ``changing`` is set already."""
-    return deploy(cloud, group, group.body, runner)
-
-
-def stop(cloud: Cloud, group: Group) -> None:
+def stop(group: Group) -> None:
     """End its containers; ``changing`` is set already."""
     group.quit.set()
 
     def work() -> None:
-        for run in group.runs:
+        for run in (*group.init_runs, *group.runs):
             run.stop()
         with group.lock:
             group.stopped, group.provisioning = True, "Succeeded"
 
-    _run(cloud, group, None, work)
+    _run(group, None, work)
 
 
 def delete(cloud: Cloud, group: Group) -> Operation:
@@ -63,11 +60,11 @@ def delete(cloud: Cloud, group: Group) -> Operation:
             run.remove()
         cloud.forget(group)
 
-    _run(cloud, group, operation, work)
+    _run(group, operation, work)
     return operation
 
 
-def _run(cloud: Cloud, group: Group, operation: Operation | None, work: Callable[[], None]) -> None:
+def _run(group: Group, operation: Operation | None, work: Callable[[], None]) -> None:
     def whole() -> None:
         error: ArmError | None = None
         try:
@@ -75,9 +72,9 @@ def _run(cloud: Cloud, group: Group, operation: Operation | None, work: Callable
         except ArmError as caught:
             error = caught
         with group.lock:
-            group.changing = False
-            if error is not None:
-                group.provisioning = "Failed"
+            if operation is None or operation is group.operation:
+                group.changing = False
+                group.provisioning = "Failed" if error is not None else group.provisioning
         if operation is not None:
             if error is not None:
                 operation.fail(error)
@@ -87,18 +84,17 @@ def _run(cloud: Cloud, group: Group, operation: Operation | None, work: Callable
     threading.Thread(target=whole, name=f"change of {group.id.name}", daemon=True).start()
 
 
-def _replace(
-    cloud: Cloud, group: Group, old: list[ContainerRun], old_address: str | None, runner: Runner, updates: bool
-) -> None:
+def _replace(cloud: Cloud, group: Group, old: list[ContainerRun], staging: Staging, updates: bool) -> None:
     for run in old:
         run.stop()
         run.remove()
-    _move(cloud, group, old_address)
+    _move(cloud, group)
     with group.lock:
         group.provisioning = "Updating" if updates else "Creating"
         group.quit = threading.Event()
-        group.init_runs = [_run_of(group, each, runner) for each in group.body.properties.init_containers or ()]
-        group.runs = [_run_of(group, each, runner) for each in group.body.properties.containers]
+        group.init_runs = [_run_of(group, each, staging.runner) for each in group.body.properties.init_containers or ()]
+        group.runs = [_run_of(group, each, staging.runner) for each in group.body.properties.containers]
+    come_to(staging.ending, group)
     for run in (*group.init_runs, *group.runs):
         image = run.plan.workload.image
         run.events.add("Pulling", f'pulling image "{image}"')
@@ -115,14 +111,14 @@ def _replace(
     supervise(group)
 
 
-def _move(cloud: Cloud, group: Group, old: str | None) -> None:
+def _move(cloud: Cloud, group: Group) -> None:
     """The address that the body asks for: the same, unless the label is another one."""
     wanted = group.body.properties.ip_address
     label = wanted.dns_name_label if wanted is not None else None
-    if old is not None and label == group.label:
+    if group.address is not None and label == group.label:
         return
-    if old is not None:
-        cloud.addresses.give_back(old)
+    if group.address is not None:
+        cloud.addresses.give_back(group.address)
     ports = {port.port for each in group.body.properties.containers for port in each.properties.ports or ()}
     with group.lock:
         group.label, group.address = label, cloud.addresses.take(label, ports)
@@ -145,10 +141,9 @@ def _run_of(group: Group, container: Container | InitContainer, runner: Runner) 
     requests = properties.resources.requests if isinstance(properties, ContainerProperties) else None
     ports = properties.ports if isinstance(properties, ContainerProperties) else None
     policy: RestartPolicy = group.body.properties.restart_policy or "Always"
-    assert properties.image is not None, "judged before"
     workload = Workload(
         id="",
-        image=properties.image,
+        image=properties.image or "",
         address=group.address or "127.0.0.1",
         ports=tuple(port.port for port in ports or ()),
         environment={
