@@ -78,7 +78,7 @@ def _fixed(body: ContainerGroup) -> Iterator[tuple[str, str]]:
     yield "Zones", f'"{", ".join(body.zones or ())}"'
 
 
-_NAME_RULE = "It must be 1 to 63 characters of lowercase letters, numbers and hyphens, and start and end with a letter or number."
+_NAME_RULE = "It must be 1 to 63 characters of lowercase letters, numbers and hyphens, no hyphen first or last."
 
 
 def _invalid(code: str, message: str) -> ArmError:
