@@ -64,7 +64,7 @@ class Volume(Body):
 
     name: str
     azure_file: AzureFileVolume | None = None
-    empty_dir: Any = None
+    empty_dir: dict[str, Any] | None = None
     secret: dict[str, str] | None = Field(default=None, repr=False)
     git_repo: GitRepoVolume | None = None
 
@@ -114,8 +114,8 @@ class DeploymentExtensionProperties(Body):
 
     extension_type: str
     version: str
-    settings: Any = None
-    protected_settings: Any = Field(default=None, repr=False)
+    settings: dict[str, Any] | None = None
+    protected_settings: dict[str, Any] | None = Field(default=None, repr=False)
 
 
 class DeploymentExtension(Body):
@@ -151,11 +151,15 @@ class ContainerGroupProperties(Body):
     priority: Literal["Regular", "Spot"] | None = None
 
 
+class UserAssignedIdentity(Body):
+    """Its ids are for answers only."""
+
+
 class ContainerGroupIdentity(Body):
     """Who the group is to other services."""
 
     type: Literal["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "None"] | None = None
-    user_assigned_identities: dict[str, dict[str, Any]] | None = None
+    user_assigned_identities: dict[str, UserAssignedIdentity] | None = None
 
 
 class ContainerGroup(Body):
