@@ -95,11 +95,10 @@ def group_body(**properties: Any) -> dict[str, Any]:
     label = properties.pop("label", None)
     if label:
         address["dnsNameLabel"] = label
-    return {
-        "location": properties.pop("location", "westeurope"),
-        "tags": properties.pop("tags", {}),
-        "properties": {"containers": [container], "osType": "Linux", "ipAddress": address, **properties},
-    }
+    location, tags = properties.pop("location", "westeurope"), properties.pop("tags", {})
+    whole = {"containers": [container], "osType": "Linux", "ipAddress": address, **properties}
+    given = {key: value for key, value in whole.items() if value is not None}
+    return {"location": location, "tags": tags, "properties": given}
 
 
 @contextmanager
@@ -114,9 +113,9 @@ def arm_server(folder: Path) -> Iterator[Arm]:
         port=0,
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
-        log_level="warning",
+        log_level="critical",
         access_log=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=0,
     )
     with _serving(uvicorn.Server(config)) as port:
         yield Arm(f"https://127.0.0.1:{port}", ca, runner, faults, held)
@@ -124,7 +123,7 @@ def arm_server(folder: Path) -> Iterator[Arm]:
 
 @contextmanager
 def _serving(server: uvicorn.Server) -> Iterator[int]:
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(server)), daemon=True)
     thread.start()
     wait_until(lambda: server.started)
     try:
@@ -132,6 +131,14 @@ def _serving(server: uvicorn.Server) -> Iterator[int]:
     finally:
         server.should_exit = True
         thread.join(15)
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    await server.serve()
+    # A client that holds an answer it has not read keeps its connection.
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0)
 
 
 def wait_until(true: Callable[[], object], *, timeout_s: float = 15) -> None:

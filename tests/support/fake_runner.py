@@ -59,9 +59,9 @@ class FakeRunner:
     def pull(self, image: str, credential: PullCredential | None) -> str:
         """As its Image says."""
         known = self.images.get(image, Image())
+        self.pulls.append((image, credential))
         if known.pull_gate is not None:
             known.pull_gate.wait(10)
-        self.pulls.append((image, credential))
         if known.refused is not None:
             raise PullRefused(known.refused, f"{image} is {known.refused}")
         if known.password is not None and (credential is None or credential.password != known.password):

@@ -1,8 +1,10 @@
 """What requests change: groups are made, replaced in place, stopped, started and deleted, each in a thread."""
 
 import base64
+import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from targets.rehearsal.arm.bodies import ContainerGroup
@@ -10,17 +12,51 @@ from targets.rehearsal.arm.cloud import Cloud
 from targets.rehearsal.arm.container_bodies import Container, ContainerProperties, InitContainer
 from targets.rehearsal.arm.containers import ContainerRun, Plan, RestartPolicy
 from targets.rehearsal.arm.endings import come_to
-from targets.rehearsal.arm.errors import ArmError
+from targets.rehearsal.arm.errors import ArmError, internal
 from targets.rehearsal.arm.groups import Group
 from targets.rehearsal.arm.operations import Operation
 from targets.rehearsal.arm.staging import Staging
 from targets.rehearsal.arm.supervision import supervise
 from targets.rehearsal.workload import Runner, Workload
 
+logger = logging.getLogger(__name__)
+
 POLL_S = 0.1
 
 
-def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -> Operation:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that is accepted, and goes on in a thread once its request is answered."""
+
+    group: Group
+    operation: Operation
+    work: Callable[[], None]
+
+    def begin(self) -> None:
+        """Go on."""
+        threading.Thread(target=self._whole, name=f"change of {self.group.id.name}", daemon=True).start()
+
+    def _whole(self) -> None:
+        error: ArmError | None = None
+        try:
+            self.work()
+        except ArmError as caught:
+            error = caught
+        except Exception:
+            logger.exception("unexpected, while %s changes", self.group.id.name)
+            error = internal(self.operation.id, self.operation.id)
+        with self.group.lock:
+            if self.operation is self.group.operation:  # else a delete took its place
+                self.group.changing = False
+                if error is not None:
+                    self.group.provisioning = "Failed"
+        if error is not None:
+            self.operation.fail(error)
+        else:
+            self.operation.succeed()
+
+
+def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -> Change:
     """Run what a body says instead of what runs now; the images are here already."""
     operation = cloud.operate(group)
     updates = group.shown
@@ -29,14 +65,15 @@ def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -
         old, group.runs, group.init_runs = [*group.init_runs, *group.runs], [], []
         group.quit.set()
         group.body, group.stopped = body, False
-    _run(group, operation, partial(_replace, cloud, group, old, staging, updates))
     cloud.tell()
-    return operation
+    return Change(group, operation, partial(_replace, cloud, group, old, staging, updates))
 
 
-def stop(group: Group) -> None:
+def stop(cloud: Cloud, group: Group) -> Change:
     """End its containers; ``changing`` is set already."""
+    operation = cloud.operate(group)
     group.quit.set()
+    group.operation = operation
 
     def work() -> None:
         for run in (*group.init_runs, *group.runs):
@@ -44,10 +81,10 @@ def stop(group: Group) -> None:
         with group.lock:
             group.stopped, group.provisioning = True, "Succeeded"
 
-    _run(group, None, work)
+    return Change(group, operation, work)
 
 
-def delete(cloud: Cloud, group: Group) -> Operation:
+def delete(cloud: Cloud, group: Group) -> Change:
     """End it and all that it ran; ``changing`` is set already."""
     operation = cloud.operate(group)
     group.quit.set()
@@ -60,28 +97,7 @@ def delete(cloud: Cloud, group: Group) -> Operation:
             run.remove()
         cloud.forget(group)
 
-    _run(group, operation, work)
-    return operation
-
-
-def _run(group: Group, operation: Operation | None, work: Callable[[], None]) -> None:
-    def whole() -> None:
-        error: ArmError | None = None
-        try:
-            work()
-        except ArmError as caught:
-            error = caught
-        with group.lock:
-            if operation is None or operation is group.operation:
-                group.changing = False
-                group.provisioning = "Failed" if error is not None else group.provisioning
-        if operation is not None:
-            if error is not None:
-                operation.fail(error)
-            else:
-                operation.succeed()
-
-    threading.Thread(target=whole, name=f"change of {group.id.name}", daemon=True).start()
+    return Change(group, operation, work)
 
 
 def _replace(cloud: Cloud, group: Group, old: list[ContainerRun], staging: Staging, updates: bool) -> None:

@@ -44,8 +44,10 @@ def put_group(cloud: Cloud, call: Call) -> Answer:
         _label_free(cloud, group, body)
         pull_all(cloud, group, body)
         staging = stage(cloud.world, cloud.addresses)
-    operation = changes.deploy(cloud, group, body, staging)
-    return Answer(201 if new else 200, group_view(group), _follow(call, operation))
+    change = changes.deploy(cloud, group, body, staging)
+    answer = Answer(201 if new else 200, group_view(group), _follow(call, change.operation))
+    change.begin()
+    return answer
 
 
 def get_group(cloud: Cloud, call: Call) -> Answer:
@@ -72,8 +74,10 @@ def delete_group(cloud: Cloud, call: Call) -> Answer:
     if group is None:
         return Answer(204)
     _begin(cloud, group, even_stuck=True)
-    operation = changes.delete(cloud, group)
-    return Answer(202, group_view(group), _follow(call, operation))
+    change = changes.delete(cloud, group)
+    answer = Answer(202, group_view(group), _follow(call, change.operation))
+    change.begin()
+    return answer
 
 
 def start_group(cloud: Cloud, call: Call) -> Answer:
@@ -97,7 +101,7 @@ def stop_group(cloud: Cloud, call: Call) -> Answer:
     """End its containers; the group, its address and its label stay."""
     group = cloud.find(call.group)
     _begin(cloud, group)
-    changes.stop(group)
+    changes.stop(cloud, group).begin()
     return Answer(204)
 
 
@@ -162,7 +166,9 @@ def _run_again(cloud: Cloud, group: Group) -> Operation:
         cloud.check_quota(group, group.body)
         pull_all(cloud, group, group.body)
         staging = stage(cloud.world, cloud.addresses)
-    return changes.deploy(cloud, group, group.body, staging)
+    change = changes.deploy(cloud, group, group.body, staging)
+    change.begin()
+    return change.operation
 
 
 def _strike(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
@@ -192,4 +198,4 @@ def _label_free(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
 def _follow(call: Call, operation: Operation) -> dict[str, str]:
     where = f"{call.origin}{operation.path}?api-version={OPERATIONS_VERSION}"
     result = where.replace("/operations/", "/operationresults/")
-    return {"Azure-AsyncOperation": where, "Location": result, "Retry-After": "1"}
+    return {"Azure-AsyncOperation": where, "Location": result}

@@ -51,8 +51,7 @@ def get_operation(cloud: Cloud, call: Call) -> Answer:
     operation = cloud.operation(call.names["operation"])
     if operation is None:
         raise _no_operation(call)
-    headers = {} if operation.ended.is_set() else {"Retry-After": "1"}
-    return Answer(200, operation.body(), headers)
+    return Answer(200, operation.body())
 
 
 def get_operation_result(cloud: Cloud, call: Call) -> Answer:

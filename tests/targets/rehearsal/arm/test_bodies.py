@@ -73,7 +73,10 @@ FULL: dict[str, Any] = {
             {"name": "code", "gitRepo": {"repository": "r", "directory": ".", "revision": "1"}},
             {"name": "empty", "emptyDir": {}},
         ],
-        "imageRegistryCredentials": [{"server": "x", "username": "u", "password": "p"}, {"server": "y", "identity": "i"}],
+        "imageRegistryCredentials": [
+            {"server": "x", "username": "u", "password": "p"},
+            {"server": "y", "identity": "i"},
+        ],
         "diagnostics": {"logAnalytics": {"workspaceId": "w", "workspaceKey": "k", "logType": "ContainerInsights"}},
         "subnetIds": [{"id": "/subscriptions/x", "name": "s"}],
         "dnsConfig": {"nameServers": ["1.1.1.1"], "searchDomains": "a", "options": "ndots:2"},
@@ -143,7 +146,9 @@ def test_models_and_schema_judge_each_missing_or_misspelt_member_alike(path: tup
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(_names(FULL))), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(_names(FULL))), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -165,8 +170,14 @@ def test_the_swaggers_example_is_taken_but_for_what_the_version_no_longer_has() 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda body: body["properties"].update(colour=1), "Could not find member 'colour' on object of type 'Properties'. Path 'properties.colour'"),
-        (lambda body: body["properties"].pop("osType"), "Required property 'osType' not found in JSON. Path 'properties'"),
+        (
+            lambda body: body["properties"].update(colour=1),
+            "Could not find member 'colour' on object of type 'Properties'. Path 'properties.colour'",
+        ),
+        (
+            lambda body: body["properties"].pop("osType"),
+            "Required property 'osType' not found in JSON. Path 'properties'",
+        ),
         (
             lambda body: body["properties"]["containers"][0]["properties"]["resources"]["requests"].update(cpu="1"),
             "Could not convert string to double. Path 'properties.containers[0].properties.resources.requests.cpu'",
