@@ -1,7 +1,7 @@
 """Codes of Azure's answers that we know the meaning of, and words where the code says too little.
 
 Sources: learn.microsoft.com, "Troubleshoot common issues in Azure Container Instances" and "Resource Manager error
-codes"; codes seen in answers of the service.
+codes"; codes seen in answers of the service, and close relatives of them, which do no harm where they never come.
 """
 
 import re
@@ -75,8 +75,8 @@ _CODES: Final[dict[Meaning, str]] = {
     _NO_IMAGE: "ImageNotFound ManifestUnknown InvalidImageName",
     _REGISTRY: "RegistryErrorResponse RegistryUnavailable RegistryTimeout",
     _PLATFORM: "ImageOsTypeNotMatchContainerGroup OsVersionNotSupported UnsupportedImage",
-    _LOGIN: "InvalidAuthenticationToken ExpiredAuthenticationToken AuthenticationFailed InvalidAuthenticationTokenTenant"
-    " AuthenticationFailedMissingToken InvalidAuthenticationTokenAudience",
+    _LOGIN: "InvalidAuthenticationToken ExpiredAuthenticationToken AuthenticationFailed"
+    " InvalidAuthenticationTokenTenant AuthenticationFailedMissingToken InvalidAuthenticationTokenAudience",
     _SUBSCRIPTION: "SubscriptionNotFound InvalidSubscriptionId ReadOnlyDisabledSubscription DisallowedProvider",
     _ROLE: "AuthorizationFailed LinkedAuthorizationFailed Forbidden AuthorizationPermissionMismatch"
     " LinkedAccessCheckFailed",

@@ -66,7 +66,7 @@ def cause_of(error: "AzureError", what: str) -> DrayError:
 
     if not isinstance(error, sdk.HttpResponseError) or error.response is None:
         return _without_answer(error, what)
-    status, found = int(error.response.status_code), errors_in(_document(error))
+    status, found = int(error.response.status_code or 0), errors_in(_document(error))
     detail = _detail(error, status, found)
     if meaning := _meaning(found):
         chosen, told = meaning
