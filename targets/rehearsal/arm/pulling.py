@@ -1,0 +1,38 @@
+"""Images, had before a group is accepted, as Azure looks at each image before it answers PUT."""
+
+from targets.rehearsal.arm.bodies import ContainerGroup, ImageRegistryCredential
+from targets.rehearsal.arm.cloud import Cloud
+from targets.rehearsal.arm.errors import inaccessible_image, registry_failed
+from targets.rehearsal.arm.groups import Group
+from targets.rehearsal.workload import PullCredential, PullRefused
+
+DOCKER_HUB = "index.docker.io"
+
+
+def pull_all(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
+    """Raises ArmError: one cannot be had."""
+    for container in (*body.properties.containers, *(body.properties.init_containers or ())):
+        image = container.properties.image
+        assert image is not None, "judged before"
+        credential = credential_for(image, body.properties.image_registry_credentials or [])
+        try:
+            cloud.world.runner.pull(image, credential)
+        except PullRefused as refusal:
+            if refusal.kind == "unreachable":
+                raise registry_failed(registry_of(image)) from refusal
+            raise inaccessible_image(image, group.id.name) from refusal
+
+
+def registry_of(image: str) -> str:
+    """The host that an image's name begins with; without one it is Docker Hub's."""
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else DOCKER_HUB
+
+
+def credential_for(image: str, given: list[ImageRegistryCredential]) -> PullCredential | None:
+    """Those of the image's registry; one with a managed identity has no password, and none here."""
+    registry = registry_of(image)
+    for each in given:
+        if each.server == registry and each.username is not None:
+            return PullCredential(each.server, each.username, each.password or "")
+    return None

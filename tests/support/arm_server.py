@@ -1,0 +1,172 @@
+"""The stand-in's ARM API on real TLS, over a runner that starts no process, and the SDK that speaks to it."""
+
+import asyncio
+import datetime
+import ipaddress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from azure.core.credentials import AccessToken
+from azure.mgmt.containerinstance import ContainerInstanceManagementClient
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from targets.rehearsal.arm.app import create_app
+from targets.rehearsal.arm.faults import FAULTS
+from targets.rehearsal.world import Faults, World
+from tests.support.fake_runner import FakeRunner
+
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+TOKEN = "t0ken-of-a-rehearsal"
+API_VERSION = "2023-05-01"
+
+
+class Token:
+    """A credential that has nothing but ``get_token``."""
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """The stand-in's own."""
+        return AccessToken(TOKEN, 2**31)
+
+
+@dataclass
+class Arm:
+    """A stand-in that runs.
+
+    Attributes:
+        held: What ``World.held`` was told, in order.
+    """
+
+    url: str
+    ca: Path
+    runner: FakeRunner
+    faults: Faults
+    held: list[int] = field(default_factory=list)
+
+    def sdk(self, **options: Any) -> ContainerInstanceManagementClient:
+        """As users' code makes it, with short waits."""
+        options = {"polling_interval": 0.05, "retry_total": 0, **options}
+        return ContainerInstanceManagementClient(
+            Token(),
+            SUBSCRIPTION,
+            base_url=self.url,
+            connection_verify=str(self.ca),
+            credential_scopes=["https://x/.default"],
+            **options,
+        )
+
+    def http(self, *, token: str | None = TOKEN, version: str | None = API_VERSION) -> httpx.Client:
+        """Without the SDK."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        params = {} if version is None else {"api-version": version}
+        import ssl
+
+        context = ssl.create_default_context(cafile=str(self.ca))
+        return httpx.Client(base_url=self.url, headers=headers, params=params, verify=context, timeout=30)
+
+
+def group_path(name: str, *, resource_group: str = "rehearsal") -> str:
+    """Of a container group."""
+    return (
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{resource_group}"
+        f"/providers/Microsoft.ContainerInstance/containerGroups/{name}"
+    )
+
+
+def group_body(**properties: Any) -> dict[str, Any]:
+    """A small group of one container, as JSON."""
+    image = properties.pop("image", "registry.example/fake@sha256:" + "1" * 64)
+    container = {
+        "name": "model",
+        "properties": {
+            "image": image,
+            "ports": [{"port": 18080, "protocol": "TCP"}],
+            "resources": {"requests": {"cpu": 1, "memoryInGB": 1.5}},
+            **properties.pop("container", {}),
+        },
+    }
+    address = {"type": "Public", "ports": [{"port": 18080, "protocol": "TCP"}]}
+    label = properties.pop("label", None)
+    if label:
+        address["dnsNameLabel"] = label
+    return {
+        "location": properties.pop("location", "westeurope"),
+        "tags": properties.pop("tags", {}),
+        "properties": {"containers": [container], "osType": "Linux", "ipAddress": address, **properties},
+    }
+
+
+@contextmanager
+def arm_server(folder: Path) -> Iterator[Arm]:
+    """Runs one until the block ends."""
+    ca, certificate, key = _certificates(folder)
+    runner, faults, held = FakeRunner(), Faults(FAULTS), list[int]()
+    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=held.append)
+    config = uvicorn.Config(
+        create_app(world),
+        host="127.0.0.1",
+        port=0,
+        ssl_certfile=str(certificate),
+        ssl_keyfile=str(key),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    with _serving(uvicorn.Server(config)) as port:
+        yield Arm(f"https://127.0.0.1:{port}", ca, runner, faults, held)
+
+
+@contextmanager
+def _serving(server: uvicorn.Server) -> Iterator[int]:
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread.start()
+    wait_until(lambda: server.started)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(15)
+
+
+def wait_until(true: Callable[[], object], *, timeout_s: float = 15) -> None:
+    """Raises AssertionError: it did not become true."""
+    waited = threading.Event()
+    for _ in range(int(timeout_s / 0.02)):
+        if true():
+            return
+        waited.wait(0.02)
+    raise AssertionError("did not become true in time")
+
+
+def _certificates(folder: Path) -> tuple[Path, Path, Path]:
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test CA")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+
+    def base(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(ca_name).public_key(public)
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
+        return builder.not_valid_after(now + datetime.timedelta(days=1))
+
+    ca_key_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
+    ca = base(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    ca_signed = ca.add_extension(ca_key_id, critical=False).sign(ca_key, hashes.SHA256())
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_key_id)
+    leaf = base(name, key.public_key()).add_extension(names, critical=False).add_extension(issuer, critical=False)
+    signed = leaf.sign(ca_key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    paths = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(ca_signed.public_bytes(pem))
+    paths[1].write_bytes(signed.public_bytes(pem))
+    plain = serialization.NoEncryption()
+    paths[2].write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return paths
