@@ -34,15 +34,16 @@ class Wanted:
 
     Attributes:
         label: DNS label; None for a private address.
+        liveness_s: How long after its start the container is first asked whether it lives.
         tags: Those that say what it is, and the user's.
         pull: Whether the credentials of this machine for the image's registry are sent along.
     """
 
-    package: ModelPackage
     image: ImageRef
     settings: AciSettings
     region: str
     label: str | None
+    liveness_s: int
     tags: Mapping[str, str]
     pull: bool = False
 
@@ -79,8 +80,7 @@ def container_group(wanted: Wanted, secret: Resolve, file: Resolve | None = None
 
 def as_planned(wanted: Wanted) -> dict[str, Any]:
     """The JSON that is sent, with references in the places of secrets."""
-    body: dict[str, Any] = container_group(wanted, str, str).serialize()
-    return body
+    return dict(container_group(wanted, str, str).serialize())
 
 
 def secret_files(settings: AciSettings) -> dict[str, str]:
@@ -115,7 +115,6 @@ def _container(wanted: Wanted, secret: Resolve) -> "sdk.Container":
     gpu = sdk.GpuResource(count=settings.gpu.count, sku=settings.gpu.sku) if settings.gpu else None
     requests = sdk.ResourceRequests(cpu=settings.cpu, memory_in_gb=settings.memory_gb, gpu=gpu)
     mounts = [sdk.VolumeMount(name=_VOLUME, mount_path=SECRETS, read_only=True)] if secret_files(settings) else None
-    delay = liveness_delay_s(settings, wanted.package)
     return sdk.Container(
         name=CONTAINER,
         image=exact(wanted.image),
@@ -123,7 +122,7 @@ def _container(wanted: Wanted, secret: Resolve) -> "sdk.Container":
         ports=[sdk.ContainerPort(port=settings.port, protocol="TCP")],
         environment_variables=_environment(settings, secret),
         volume_mounts=mounts,
-        liveness_probe=_probe(settings, "/livez", delay_s=delay, period_s=10, failures=3),
+        liveness_probe=_probe(settings, "/livez", delay_s=wanted.liveness_s, period_s=10, failures=3),
         readiness_probe=_probe(settings, "/readyz", delay_s=1, period_s=5, failures=3),
     )
 
@@ -133,15 +132,13 @@ def _environment(settings: AciSettings, secret: Resolve) -> "list[sdk.Environmen
 
     files = {"api-keys": "DRAY_API_KEYS_FILE", "tls-cert": "DRAY_TLS_CERT_FILE", "tls-key": "DRAY_TLS_KEY_FILE"}
     own = {variable: f"{SECRETS}/{name}" for name, variable in files.items() if name in secret_files(settings)}
-    plain = {**settings.environment(), "DRAY_PORT": str(settings.port), **own, **settings.variables}
+    plain = {**settings.environment(), "DRAY_PORT": str(settings.port), **own, **settings.env}
     variables = [sdk.EnvironmentVariable(name=name, value=value) for name, value in sorted(plain.items())]
-    secure = sorted(settings.secure_environment.items())
+    secure = sorted(settings.secure_env.items())
     return [*variables, *(sdk.EnvironmentVariable(name=name, secure_value=secret(ref)) for name, ref in secure)]
 
 
-def _probe(
-    settings: AciSettings, path: str, *, delay_s: int, period_s: int, failures: int
-) -> "sdk.ContainerProbe":
+def _probe(settings: AciSettings, path: str, *, delay_s: int, period_s: int, failures: int) -> "sdk.ContainerProbe":
     from azure.mgmt.containerinstance import models as sdk
 
     return sdk.ContainerProbe(
@@ -162,7 +159,9 @@ def _address(wanted: Wanted) -> "sdk.IpAddress":
         ports=[sdk.Port(port=settings.port, protocol="TCP")],
         type="Public" if settings.ip == "public" else "Private",
         dns_name_label=wanted.label,
-        auto_generated_domain_name_label_scope=settings.dns_reuse,
+        auto_generated_domain_name_label_scope=sdk.DnsNameLabelReusePolicy(reuse)
+        if (reuse := settings.dns_reuse)
+        else None,
     )
 
 

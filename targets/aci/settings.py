@@ -9,7 +9,7 @@ from targets.kit.runtime_settings import RuntimeSettings
 
 Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+$")]
 ResourceId = Annotated[str, StringConstraints(pattern=r"^/subscriptions/[^/]+/resource[gG]roups/[^/]+/providers/.+$")]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 TagName = Annotated[str, StringConstraints(pattern=r"^(?!dray-)[^<>%&\\?/]{1,512}$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
 # The runtime's own, which settings of their own set.
@@ -65,8 +65,8 @@ class AciSettings(RuntimeSettings):
     registry_identity: ResourceId | None = None
     registry_username: Reference | None = None
     registry_password: Reference | None = None
-    environment: Mapping[EnvironmentName, str] = {}
-    secure_environment: Mapping[EnvironmentName, Reference] = {}
+    env: Mapping[EnvironmentName, str] = {}
+    secure_env: Mapping[EnvironmentName, Reference] = {}
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     log_analytics: LogAnalytics | None = None
     tags: Mapping[TagName, TagValue] = {}
@@ -88,14 +88,16 @@ class AciSettings(RuntimeSettings):
         if self.registry_identity and self.registry_username:
             raise ValueError("registry_identity and registry_username exclude each other")
         if (self.ip == "private") != bool(self.subnet_ids):
-            raise ValueError("ip=private and subnet_ids go together: a group has a public address or stands in a subnet")
+            raise ValueError(
+                "ip=private and subnet_ids go together: a group has a public address or stands in a subnet"
+            )
         if self.ip == "private" and (self.dns_label or self.dns_reuse):
             raise ValueError("dns_label and dns_reuse are for ip=public")
-        ours = [name for name in (*self.environment, *self.secure_environment) if name.startswith(_OURS)]
+        ours = [name for name in (*self.env, *self.secure_env) if name.startswith(_OURS)]
         if ours:
             raise ValueError(f"{ours[0]} is the runtime's: it has a setting of its own")
-        if both := sorted({*self.environment} & {*self.secure_environment}):
-            raise ValueError(f"{both[0]} is in environment and in secure_environment")
+        if both := sorted({*self.env} & {*self.secure_env}):
+            raise ValueError(f"{both[0]} is in env and in secure_env")
         return self
 
     @property
@@ -113,5 +115,5 @@ class AciSettings(RuntimeSettings):
             "registry_password": self.registry_password,
             "log_analytics.key": self.log_analytics.key if self.log_analytics else None,
         }
-        secure = {f"secure_environment.{name}": reference for name, reference in self.secure_environment.items()}
+        secure = {f"secure_env.{name}": reference for name, reference in self.secure_env.items()}
         return {name: reference for name, reference in {**single, **secure}.items() if reference}

@@ -15,6 +15,8 @@ from packager.core.errors import DeploymentBusy
 # Beyond its own time limit, a command may still be bringing the old release back.
 _GRACE = 2.0
 _CLOCK_TOLERANCE_S = 2.0
+# Where it is written down, there may be room for 256 characters in all.
+_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Holder:
     def me(cls, *, limit_s: float) -> "Holder":
         """This process, from now on."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(_user(), socket.gethostname(), os.getpid(), round(psutil.Process().create_time(), 2), since, limit_s)
+        began = round(psutil.Process().create_time(), 2)
+        return cls(_user(), _host(), os.getpid(), began, since, limit_s)
 
     @classmethod
     def parse(cls, text: str) -> "Holder | None":
@@ -79,7 +82,7 @@ class Holder:
 
     @property
     def _is_here(self) -> bool:
-        return self.host == socket.gethostname()
+        return self.host == _host()
 
     def _alive(self) -> bool:
         try:
@@ -108,8 +111,12 @@ def busy(name: str, target: str, holder: Holder) -> DeploymentBusy:
     )
 
 
+def _host() -> str:
+    return socket.gethostname()[:_LONGEST]
+
+
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return getpass.getuser()[:_LONGEST]
     except (OSError, KeyError):  # a user id without a name, as containers have them
         return f"uid {os.getuid()}" if hasattr(os, "getuid") else "somebody"
