@@ -155,13 +155,14 @@ def _address(wanted: Wanted) -> "sdk.IpAddress":
     from azure.mgmt.containerinstance import models as sdk
 
     settings = wanted.settings
+    reuse: Any = (
+        settings.dns_reuse
+    )  # None leaves it out; the SDK's own default would be sent with private addresses too
     return sdk.IpAddress(
         ports=[sdk.Port(port=settings.port, protocol="TCP")],
         type="Public" if settings.ip == "public" else "Private",
         dns_name_label=wanted.label,
-        auto_generated_domain_name_label_scope=sdk.DnsNameLabelReusePolicy(reuse)
-        if (reuse := settings.dns_reuse)
-        else None,
+        auto_generated_domain_name_label_scope=reuse,
     )
 
 

@@ -10,7 +10,7 @@ from targets.kit.runtime_settings import RuntimeSettings
 Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+$")]
 ResourceId = Annotated[str, StringConstraints(pattern=r"^/subscriptions/[^/]+/resource[gG]roups/[^/]+/providers/.+$")]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-TagName = Annotated[str, StringConstraints(pattern=r"^(?!dray-)[^<>%&\\?/]{1,512}$")]
+TagName = Annotated[str, StringConstraints(pattern=r"^[^<>%&\\?/]{1,512}$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
 # The runtime's own, which settings of their own set.
 _OURS = "DRAY_"
@@ -96,6 +96,8 @@ class AciSettings(RuntimeSettings):
         ours = [name for name in (*self.env, *self.secure_env) if name.startswith(_OURS)]
         if ours:
             raise ValueError(f"{ours[0]} is the runtime's: it has a setting of its own")
+        if any(name.startswith("dray-") for name in self.tags):
+            raise ValueError("tags that begin with dray- are dray's own")
         if both := sorted({*self.env} & {*self.secure_env}):
             raise ValueError(f"{both[0]} is in env and in secure_env")
         return self

@@ -42,6 +42,7 @@ def free_name(groups: ContainerGroups, resource_group: str, state: Deployed) -> 
 
 
 def serves(group: Group, reach: str) -> bool | None:
+    """Whether the endpoint says that it is ready; None where it says that it never will be."""
     url = group.url(reach)
     if url is None:
         return False
