@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import uvicorn
+from azure.core.pipeline.transport import RequestsTransport
 
 from packager.core.artifact import ModelPackage, Release
 from packager.core.credentials import Anonymous, CredentialSource
@@ -146,3 +148,34 @@ def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
     )  # fmt: skip
     with _serving(uvicorn.Server(config)) as port:
         yield AciCloud(f"https://127.0.0.1:{port}", ca, runner, faults)
+
+
+class Killed(Exception):
+    """Nothing is sent any more, as if the process had ended."""
+
+
+@dataclass
+class Fuse:
+    """Lets a number of requests through, and ends everything after them.
+
+    Attributes:
+        left: Of the requests; None lets all through.
+        seen: Method and path of those that went through.
+    """
+
+    left: int | None = None
+    seen: list[str] = field(default_factory=list)
+
+    def transport(self) -> Any:
+        fuse = self
+
+        class Transport(RequestsTransport):
+            def send(self, request: Any, **options: Any) -> Any:
+                if fuse.left is not None and len(fuse.seen) >= fuse.left:
+                    raise Killed
+                fuse.seen.append(f"{request.method} {urlsplit(request.url).path.rpartition('/providers/')[2]}")
+                return super().send(request, **options)
+
+        return Transport(connection_verify=str(self.ca))
+
+    ca: Path = Path()
