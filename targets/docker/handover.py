@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from packager.core.artifact import Release
-from packager.core.credentials import resolve
 from packager.core.errors import DeploymentFailed, DrayError, PortInUse
 from packager.core.progress import Progress
 from packager.core.protocols import Secrets
@@ -29,6 +28,7 @@ from targets.docker.state import (
     deployed,
     settings_of,
 )
+from targets.kit.api_keys import first_key, secret_of
 from targets.kit.engine.containers import Container, ContainerEngine, EngineImage
 from targets.kit.engine.ports import free_port
 from targets.kit.engine.readiness import refuse_if_ended, wait_ready
@@ -188,7 +188,7 @@ def _create(engine: ContainerEngine, wanted: Wanted, role: str, port: str) -> Co
     container = engine.create(container_name(wanted.name, role), asked)
     if settings.api_keys:
         try:
-            keys = _secret(settings.api_keys, wanted.secrets)
+            keys = secret_of(settings.api_keys, wanted.secrets)
             engine.copy_in(container, body.SECRETS, {body.KEYS: keys.encode()})
         except BaseException:
             engine.remove(container)
@@ -196,16 +196,6 @@ def _create(engine: ContainerEngine, wanted: Wanted, role: str, port: str) -> Co
     return container
 
 
-def _secret(reference: str, secrets: Secrets) -> str:
-    return secrets[reference] if reference in secrets else resolve(reference)
-
-
 def _token(wanted: Wanted) -> str | None:
     reference = wanted.settings.api_keys
-    return first_key(_secret(reference, wanted.secrets)) if reference else None
-
-
-def first_key(keys: str) -> str | None:
-    """The key by which we ask ourselves: the first that is not a comment."""
-    lines = (line.strip() for line in keys.splitlines())
-    return next((line for line in lines if line and not line.startswith("#")), None)
+    return first_key(secret_of(reference, wanted.secrets)) if reference else None

@@ -18,13 +18,14 @@ from packager.core.errors import (
     ImageUnfaithful,
     PackageError,
 )
-from packager.core.files import copy_tree, ensure_folder, new_folder
+from packager.core.files import ensure_folder
 from packager.core.image import MODEL_FOLDER, PACKAGE_LABEL, ImageRef
 from packager.core.progress import Progress
 from packager.core.state import cache_home
 from runtime.contract.package import read_package
 from targets.docker import body
 from targets.kit.engine.containers import Container, ContainerEngine, EngineFacts, EngineImage
+from targets.kit.packages import kept_package, place_of
 
 _MODEL: Final = f"/{MODEL_FOLDER}"
 
@@ -134,24 +135,6 @@ def image_findings(engine: ContainerEngine, release: Release, known: Iterable[Co
     )
 
 
-def kept_package(digest: str) -> Path | None:
-    """Our own copy of a package; None where there is none."""
-    path = _copy_of(digest)
-    return path if path.is_dir() else None
-
-
-def keep_package(package: ModelPackage) -> Path:
-    """A copy of a package, for tests of the deployment when the original has gone."""
-    path = _copy_of(package.digest)
-    if not path.is_dir():
-        try:
-            with new_folder(path) as staging:
-                copy_tree(package.root, staging)
-        except FileExistsError:  # another command was quicker
-            pass
-    return path
-
-
 def package_in(engine: ContainerEngine, container: Container) -> ModelPackage:
     """The package that a container holds, copied out of it where we have no copy, every digest checked.
 
@@ -193,11 +176,7 @@ def _copied_out(engine: ContainerEngine, container: Container) -> ModelPackage:
         except PackageError as error:
             message = f"the package in {container.name} is damaged: {error.message}"
             raise ImageUnfaithful(message, hint="do not run it; deploy another") from error
-        path = _copy_of(digest)
+        path = place_of(digest)
         if not path.is_dir():
             made.rename(path)
     return read_package(path)
-
-
-def _copy_of(digest: str) -> Path:
-    return cache_home() / "packages" / digest.removeprefix("sha256:")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from packager.core.artifact import ModelPackage, Release
-from packager.core.credentials import resolve
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings, State
-from packager.core.errors import CredentialsUnusable, DrayError, EngineUnavailable, EnvironmentMissing, InvocationError
+from packager.core.errors import DrayError, EngineUnavailable, EnvironmentMissing, InvocationError
 from packager.core.http_client import HttpInferenceClient
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
@@ -18,8 +17,6 @@ from targets.docker import body, handover, planning
 from targets.docker.images import (
     ensure_image,
     image_findings,
-    keep_package,
-    kept_package,
     package_in,
     package_of,
     required_image,
@@ -34,8 +31,10 @@ from targets.docker.state import (
     image_of,
     settings_of,
 )
+from targets.kit.api_keys import own_key
 from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import docker_host
+from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
 _ASK_S = 2.0
@@ -123,7 +122,7 @@ class DockerTarget(Target[DockerSettings]):
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
         settings = DockerSettings.model_validate(deployment.detail["settings"])
-        with HttpInferenceClient(deployment.endpoint, token=_key(settings)) as client:
+        with HttpInferenceClient(deployment.endpoint, token=own_key(settings.api_keys)) as client:
             yield client
 
     def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
@@ -245,7 +244,9 @@ def _state(container: Container, url: str | None, settings: DockerSettings) -> S
         return "failed" if container.exit_status or container.out_of_memory else "stopped"
     if container.status in ("restarting", "dead") or url is None:
         return "failed"
-    with HttpInferenceClient(url, token=_key(settings), connect_timeout_s=_ASK_S, timeout_s=_ASK_S) as client:
+    with HttpInferenceClient(
+        url, token=own_key(settings.api_keys), connect_timeout_s=_ASK_S, timeout_s=_ASK_S
+    ) as client:
         try:
             answer = client.state()
         except InvocationError:  # our key is not among its keys; that it asks for one shows that it serves
@@ -253,14 +254,3 @@ def _state(container: Container, url: str | None, settings: DockerSettings) -> S
     if answer is None:
         return "unhealthy"
     return "running" if answer.state == "ready" else "failed" if answer.state == "failed" else "unhealthy"
-
-
-def _key(settings: DockerSettings) -> str | None:
-    """The key to ask with; None where there is none, or where this machine does not have it."""
-    if settings.api_keys is None:
-        return None
-    try:
-        return handover.first_key(resolve(settings.api_keys))
-    except CredentialsUnusable as error:
-        logger.info("asking without a key: %s", error.message)
-        return None

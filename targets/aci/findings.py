@@ -1,0 +1,178 @@
+"""What would stop a deployment to Azure, or is worth knowing before it: found without changing anything."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from packager.core.artifact import Release
+from packager.core.credentials import resolve
+from packager.core.deployment import Finding, Findings
+from packager.core.errors import (
+    CapacityMissing,
+    ConfigurationError,
+    CredentialsUnusable,
+    DrayError,
+    QuotaReached,
+    RequestRefused,
+)
+from packager.core.image import ImageRef
+from targets.aci.groups import ContainerGroups
+from targets.aci.planning import Course, whole_steps
+from targets.aci.settings import AciSettings
+from targets.aci.state import normal
+from targets.aci.tags import MOST
+
+logger = logging.getLogger(__name__)
+# Source: learn.microsoft.com, "Resource availability and quota limits for Azure Container Instances".
+_CPU_STEP, _MEMORY_STEP_GB = 0.01, 0.1
+_PRIVILEGED: Final = 1024
+_MIB_A_GB: Final = 1024
+
+
+def early(settings: AciSettings, region: str, groups: ContainerGroups) -> Findings:
+    """What the settings alone show: sizes that Azure does not have, and who can reach the endpoint."""
+    return (*_steps(settings), *_limits(settings, region, groups), *_exposure(settings), *_secrets(settings))
+
+
+def late(chosen: Course, release: Release, groups: ContainerGroups) -> Findings:
+    """What the release and what is there show: quota, tags, probes, memory."""
+    settings = chosen.wanted.settings
+    quota = _quota(chosen, groups) if chosen.way in ("create", "replace") else ()
+    return (*quota, *_tags(chosen), *_measured(settings, release, chosen.wanted.liveness_s), *_image(chosen, settings))
+
+
+def of_error(error: DrayError) -> Finding:
+    """An error that would stop the deployment."""
+    return Finding(error.code, error.message, error.hint, blocking=True)
+
+
+def _steps(settings: AciSettings) -> Findings:
+    found = []
+    if not whole_steps(settings.cpu, _CPU_STEP):
+        found.append(_blocking(f"cpu={settings.cpu:g} is no multiple of {_CPU_STEP:g} cores", "round it"))
+    if not whole_steps(settings.memory_gb, _MEMORY_STEP_GB):
+        found.append(
+            _blocking(f"memory_gb={settings.memory_gb:g} is no multiple of {_MEMORY_STEP_GB:g} GB", "round it")
+        )
+    return tuple(found)
+
+
+def _limits(settings: AciSettings, region: str, groups: ContainerGroups) -> Findings:
+    rows = [row for row in groups.capabilities(region) if _is_for(row, settings)]
+    if not rows:
+        known = {normal(str(row.get("location") or "")) for row in groups.capabilities(region)}
+        if settings.gpu and region in known:
+            message = f"{region} has no GPU {settings.gpu.sku} for container groups"
+            return (Finding(CapacityMissing.code, message, "another region or sku", blocking=True),)
+        logger.info("Azure does not say how large a container group of %s may be", region)
+        return ()
+    wanted = {"maxCpu": settings.cpu, "maxMemoryInGB": settings.memory_gb}
+    wanted |= {"maxGpuCount": float(settings.gpu.count)} if settings.gpu else {}
+    names = {"maxCpu": "cpu", "maxMemoryInGB": "memory_gb", "maxGpuCount": "gpu.count"}
+    found = []
+    for key, value in wanted.items():
+        limits = [float(row["capabilities"][key]) for row in rows if key in (row.get("capabilities") or {})]
+        if limits and value > max(limits):
+            message = f"{names[key]}={value:g}, and a container group of {region} may have {max(limits):g}"
+            found.append(_blocking(message, "ask for less, or choose another region"))
+    return tuple(found)
+
+
+def _is_for(row: Mapping[str, Any], settings: AciSettings) -> bool:
+    gpu = settings.gpu.sku if settings.gpu else "None"
+    address = str(row.get("ipAddressType") or "").lower()
+    return (
+        str(row.get("osType")).lower() == "linux"
+        and str(row.get("gpu") or "None").lower() == gpu.lower()
+        and address in ("", settings.ip, "none")
+    )
+
+
+def _exposure(settings: AciSettings) -> Findings:
+    found = []
+    if settings.ip == "public" and not (settings.api_keys and settings.tls_cert):
+        without = " and ".join(
+            what for what, set_ in (("no key", settings.api_keys), ("no TLS", settings.tls_cert)) if not set_
+        )
+        message = f"everybody on the internet can reach the model: {without}"
+        hint = "--set api_keys=env:NAME or file:PATH; tls_cert and tls_key; or ip=private with subnet_ids"
+        found.append(Finding("E-PUBLIC-ENDPOINT", message, hint))
+    if settings.ip == "private":
+        message = "the group will stand in a subnet: smoke tests are sent from here, so this machine must reach it"
+        found.append(
+            Finding("E-PRIVATE-ENDPOINT", message, "run dray in that network, or in one that is peered with it")
+        )
+    if settings.port < _PRIVILEGED:
+        message = f"the runtime runs as a user that may not listen on port {settings.port} everywhere"
+        found.append(Finding("E-PRIVILEGED-PORT", message, "leave the port at 8080"))
+    return tuple(found)
+
+
+def _secrets(settings: AciSettings) -> Findings:
+    found = []
+    for name, reference in settings.references().items():
+        try:
+            resolve(reference)
+        except CredentialsUnusable as error:
+            message = f"{name}={reference} cannot be read here: {error.message}"
+            found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
+    return tuple(found)
+
+
+def _quota(chosen: Course, groups: ContainerGroups) -> Findings:
+    settings, region = chosen.wanted.settings, chosen.wanted.region
+    used = groups.usages(region)
+    wanted = {"ContainerGroups": 1.0}
+    cores = f"Standard{settings.gpu.sku}Cores" if settings.gpu else "StandardCores"
+    wanted[cores] = float(settings.gpu.count) if settings.gpu else settings.cpu
+    found = []
+    for name, more in wanted.items():
+        if name in used and used[name][0] + more > used[name][1]:
+            now, limit = used[name]
+            message = f"{name} in {region}: {now} of {limit} are used, and this takes {more:g} more"
+            hint = "delete what is not needed, choose another region, or ask for more: portal, Quotas"
+            found.append(Finding(QuotaReached.code, message, hint, blocking=True))
+    return tuple(found)
+
+
+def _tags(chosen: Course) -> Findings:
+    count = len(chosen.body.get("tags") or {})
+    if count <= MOST:
+        return ()
+    message = f"{count} tags, and a resource may have {MOST}: dray needs some itself"
+    return (Finding(RequestRefused.code, message, "fewer of your own", blocking=True),)
+
+
+def _measured(settings: AciSettings, release: Release, liveness_s: int) -> Findings:
+    hint = release.package.certificate.resources
+    if hint is None:
+        return ()
+    found = []
+    if liveness_s < hint.startup_s:
+        message = f"liveness is asked for after {liveness_s} s, and the start took {hint.startup_s:.3g} s when measured"
+        found.append(Finding("E-PROBE-TIMING", message, "raise --set startup_s=N, or leave it out"))
+    if settings.memory_gb * _MIB_A_GB < hint.memory_mib:
+        message = f"memory_gb={settings.memory_gb:g}, and serving took {hint.memory_mib:.0f} MiB when measured"
+        found.append(Finding("E-MEMORY", message, "raise --set memory_gb=N"))
+    return tuple(found)
+
+
+def _image(chosen: Course, settings: AciSettings) -> Findings:
+    found, image = list[Finding](), chosen.wanted.image
+    if not image.pinned:
+        message = f"{image} is named by its tag: whoever moves that changes what runs after the next restart"
+        found.append(Finding("E-IMAGE-UNPINNED", message, "name it by its digest: image@sha256:…"))
+    if chosen.wanted.pull and not settings.registry_identity and is_azure_registry(image):
+        message = "Azure gets this account's token for the registry, which ends after some hours: later pulls fail"
+        hint = "--set registry_identity=RESOURCE_ID of a managed identity with the role AcrPull"
+        found.append(Finding("E-PULL-TOKEN", message, hint))
+    return tuple(found)
+
+
+def is_azure_registry(image: ImageRef) -> bool:
+    """Whether Azure's own identities can pull it."""
+    return ".azurecr." in image.host
+
+
+def _blocking(message: str, hint: str) -> Finding:
+    return Finding(ConfigurationError.code, message, hint, blocking=True)

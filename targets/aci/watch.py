@@ -1,0 +1,210 @@
+"""Waiting until a container group serves its release, or for the cause why it never will."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from packager.core.errors import (
+    ArchitectureMissing,
+    DrayError,
+    ImageMissing,
+    InvocationError,
+    NotReady,
+    OutOfMemory,
+    ProcessCrash,
+    PullDenied,
+)
+from packager.core.http_client import HttpInferenceClient, ServerState
+from targets.aci.groups import ContainerGroups
+from targets.aci.state import Group
+
+_ASK_S: Final = 2.0
+_POLL_S: Final = 0.2
+_TAIL: Final = 20
+_KILLED: Final = 137
+_OUT_OF_MEMORY: Final = "oomkilled"
+_FORMAT_ERROR: Final = "exec format error"
+_DENIED: Final = ("unauthorized", "denied", "authentication required", "forbidden", "401", "403")
+_MISSING: Final = ("not found", "manifest unknown", "no such")
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """One URL, asked again and again: which release is ready there, and for how long none was.
+
+    Attributes:
+        last, first: When the release before last answered, and the new one first did, on the monotonic clock.
+    """
+
+    url: str
+    digest: str
+    token: str | None = field(default=None, repr=False)
+    last: float | None = None
+    first: float | None = None
+
+    def ask(self) -> ServerState | None:
+        """What it says of itself now."""
+        with HttpInferenceClient(self.url, token=self.token, connect_timeout_s=_ASK_S, timeout_s=_ASK_S) as client:
+            try:
+                state = client.state()
+            except InvocationError:  # another release's keys
+                return None
+        now = time.monotonic()
+        if state is not None and state.state == "ready":
+            if self.is_new(state):
+                self.first = self.first or now
+            elif self.first is None:
+                self.last = now
+        return state
+
+    def look(self) -> None:
+        """Ask, for the times alone."""
+        self.ask()
+
+    def is_new(self, state: ServerState) -> bool:
+        """Whether it is the release that is waited for; a server that does not say which is taken for it."""
+        said = [model.get("digest") for model in state.models if model.get("digest")]
+        return not said or self.digest in said
+
+    @property
+    def gap_s(self) -> float | None:
+        """How long nothing served; None where that was not seen."""
+        return None if self.last is None or self.first is None else self.first - self.last
+
+
+def wait_ready(
+    groups: ContainerGroups, resource_group: str, name: str, endpoint: Endpoint, *, until: float, ended_before: str = ""
+) -> Group:
+    """The group, once its endpoint says that the release is ready.
+
+    Args:
+        until: On the monotonic clock.
+        ended_before: When a container of the group had ended before this change; no end of this release's.
+
+    Raises:
+        OutOfMemory, ProcessCrash, ArchitectureMissing, PullDenied, ImageMissing: It ended, or cannot begin.
+        NotReady: It says that it never will be, or the time is up.
+    """
+    asked = 0.0
+    while True:
+        state = endpoint.ask()
+        done = state is not None and state.state in ("ready", "failed") and endpoint.is_new(state)
+        if done or time.monotonic() - asked >= groups.access.poll_s:
+            asked = time.monotonic()
+            group = groups.get(resource_group, name)
+            if group is None:
+                raise NotReady(f"container group {name!r} is gone", hint="somebody deleted it; deploy again")
+            _refuse_if_ended(groups, group, ended_before)
+            if state is not None and done:
+                if state.state == "ready":
+                    return group
+                raise _failed(groups, group, state)
+        if time.monotonic() >= until:
+            raise _late(groups, resource_group, name, state)
+        time.sleep(_POLL_S)
+
+
+def last_end(group: Group | None) -> str:
+    """When a container of a group last ended; empty where none has."""
+    if group is None:
+        return ""
+    return str((group.container.get("previousState") or {}).get("finishTime") or "")
+
+
+def _refuse_if_ended(groups: ContainerGroups, group: Group, ended_before: str) -> None:
+    view = group.container
+    current, previous = view.get("currentState") or {}, view.get("previousState") or {}
+    if current.get("state") == "Terminated":
+        raise cause_of_end(groups, group, current)
+    again = previous.get("exitCode") not in (None, 0) or _says(previous, _OUT_OF_MEMORY)
+    if view.get("restartCount") and again and str(previous.get("finishTime") or "") != ended_before:
+        raise cause_of_end(groups, group, previous)
+    if group.provisioning == "Failed":
+        raise _never_began(group)
+    if current.get("state") == "Waiting" and (cause := _pull_failure(group)):
+        raise cause
+
+
+def cause_of_end(groups: ContainerGroups, group: Group, ended: Any) -> DrayError:
+    """Why the container ended: its memory limit, its architecture, or what it said last."""
+    log = groups.log(group.resource_group, group.name, tail=_TAIL).splitlines()
+    status = ended.get("exitCode")
+    detail = {"exit_status": status, "log": log, "group": group.name, "events": _events(group)}
+    if _says(ended, _OUT_OF_MEMORY) or status == _KILLED:
+        memory = _memory_gb(group)
+        return OutOfMemory(
+            f"the runtime took more than its {memory:g} GB of memory",
+            hint="raise --set memory_gb=N; `dray inspect` shows what the model was measured to take",
+            detail=detail,
+        )
+    if _FORMAT_ERROR in " ".join(log).lower() or _says(ended, _FORMAT_ERROR):
+        return ArchitectureMissing(
+            "the image is for another processor than Azure's: exec format error",
+            hint="dray image PACKAGE --platform linux/amd64 --push",
+            detail=detail,
+        )
+    said = f": {log[-1].strip()}" if log else ", and logged nothing"
+    return ProcessCrash(
+        f"the runtime ended with exit status {status} before it was ready{said}",
+        hint="the last lines of its log are in the detail",
+        detail=detail,
+    )
+
+
+def _never_began(group: Group) -> DrayError:
+    if cause := _pull_failure(group):
+        return cause
+    events = _events(group)
+    said = f": {events[-1]}" if events else ""
+    return NotReady(f"Azure could not start container group {group.name!r}{said}", hint="its events are in the detail",
+                    detail={"events": events})  # fmt: skip
+
+
+def _pull_failure(group: Group) -> DrayError | None:
+    """The cause, where events say for certain that the image cannot be had; what passes by itself is no such event."""
+    for event in group.container.get("events") or ():
+        words = str(event.get("message") or "")
+        if event.get("name") != "Failed" or "image" not in words.lower():
+            continue
+        detail = {"events": _events(group)}
+        if any(sign in words.lower() for sign in _DENIED):
+            return PullDenied(f"Azure may not pull the image: {words}", hint="--set registry_identity=…", detail=detail)
+        if any(sign in words.lower() for sign in _MISSING):
+            return ImageMissing(f"the registry has no such image: {words}", hint="push it again", detail=detail)
+    return None
+
+
+def _failed(groups: ContainerGroups, group: Group, state: ServerState) -> NotReady:
+    code = f" ({state.error_code})" if state.error_code else ""
+    log = groups.log(group.resource_group, group.name, tail=_TAIL).splitlines()
+    return NotReady(
+        f"the runtime will not become ready{code}: {state.message or 'it does not say why'}",
+        hint=state.hint or "the last lines of its log are in the detail",
+        detail={"error_code": state.error_code, "detail": state.detail, "log": log},
+    )
+
+
+def _late(groups: ContainerGroups, resource_group: str, name: str, state: ServerState | None) -> NotReady:
+    group = groups.get(resource_group, name)
+    shown = group.container.get("currentState") or {} if group else {}
+    how = f"it says {state.state!r}" if state else "its endpoint does not answer from here"
+    events = _events(group) if group else []
+    log = groups.log(resource_group, name, tail=_TAIL).splitlines()
+    return NotReady(
+        f"the runtime was not ready in time: its container is {str(shown.get('state') or 'unknown').lower()}, {how}",
+        hint="raise --timeout; its events and the last lines of its log are in the detail",
+        detail={"log": log, "events": events},
+    )
+
+
+def _says(state: Any, words: str) -> bool:
+    return words in str(state.get("detailStatus") or "").lower()
+
+
+def _memory_gb(group: Group) -> float:
+    return group.facts.served.chosen().memory_gb
+
+
+def _events(group: Group) -> list[str]:
+    both = (*(group.container.get("events") or ()), *((group.properties.get("instanceView") or {}).get("events") or ()))
+    return [f"{event.get('name')}: {event.get('message')}" for event in both]

@@ -1,0 +1,35 @@
+"""Keys that clients must show, by reference, and the one that we show ourselves."""
+
+import logging
+
+from packager.core.credentials import resolve
+from packager.core.errors import CredentialsUnusable
+from packager.core.protocols import Secrets
+
+logger = logging.getLogger(__name__)
+
+
+def secret_of(reference: str, secrets: Secrets) -> str:
+    """What a reference stands for: as it was handed in, else what is there now.
+
+    Raises:
+        CredentialsUnusable: Nothing is.
+    """
+    return secrets[reference] if reference in secrets else resolve(reference)
+
+
+def first_key(keys: str) -> str | None:
+    """The key by which we ask ourselves: the first that is not a comment."""
+    lines = (line.strip() for line in keys.splitlines())
+    return next((line for line in lines if line and not line.startswith("#")), None)
+
+
+def own_key(reference: str | None) -> str | None:
+    """The key to ask with; None where there is none, or where this machine does not have it."""
+    if reference is None:
+        return None
+    try:
+        return first_key(resolve(reference))
+    except CredentialsUnusable as error:
+        logger.info("asking without a key: %s", error.message)
+        return None

@@ -1,0 +1,181 @@
+"""The ACI target against the stand-in's ARM API in this process, over runners that need no registry."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import uvicorn
+from azure.core.pipeline.transport import RequestsTransport
+
+from packager.core.artifact import ModelPackage, Release
+from packager.core.credentials import Anonymous, CredentialSource
+from packager.core.image import ImageRef
+from targets.aci import AciTarget
+from targets.kit.azure.access import AzureAccess, FixedToken
+from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess
+from targets.rehearsal.arm.app import create_app
+from targets.rehearsal.arm.clock import now
+from targets.rehearsal.arm.faults import FAULTS
+from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
+from targets.rehearsal.world import Faults, World
+from tests.support.arm_server import SUBSCRIPTION, TOKEN, _certificates, _serving
+from tests.support.fake_runner import FakeRunner, Image
+
+REGISTRY = "registry.example"
+
+
+def image_ref(package: ModelPackage) -> ImageRef:
+    """The image that stands for a package."""
+    return ImageRef(REGISTRY, f"team/{package.manifest.name}", package.manifest.version, package.digest)
+
+
+@dataclass
+class RuntimeRunner:
+    """Runs each image as a process of the real runtime, with the package that a test says the image holds."""
+
+    folder: Path
+    kind: Literal["containers", "processes"] = "processes"
+    packages: dict[str, Path] = field(default_factory=dict)
+    processes: dict[str, RuntimeProcess] = field(default_factory=dict)
+
+    def pull(self, image: str, credential: PullCredential | None) -> str:
+        if image not in self.packages:
+            raise PullRefused("missing", image)
+        return image.rpartition("@")[2]
+
+    def start(self, workload: Workload) -> None:
+        folder = self.folder / workload.id
+        folder.mkdir(parents=True)
+        files = {}
+        for path, content in workload.files.items():
+            files[path] = folder / Path(path).name
+            files[path].write_bytes(content)
+        environment = {name: str(files.get(value, value)) for name, value in workload.environment.items()}
+        launch = RuntimeLaunch(
+            (self.packages[workload.image],), workload.address, workload.ports[0], folder, folder / "log",
+            environment={"DRAY_THREADS": "1", **environment}, program=RUNTIME,
+        )  # fmt: skip
+        self.processes[workload.id] = RuntimeProcess.start(launch)
+
+    def status(self, id: str) -> WorkloadStatus:  # noqa: A002
+        process = self.processes.get(id)
+        if process is not None and process.alive():
+            return WorkloadStatus("running", started_at=now())
+        return WorkloadStatus("terminated", 1, "Error", now(), now())
+
+    def logs(self, id: str, *, tail: int | None = None) -> str:  # noqa: A002
+        process = self.processes.get(id)
+        return "".join(f"{line}\n" for line in process.tail(tail or 1000)) if process else ""
+
+    def stop(self, id: str, *, grace_s: float) -> None:  # noqa: A002
+        if process := self.processes.get(id):
+            process.stop(grace_s=grace_s)
+
+    def remove(self, id: str) -> None:  # noqa: A002
+        if process := self.processes.pop(id, None):
+            process.stop(grace_s=0.1)
+
+    def running(self) -> Iterator[str]:
+        return iter([id for id, process in self.processes.items() if process.alive()])
+
+
+class ReadyRunner(FakeRunner):
+    """Starts no process: each image says at once that its package is ready, and nothing else."""
+
+    def hold(self, image: str, package: ModelPackage, **changed: Any) -> None:
+        report = {"state": "ready", "models": [{"digest": package.digest}]}
+        answer = json.dumps({**report, **changed.pop("report", {})}).encode()
+        self.images.setdefault(image, Image(answering=lambda path: (200, answer), **changed))
+
+
+@dataclass(frozen=True, slots=True)
+class ImagedAciTarget(AciTarget):
+    """The real target, with a way to make the images that its tests deploy."""
+
+    runner: Any = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+    def release_for_tests(self, package: ModelPackage) -> Release:
+        ref = image_ref(package)
+        name = f"{ref.registry}/{ref.repository}@{ref.digest}"
+        if isinstance(self.runner, ReadyRunner):
+            self.runner.hold(name, package, **self.changed)
+        else:
+            self.runner.packages[name] = package.root
+        return Release(package, ref)
+
+
+@dataclass
+class AciCloud:
+    """A stand-in that runs."""
+
+    url: str
+    ca: Path
+    runner: Any
+    faults: Faults
+
+    def access(self, **changed: Any) -> AzureAccess:
+        given: dict[str, Any] = {"resource_group": "rehearsal", "reach": "ip", "ca_file": self.ca, "poll_s": 0.1}
+        return AzureAccess(self.url, SUBSCRIPTION, FixedToken(TOKEN), **{**given, **changed})
+
+    def target(
+        self, access: AzureAccess | None = None, credentials: CredentialSource | None = None, **changed: Any
+    ) -> ImagedAciTarget:
+        return ImagedAciTarget(access or self.access(), credentials or Anonymous(), self.runner, changed)
+
+    def stored(self) -> dict[str, Any]:
+        """Groups by name, as GET shows them."""
+        from targets.aci.groups import ContainerGroups
+
+        with ContainerGroups(self.access()) as groups:
+            rows = groups.list("rehearsal")
+            return {row.name: groups.get("rehearsal", row.name) for row in rows}
+
+
+@contextmanager
+def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
+    """Runs one until the block ends."""
+    ca, certificate, key = _certificates(folder)
+    faults = Faults(FAULTS)
+    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=lambda count: None)
+    config = uvicorn.Config(
+        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
+        log_level="warning", access_log=False, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    with _serving(uvicorn.Server(config)) as port:
+        yield AciCloud(f"https://127.0.0.1:{port}", ca, runner, faults)
+
+
+class Killed(Exception):
+    """Nothing is sent any more, as if the process had ended."""
+
+
+@dataclass
+class Fuse:
+    """Lets a number of requests through, and ends everything after them.
+
+    Attributes:
+        left: Of the requests; None lets all through.
+        seen: Method and path of those that went through.
+    """
+
+    left: int | None = None
+    seen: list[str] = field(default_factory=list)
+
+    def transport(self) -> Any:
+        fuse = self
+
+        class Transport(RequestsTransport):
+            def send(self, request: Any, **options: Any) -> Any:
+                if fuse.left is not None and len(fuse.seen) >= fuse.left:
+                    raise Killed
+                fuse.seen.append(f"{request.method} {urlsplit(request.url).path.rpartition('/providers/')[2]}")
+                return super().send(request, **options)
+
+        return Transport(connection_verify=str(self.ca))
+
+    ca: Path = Path()

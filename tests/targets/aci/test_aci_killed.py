@@ -1,0 +1,100 @@
+"""A `dray deploy` to Azure ended between any two requests: whatever it left, the same command converges."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packager.core.artifact import ModelPackage
+from packager.core.errors import SmokeTestFailed
+from packager.core.progress import SilentProgress
+from packager.core.smoke import SmokeCheck, SmokeReport
+from packager.deploy import destroy
+from targets.aci import AciSettings
+from tests.contract_suites.target_suite import FAILED, put
+from tests.support.aci_cloud import AciCloud, Fuse, Killed
+from tests.support.packages import logistic_model, make_package
+
+PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
+IN_PLACE = AciSettings(port=18080)
+REPLACE = AciSettings(port=18080, update="replace")
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def packages(tmp_path: Path, state: Path) -> tuple[ModelPackage, ModelPackage]:
+    return make_package(tmp_path / "a"), make_package(tmp_path / "b", logistic_model(seed=7), version="2")
+
+
+def fused(cloud: AciCloud, left: int | None) -> tuple[Any, Fuse]:
+    fuse = Fuse(left, ca=cloud.ca)
+    return cloud.target(cloud.access(transport=fuse.transport)), fuse
+
+
+def requests_of(cloud: AciCloud, first: ModelPackage | None, then: ModelPackage, settings: Any, report: Any) -> int:
+    """How many requests a command makes, left undisturbed."""
+    if first:
+        put(cloud.target(), settings, first, report=PASSED)
+    target, fuse = fused(cloud, None)
+    try:
+        put(target, settings, then, report=report)
+    except SmokeTestFailed:
+        pass
+    remove(cloud, settings)
+    return len(fuse.seen)
+
+
+def remove(cloud: AciCloud, settings: Any) -> None:
+    for each in cloud.target().deployments(settings):
+        destroy(cloud.target(), each, progress=SilentProgress())
+    assert cloud.stored() == {}
+
+
+@pytest.mark.parametrize("settings", [IN_PLACE, REPLACE], ids=["in-place", "replace"])
+@pytest.mark.parametrize("report", [PASSED, FAILED], ids=["passes", "fails"])
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a killed process closes its sockets
+def test_update_killed_after_any_request_converges(
+    cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage], settings: AciSettings, report: SmokeReport
+) -> None:
+    old, new = packages
+    count = requests_of(cloud, old, new, settings, report)
+    for left in range(1, count + 1):
+        put(cloud.target(), settings, old, report=PASSED)
+        target, _ = fused(cloud, left)
+        try:
+            put(target, settings, new, report=report)
+        except (Killed, SmokeTestFailed):
+            pass
+
+        again = put(cloud.target(), settings, new, report=PASSED)
+
+        assert (again.deployment.state, again.deployment.version) == ("running", "2"), left
+        [group] = cloud.stored().values()
+        assert group.facts.state == "live"
+        before = cloud.target().previous(again.deployment)
+        assert before is not None
+        assert str(getattr(before[0], "image", before[0])).endswith(old.digest)
+        assert not put(cloud.target(), settings, new, report=PASSED).plan.changes_anything
+        remove(cloud, settings)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a killed process closes its sockets
+def test_first_deployment_killed_after_any_request_converges(
+    cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage]
+) -> None:
+    count = requests_of(cloud, None, packages[0], IN_PLACE, PASSED)
+    assert count > 5
+    for left in range(1, count + 1):
+        target, _ = fused(cloud, left)
+        try:
+            put(target, IN_PLACE, packages[0], report=PASSED)
+        except Killed:
+            pass
+
+        again = put(cloud.target(), IN_PLACE, packages[0], report=PASSED)
+
+        assert again.deployment.state == "running", left
+        assert len(cloud.stored()) == 1
+        remove(cloud, IN_PLACE)
