@@ -10,7 +10,7 @@ from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Targ
 from packager.core.errors import DeploymentDeclined, DrayError, NoPreviousRelease, SmokeTestFailed
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
-from packager.core.protocols import InferenceClient, Secrets, Target
+from packager.core.protocols import Gradual, InferenceClient, Secrets, Target
 from packager.core.smoke import SmokeReport
 from packager.core.state import deployment_lock
 from packager.deploy.planning import check_name
@@ -140,6 +140,9 @@ def _carry_out(
     candidate = target.apply(agreed, secrets, progress, timeout_s=timeout_s)
     try:
         report = _test(target, candidate.deployment, agreed.release, smoke, progress)
+        while isinstance(target, Gradual) and (further := target.advance(candidate, progress)):
+            candidate = further
+            report = _test(target, candidate.deployment, agreed.release, smoke, progress)
         progress.step(f"putting {agreed.release.package.manifest.version} in place")
         return DeployOutcome(target.promote(candidate, progress), report, agreed)
     except BaseException as error:  # an interrupted deployment must not leave its candidate behind either

@@ -153,7 +153,9 @@ def test_every_name_has_a_label_with_room_for_endings(name: str) -> None:
     label = object_name(name)
 
     assert len(label + max(ENDINGS, key=len)) <= 63
-    assert label == label.lower() and label[0].isalpha() and label[-1].isalnum()
+    assert label == label.lower()
+    assert label[0].isalpha()
+    assert label[-1].isalnum()
     assert not label.endswith(ENDINGS)
 
 
