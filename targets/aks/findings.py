@@ -30,7 +30,9 @@ def _exposure(settings: AksSettings) -> Findings:
         return ()
     without = [what for what, there in (("no key", settings.api_keys), ("no TLS", settings.tls_secret)) if not there]
     message = f"whoever reaches the cluster's address can reach the model: {' and '.join(without)}"
-    hint = "--set api_keys=env:NAME or file:PATH, and route=gateway with tls_secret=NAME; or no route: inside the cluster"
+    hint = (
+        "--set api_keys=env:NAME or file:PATH, and route=gateway with tls_secret=NAME; or no route: inside the cluster"
+    )
     return (Finding("E-PUBLIC-ENDPOINT", message, hint),)
 
 
