@@ -15,6 +15,7 @@ from packager.core.errors import (
     ConfigurationError,
     DrayError,
     EnvironmentMissing,
+    Forbidden,
     NotSignedIn,
 )
 from packager.core.http_client import HttpInferenceClient
@@ -78,6 +79,9 @@ class AksTarget(Target[AksSettings], Gradual):
             held: Findings = ()
             try:
                 change.refuse_if_busy(state, self.name)
+                change.refuse_conflicts(cluster, chosen, force=settings.force_conflicts)
+            except Forbidden as error:  # who may only read may plan as well
+                logger.info("conflicts with others were not looked for: %s", error.message)
             except DrayError as error:
                 held = (findings.of_error(error),)
             return DeploymentPlan(

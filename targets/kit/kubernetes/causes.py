@@ -135,7 +135,7 @@ def _pull(
     name = str(pod["metadata"]["name"])
     events = [each for each in cluster.events("Pod", name) if each.startswith("Failed")]
     said = _one_line(" ".join([*events[-3:], str(waiting.get("message") or ""), str(waiting.get("reason"))]))
-    telling = _one_line(next((each for each in reversed(events) if "pull" in each.lower()), said))
+    telling = _one_line(max((each for each in events if "pull" in each.lower()), key=len, default=said))
     detail = {"pod": name, "events": events, "image": pod["spec"]["containers"][0].get("image")}
     if _ARCHITECTURE.search(said):
         hint = "--set architecture=…, or build it for the nodes: dray image PACKAGE --platform linux/amd64 --push"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from packager.core.errors import DeploymentBusy, DeploymentMissing, DrayError, Transitioning
+from packager.core.errors import DeploymentBusy, DeploymentMissing, DrayError, FieldConflict, Transitioning
 from packager.core.progress import Progress
 from targets.kit.holder import Holder, refuse_if_held
 from targets.kit.kubernetes.causes import Patience, is_ready, restarts
@@ -69,11 +69,31 @@ class Work:
             self.progress.detail(f"applying {words_for(*key_of(each))}")
             self.cluster.apply(each, force=self.force)
 
+    def put_back(self, objects: Iterable[Object]) -> None:
+        """Apply them, but for fields that others have taken meanwhile: those are theirs."""
+        for each in objects:
+            try:
+                self.put([each])
+            except FieldConflict as error:
+                logger.warning("not brought back: %s", error.message)
+
 
 def refuse_if_busy(state: Deployed, target: str) -> None:
     """Raises DeploymentBusy: another command is changing it."""
     if state.record:
         refuse_if_held(state.name, target, state.record.held_by)
+
+
+def refuse_conflicts(cluster: Cluster, chosen: Course, *, force: bool) -> None:
+    """Ask the cluster whether it would take what changes of objects that are there; nothing is changed.
+
+    Raises:
+        FieldConflict: Others own fields of them.
+        DrayError: The cluster would not.
+    """
+    for each in rendered(chosen.wanted):
+        if key_of(each) in chosen.changes and each["kind"] != "Secret":
+            cluster.apply(each, force=force, dry_run=True)
 
 
 def begin(work: Work, chosen: Course, state: Deployed) -> Record:
@@ -85,6 +105,7 @@ def begin(work: Work, chosen: Course, state: Deployed) -> Record:
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     rendered(chosen.wanted, work.values)
+    refuse_conflicts(work.cluster, chosen, force=work.force)
     live = chosen.record.live
     before = work.wanted(live, chosen.record.slot) if live else None
     if before is not None:
@@ -100,7 +121,10 @@ def begin(work: Work, chosen: Course, state: Deployed) -> Record:
     try:
         work.cluster.apply(claim, force=work.force)
     except Transitioning as error:
-        refuse_if_busy(read(work.cluster, work.name), work.target)
+        now_there = read(work.cluster, work.name)
+        if now_there.record and now_there.record.holder == holder:
+            return record  # it was done, and the answer did not arrive
+        refuse_if_busy(now_there, work.target)
         raise DeploymentBusy(
             f"{work.name!r} on {work.target!r} was changed by another command at this moment", hint="run it again"
         ) from error
@@ -180,11 +204,11 @@ def undo(work: Work) -> None:
     wanted = work.wanted(record.live, record.slot, record)
     if record.trial_slot == record.slot:
         work.progress.step(f"bringing {record.live.version} back")
-        work.put(rendered(wanted, work.values))
+        work.put_back(rendered(wanted, work.values))
         _wait(work, wanted)
     elif route := http_route(wanted):
         work.put([route])  # first of all, no more requests for the trial
-    work.put(shared(replace(wanted, record=record.undone())))
+    work.put_back(shared(replace(wanted, record=record.undone())))
     prune(work, wanted)
 
 

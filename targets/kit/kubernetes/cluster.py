@@ -73,8 +73,11 @@ class Cluster:
         rows = [{**each, "apiVersion": known.api, "kind": kind} for each in answer.get("items") or ()]
         return tuple(sorted(rows, key=lambda each: str(each["metadata"]["name"])))
 
-    def apply(self, made: Object, *, force: bool = False, manager: str = MANAGER) -> Object:
+    def apply(self, made: Object, *, force: bool = False, manager: str = MANAGER, dry_run: bool = False) -> Object:
         """Let an object be so, and own what it says; what others say of it stays theirs.
+
+        Args:
+            dry_run: Ask what would come of it, and change nothing.
 
         Raises:
             FieldConflict: Others own what it says otherwise.
@@ -82,13 +85,15 @@ class Cluster:
         """
         kind, name = key_of(made)
         query = {"fieldManager": manager, "fieldValidation": "Strict", "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
         path, what = KINDS[kind].path(self.namespace, name), words_for(kind, name)
         try:
             answer: Object = self.requests.ask("PATCH", path, what, query=query, body=made, content_type=APPLY)
         except FieldConflict as error:
             if force or not only_own(error):
                 raise
-            return self.apply(made, force=True, manager=manager)
+            return self.apply(made, force=True, manager=manager, dry_run=dry_run)
         return answer
 
     def say_scale(self, name: str, replicas: int) -> None:
