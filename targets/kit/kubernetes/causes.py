@@ -32,6 +32,8 @@ _FORMAT: Final = re.compile(r"exec format error", re.IGNORECASE)
 _ARCHITECTURE: Final = re.compile(
     r"no match for platform|no matching manifest|does not match the specified platform", re.IGNORECASE
 )
+# Source: pkg/kubelet/kuberuntime, "Container %s failed liveness probe, will be restarted".
+_KILLED: Final = re.compile(r"failed (liveness|startup) probe", re.IGNORECASE)
 _DENIED: Final = re.compile(r"unauthorized|denied|authentication required|forbidden|\b40[13]\b", re.IGNORECASE)
 _MISSING: Final = re.compile(r"not found|manifest unknown|no such|name unknown|\b404\b|InvalidImageName", re.IGNORECASE)
 
@@ -98,8 +100,8 @@ def _ended(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """How a container ended that will end again: it did so out of memory, or more than once."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
     ended = state.get("terminated") or last.get("terminated")
-    if not ended or ended.get("exitCode") in (None, 0):
-        return ended if ended and (state.get("waiting") or {}).get("reason") == _BACK_OFF else None
+    if not ended:
+        return None
     again = int(container.get("restartCount") or 0) >= 1 or (state.get("waiting") or {}).get("reason") == _BACK_OFF
     sick = not container.get("ready")
     return (
@@ -134,7 +136,7 @@ def _pull(
 ) -> DrayError | None:
     name = str(pod["metadata"]["name"])
     events = [each for each in cluster.events("Pod", name) if each.startswith("Failed")]
-    said = _one_line(" ".join([*events[-3:], str(waiting.get("message") or ""), str(waiting.get("reason"))]))
+    said = " ".join([*events[-3:], str(waiting.get("message") or ""), str(waiting.get("reason"))])
     telling = _one_line(max((each for each in events if "pull" in each.lower()), key=len, default=said))
     detail = {"pod": name, "events": events, "image": pod["spec"]["containers"][0].get("image")}
     if _ARCHITECTURE.search(said):
@@ -176,9 +178,10 @@ def _end(ended: Mapping[str, Any], name: str, cluster: Cluster, pod: Mapping[str
         )
     if _FORMAT.search(" ".join([*log, str(ended.get("message") or "")])):
         return _other_processor(detail)
-    if killed := next((each for each in reversed(events) if "probe failed" in each and "eadiness" not in each), None):
+    if any(_KILLED.search(each) for each in events):
+        probe = next((each for each in reversed(events) if "probe failed" in each and "eadiness" not in each), "")
         return LivenessFailed(
-            f"the runtime was ended because it did not answer that it lives: {killed}",
+            f"the runtime was ended because it did not answer that it lives: {probe or 'its probe failed'}",
             hint="--set startup_s=N gives it more time to start; the last lines of its log are in the detail",
             detail=detail,
         )
@@ -199,5 +202,6 @@ def _other_processor(detail: Mapping[str, Any]) -> ArchitectureMissing:
 
 
 def _one_line(text: object, limit: int = 400) -> str:
+    """On one line; of one that is too long, its beginning and its end, which says what was the matter."""
     words = " ".join(str(text or "it does not say why").split())
-    return words[:limit] + ("…" if len(words) > limit else "")
+    return words if len(words) <= limit else f"{words[: limit // 3]} … {words[-2 * limit // 3 :]}"

@@ -142,7 +142,7 @@ class Requests:
                 body=json.dumps(body).encode() if body is not None else None,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=_CONNECT_S, read=None if stream else _READ_S),
-                retries=urllib3.Retry(connect=1, read=2, redirect=0, status=0, other=0, allowed_methods=None),
+                retries=_cut(),
                 preload_content=not stream,
             )
         except urllib3.exceptions.HTTPError as error:
@@ -151,6 +151,15 @@ class Requests:
     def _wait_s(self, error: DrayError, attempt: int) -> float:
         asked = error.detail.get("retry_after_s")
         return float(asked) if asked is not None else min(0.5, self.access.poll_s) * 2.0 ** (attempt - 1)
+
+
+def _cut() -> Any:
+    """Again where the connection ended in between; what the server answers is looked at elsewhere."""
+    import urllib3
+
+    return urllib3.Retry(
+        connect=1, read=2, redirect=0, status=0, other=0, allowed_methods=None, respect_retry_after_header=False
+    )
 
 
 def _exact(body: Mapping[str, Any] | None) -> bool:

@@ -114,7 +114,11 @@ def test_other_processor_is_told_by_the_log() -> None:
 def test_probe_that_ends_the_runtime_is_told() -> None:
     ended = {"terminated": {"exitCode": 137, "reason": "Error"}}
     of = pod({"running": {}}, lastState=ended, restartCount=1)
-    told = ("Unhealthy: Readiness probe failed: 503", "Unhealthy: Liveness probe failed: context deadline exceeded")
+    told = (
+        "Unhealthy: Readiness probe failed: 503",
+        "Unhealthy: Liveness probe failed: context deadline exceeded",
+        "Killing: Container runtime failed liveness probe, will be restarted",
+    )
 
     found = cause(of, Noticed(told))
 
