@@ -52,7 +52,9 @@ class _App:
             await _send(given, send, with_body=scope["method"] != "HEAD")
 
     async def _answer(self, scope: Scope, content: bytes | None) -> Answer | Stream:
-        path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0]) if scope.get("raw_path") else scope["path"]
+        path = (
+            unquote(scope["raw_path"].decode("latin-1").partition("?")[0]) if scope.get("raw_path") else scope["path"]
+        )
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         try:
             if content is None:

@@ -145,9 +145,7 @@ class ContainerRun:
         try:
             if self.node.cluster.world.faults.due("config"):
                 raise NotYet("CreateContainerConfigError", 'secret "rehearsed" not found')
-            workload = workload_of(
-                self.node.cluster, self.pod, self.spec, id=name, address=self.address
-            )
+            workload = workload_of(self.node.cluster, self.pod, self.spec, id=name, address=self.address)
         except NotYet as error:
             await self._make_later(error)
             return None
@@ -267,7 +265,7 @@ class ContainerRun:
     def _probe_failed(self, kind: Kind, why: str) -> None:
         self._event("Unhealthy", f"{kind} probe failed: {why}", warning=True)
 
-    def _probe_decided(self, kind: Kind, passed: bool) -> None:  # noqa: FBT001 - what it says
+    def _probe_decided(self, kind: Kind, passed: bool) -> None:
         if kind == "Readiness":
             if self.standing.ready != passed:
                 self.standing.ready = passed

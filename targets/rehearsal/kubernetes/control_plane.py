@@ -3,12 +3,15 @@
 import asyncio
 
 from targets.rehearsal.kubernetes import resources
+from targets.rehearsal.kubernetes.autoscaling import Autoscalers, Budgets
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.deleting import Deletions
 from targets.rehearsal.kubernetes.deployments import Deployments
 from targets.rehearsal.kubernetes.endpoints import Endpoints
 from targets.rehearsal.kubernetes.gate import Gate
+from targets.rehearsal.kubernetes.gateways import Gateways
 from targets.rehearsal.kubernetes.happenings import Happenings
+from targets.rehearsal.kubernetes.ingresses import Ingresses
 from targets.rehearsal.kubernetes.kubelet import Kubelet
 from targets.rehearsal.kubernetes.replica_sets import ReplicaSets
 from targets.rehearsal.kubernetes.service_fronts import ServiceFronts
@@ -36,11 +39,15 @@ class ControlPlane:
         deletions, happenings = Deletions(cluster), Happenings(cluster)
         cluster.store.listen(resources.NAMESPACES, self._namespace_heard)
         self._kubelet = Kubelet(cluster, happenings)
-        self._fronts = ServiceFronts(cluster)
+        self._fronts, self._gateways, self._ingresses = ServiceFronts(cluster), Gateways(cluster), Ingresses(cluster)
         self._loops = [
             ReplicaSets(cluster, deletions, happenings).loop,
             Deployments(cluster, deletions, happenings).loop,
             Endpoints(cluster).loop,
+            Autoscalers(cluster).loop,
+            Budgets(cluster).loop,
+            self._gateways.loop,
+            self._ingresses.loop,
         ]
         self.gate = Gate(cluster, deletions, self._kubelet)
 
@@ -48,7 +55,7 @@ class ControlPlane:
         """End all that runs."""
         for loop in self._loops:
             loop.end()
-        await asyncio.gather(self._kubelet.end(), self._fronts.end())
+        await asyncio.gather(*(each.end() for each in (self._kubelet, self._fronts, self._gateways, self._ingresses)))
 
     def _namespace_heard(self, event: Event) -> None:
         name = event.found["metadata"]["name"]

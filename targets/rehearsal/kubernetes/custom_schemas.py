@@ -30,9 +30,7 @@ def _keyed(items: Any, *keys: str) -> Schema:
 
 
 _CONDITIONS: Final = _keyed(_CONDITION, "type")
-_PARENT: Final = _struct(
-    ("name",), group=_TEXT, kind=_TEXT, name=_TEXT, namespace=_TEXT, sectionName=_TEXT, port=_INT
-)
+_PARENT: Final = _struct(("name",), group=_TEXT, kind=_TEXT, name=_TEXT, namespace=_TEXT, sectionName=_TEXT, port=_INT)
 _VALUE: Final = _struct(("name", "value"), name=_TEXT, value=_TEXT)
 _MATCHED: Final = _struct(("name", "value"), name=_TEXT, value=_TEXT, type=_TEXT)
 _REWRITE: Final = _struct(

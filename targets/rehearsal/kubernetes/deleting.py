@@ -106,7 +106,9 @@ class Deletions:
         namespace = self._store.get(resources.NAMESPACES, "", name)
         if namespace is None or not deleting(namespace):
             return
-        if not any(self._store.select(each, name) for each in RESOURCES if each.namespaced and each != resources.EVENTS):
+        if not any(
+            self._store.select(each, name) for each in RESOURCES if each.namespaced and each != resources.EVENTS
+        ):
             for event in self._store.select(resources.EVENTS, name):
                 self._store.remove(resources.EVENTS, name, event["metadata"]["name"])
             self._store.remove(resources.NAMESPACES, "", name)

@@ -13,7 +13,7 @@ from targets.rehearsal.kubernetes.happenings import Happenings
 from targets.rehearsal.kubernetes.loops import Loop
 from targets.rehearsal.kubernetes.progress import deadline_left, rollout_status
 from targets.rehearsal.kubernetes.quantities import share
-from targets.rehearsal.kubernetes.replica_sets import is_ready, pods_of
+from targets.rehearsal.kubernetes.replica_sets import pods_of
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
 
 REVISION: Final = "deployment.kubernetes.io/revision"
@@ -91,9 +91,7 @@ class Deployments:
         most = max((revision_of(each) for each in old), default=0)
         number = str(max(revision_of(new), most + 1))
         annotations = {**new["metadata"].get("annotations", {}), **_copied(found), REVISION: number}
-        self._cluster.change(
-            resources.REPLICA_SETS, new, lambda each: each["metadata"].update(annotations=annotations)
-        )
+        self._cluster.change(resources.REPLICA_SETS, new, lambda each: each["metadata"].update(annotations=annotations))
         own = {**(found["metadata"].get("annotations") or {}), REVISION: number}
         self._cluster.change(resources.DEPLOYMENTS, found, lambda each: each["metadata"].update(annotations=own))
 

@@ -115,7 +115,9 @@ def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
 
 def forbidden(resource: Resource, name: str, why: str) -> ApiError:
     """Admission or rights stand against it."""
-    shown = f'{resource.qualified} "{name}" is forbidden: {why}' if name else f"{resource.qualified} is forbidden: {why}"
+    shown = (
+        f'{resource.qualified} "{name}" is forbidden: {why}' if name else f"{resource.qualified} is forbidden: {why}"
+    )
     return ApiError(403, "Forbidden", shown, _about(resource, name))
 
 

@@ -43,9 +43,7 @@ class Gate:
         if reviewed is not None:
             return reviewed
         place = place_of(path)
-        call = Call(
-            method, place.resource, place.namespace, place.name, place.subresource, query, headers, content
-        )
+        call = Call(method, place.resource, place.namespace, place.name, place.subresource, query, headers, content)
         if method in _CHANGES:
             return self._change(call)
         if method not in ("GET", "HEAD"):

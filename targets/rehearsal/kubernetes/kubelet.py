@@ -108,9 +108,7 @@ class Kubelet:
         """Whether the pod has got a node; False where it ended before."""
         while self._cluster.world.faults.due("unschedulable"):
             message = _NO_ROOM
-            self._happenings.add(
-                run.pod, "FailedScheduling", message, source="default-scheduler", warning=True
-            )
+            self._happenings.add(run.pod, "FailedScheduling", message, source="default-scheduler", warning=True)
             live = self._cluster.store.get(resources.PODS, *key_of(run.pod))
             conditions = (live or run.pod).get("status", {}).get("conditions")
             stuck = {"holds": False, "reason": "Unschedulable", "message": message}

@@ -143,9 +143,7 @@ def _unmanaged(found: Object) -> dict[str, Any]:
 
 
 def _conflict(conflicts: Sequence[tuple[Ownership, Path]]) -> ApiError:
-    causes = [
-        Cause("FieldManagerConflict", f"conflict with {owner.words()}", shown(path)) for owner, path in conflicts
-    ]
+    causes = [Cause("FieldManagerConflict", f"conflict with {owner.words()}", shown(path)) for owner, path in conflicts]
     if len(causes) == 1:
         only = causes[0]
         return field_conflicts(f"Apply failed with 1 conflict: {only.message}: {only.field}", causes)

@@ -95,7 +95,11 @@ def _operated(document: Any, operation: Mapping[str, Any]) -> Any:
     kind, path = operation.get("op"), str(operation.get("path", ""))
     if kind == "test":
         if _at(document, path) != operation.get("value"):
-            raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: testing value {path} failed")
+            raise ApiError(
+                422,
+                "Invalid",
+                f"the server rejected our request due to an error in our request: testing value {path} failed",
+            )
         return document
     if kind in ("move", "copy"):
         source = str(operation.get("from", ""))

@@ -97,7 +97,9 @@ def _judge_variable(variable: Spec, path: str, problems: Problems) -> None:
     if source is not None and variable.get("value"):
         problems.invalid(f"{path}.valueFrom", "", "may not be specified when `value` is not empty")
     if source is not None and len(source) != 1:
-        problems.invalid(f"{path}.valueFrom", "", "must specify one of: `fieldRef`, `configMapKeyRef` or `secretKeyRef`")
+        problems.invalid(
+            f"{path}.valueFrom", "", "must specify one of: `fieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        )
 
 
 def _judge_probe(probe: Spec, path: str, problems: Problems, *, only_one: bool) -> None:

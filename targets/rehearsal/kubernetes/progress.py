@@ -48,7 +48,7 @@ def deadline_left(found: Object, conditions: Conditions) -> float | None:
     return max(float(found["spec"]["progressDeadlineSeconds"] - waited), 0.0) + 0.1
 
 
-def _available(found: Object, holds: bool) -> Conditions:  # noqa: FBT001 - what it says
+def _available(found: Object, holds: bool) -> Conditions:
     before = found.get("status", {}).get("conditions")
     known = find(before, "Available")
     reason = "MinimumReplicasAvailable" if holds else "MinimumReplicasUnavailable"
@@ -65,9 +65,7 @@ def _progressing(found: Object, new: Object | None, counts: dict[str, int], cond
         return conditions
     name = new["metadata"]["name"]
     done = (
-        counts["updatedReplicas"] == wanted
-        and counts["replicas"] == wanted
-        and counts["availableReplicas"] >= wanted
+        counts["updatedReplicas"] == wanted and counts["replicas"] == wanted and counts["availableReplicas"] >= wanted
     )
     if done:
         message = f'ReplicaSet "{name}" has successfully progressed.'
@@ -104,6 +102,4 @@ def _has_moved(found: Object, counts: dict[str, int]) -> bool:
 def _moved(conditions: Conditions, known: Any, reason: str, message: str) -> Conditions:
     if known is not None and known["reason"] == reason and known["message"] == message:
         return conditions
-    return with_condition(
-        conditions, "Progressing", holds=True, reason=reason, message=message, lastUpdateTime=now()
-    )
+    return with_condition(conditions, "Progressing", holds=True, reason=reason, message=message, lastUpdateTime=now())

@@ -6,7 +6,10 @@ from typing import Final
 
 _QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
 _BINARY: Final = {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)}
-_DECIMAL: Final = {"m": Decimal("0.001"), **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", 1)}}
+_DECIMAL: Final = {
+    "m": Decimal("0.001"),
+    **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", 1)},
+}
 
 
 def parsed(text: str | float) -> Decimal:

@@ -118,7 +118,9 @@ def _wrong_type(value: Any, shape: Shape, path: str, owner: Shape, reading: _Rea
     given = {str: "string", bool: "bool", int: "number", float: "number", dict: "object", list: "array"}
     wanted = _go_type(shape)
     struct = owner.name.rpartition(".")[2]
-    words = f"json: cannot unmarshal {given.get(type(value), 'null')} into Go struct field {struct}.{path} of type {wanted}"
+    words = (
+        f"json: cannot unmarshal {given.get(type(value), 'null')} into Go struct field {struct}.{path} of type {wanted}"
+    )
     return bad_request(_cannot_handle(reading.resource, words))
 
 

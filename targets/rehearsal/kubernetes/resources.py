@@ -58,9 +58,7 @@ def _of(
     return Resource(group, version, kind, plural, definition, namespaced, short, sub, categories)
 
 
-def _custom(
-    group: str, version: str, kind: str, plural: str, *short: str, namespaced: bool = True
-) -> Resource:
+def _custom(group: str, version: str, kind: str, plural: str, *short: str, namespaced: bool = True) -> Resource:
     return Resource(group, version, kind, plural, f"{group}.{version}.{kind}", namespaced, short, ("status",))
 
 

@@ -103,9 +103,7 @@ class ServiceFronts:
         if service["spec"]["type"] == "LoadBalancer":
             self._cluster.set_status(resources.SERVICES, service, loadBalancer={"ingress": [{"ip": address}]})
 
-    async def _connected(
-        self, key: Key, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connected(self, key: Key, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._connections.add(task)

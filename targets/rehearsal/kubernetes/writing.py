@@ -135,7 +135,10 @@ def delete(cluster: Cluster, deletions: Deletions, call: Call) -> Answer:
 def delete_all(cluster: Cluster, deletions: Deletions, call: Call) -> Answer:
     """DELETE of those that a selector names."""
     options = _options(call)
-    selector, fits = Selector.parse(call.query.get("labelSelector", "")), field_matcher(call.query.get("fieldSelector", ""))
+    selector, fits = (
+        Selector.parse(call.query.get("labelSelector", "")),
+        field_matcher(call.query.get("fieldSelector", "")),
+    )
     chosen = [
         found
         for found in cluster.store.select(call.resource, call.namespace, selector.equal)
