@@ -66,8 +66,8 @@ class _App:
         except Exception:
             # The stand-in lives on: its log has the traceback, its answer is what a real server says of its own.
             logger.exception("unexpected, in %s %s", scope["method"], path)
-            error = internal("the stand-in's log has more")
-            return Answer(error.status, error.body())
+            fault = internal("the stand-in's log has more")
+            return Answer(fault.status, fault.body())
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

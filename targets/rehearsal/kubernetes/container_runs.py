@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from targets.rehearsal.kubernetes.clock import now, shown
@@ -86,7 +87,7 @@ class ContainerRun:
         """Its runs, with all that is left of them."""
         self._end_probes()
         for each in self.ids:
-            await self.node.call(lambda each=each: self.runner.remove(each))
+            await self.node.call(partial(self.runner.remove, each))
         self.ids.clear()
 
     def run_id(self, *, previous: bool) -> str:

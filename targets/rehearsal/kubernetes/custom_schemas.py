@@ -76,7 +76,7 @@ _LISTENER: Final = _struct(
     protocol=_TEXT,
     tls=_TLS,
     allowedRoutes=_struct(
-        namespaces={**_struct(**{"from": _TEXT}, selector=_SELECTOR)},
+        namespaces={"type": "object", "properties": {"from": _TEXT, "selector": _SELECTOR}},
         kinds=_atomic(_struct(("kind",), group=_TEXT, kind=_TEXT)),
     ),
 )

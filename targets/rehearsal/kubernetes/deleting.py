@@ -1,7 +1,9 @@
 """Objects go: at once or after what depends on them, pods with grace, namespaces with everything in them."""
 
 import asyncio
-from typing import Final, Literal
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final, Literal
 
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.clock import now
@@ -74,7 +76,7 @@ class Deletions:
     def _orphan(self, uid: str) -> None:
         for resource, found in self._store.owned_by(uid):
             kept = [each for each in found["metadata"]["ownerReferences"] if each["uid"] != uid]
-            self._cluster.change(resource, found, lambda new, kept=kept: new["metadata"].update(ownerReferences=kept))
+            self._cluster.change(resource, found, partial(_own, kept))
 
     def _heard(self, event: Event) -> None:
         if event.change != "DELETED":
@@ -112,6 +114,10 @@ class Deletions:
             for event in self._store.select(resources.EVENTS, name):
                 self._store.remove(resources.EVENTS, name, event["metadata"]["name"])
             self._store.remove(resources.NAMESPACES, "", name)
+
+
+def _own(references: Sequence[Any], new: dict[str, Any]) -> None:
+    new["metadata"]["ownerReferences"] = list(references)
 
 
 _OVER: Final = ("Succeeded", "Failed")

@@ -160,7 +160,7 @@ def _server(app: HttpFront, certificate: Certificate | None) -> "uvicorn.Server"
             yield
 
     options: dict[str, Any] = {
-        "lifespan": "off", "ws": "none", "log_level": "error", "access_log": False, "server_header": False,
+        "lifespan": "off", "ws": "none", "log_config": None, "access_log": False, "server_header": False,
         "date_header": False, "timeout_graceful_shutdown": 2, "proxy_headers": False,
     }  # fmt: skip
     if certificate is None:

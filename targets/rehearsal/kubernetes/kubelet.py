@@ -111,8 +111,9 @@ class Kubelet:
             self._happenings.add(run.pod, "FailedScheduling", message, source="default-scheduler", warning=True)
             live = self._cluster.store.get(resources.PODS, *key_of(run.pod))
             conditions = (live or run.pod).get("status", {}).get("conditions")
-            stuck = {"holds": False, "reason": "Unschedulable", "message": message}
-            conditions = with_condition(conditions, "PodScheduled", **stuck)
+            conditions = with_condition(
+                conditions, "PodScheduled", holds=False, reason="Unschedulable", message=message
+            )
             self._cluster.set_status(resources.PODS, run.pod, conditions=conditions)
             try:
                 await asyncio.wait_for(run.quit.wait(), _RETRY_S)

@@ -141,7 +141,7 @@ def _parent(document: Any, path: str) -> tuple[Any, str]:
 def _add(document: Any, path: str, value: Any) -> None:
     parent, last = _parent(document, path)
     if isinstance(parent, list):
-        parent.insert(len(parent) if last == "-" else _index(parent, last, path, most=len(parent)), value)
+        parent.insert(len(parent) if last == "-" else _index(last, path, most=len(parent)), value)
     else:
         parent[last] = value
 
@@ -149,12 +149,12 @@ def _add(document: Any, path: str, value: Any) -> None:
 def _remove(document: Any, path: str) -> None:
     parent, last = _parent(document, path)
     if isinstance(parent, list):
-        del parent[_index(parent, last, path, most=len(parent) - 1)]
+        del parent[_index(last, path, most=len(parent) - 1)]
     elif parent.pop(last, parent) is parent:
         raise _missing(path)
 
 
-def _index(parent: list[Any], step: str, path: str, *, most: int) -> int:
+def _index(step: str, path: str, *, most: int) -> int:
     if not step.isdecimal() or int(step) > most:
         raise _missing(path)
     return int(step)

@@ -83,7 +83,7 @@ async def _http(asked: Mapping[str, Any], target: Target, timeout_s: float) -> s
     except httpx.ConnectError:
         return f'Get "{url}": dial tcp {host}:{port}: connect: connection refused'
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        return f'Get "{url}": {error or "EOF"}'
+        return f'Get "{url}": {error}'
     return "" if 200 <= status < 400 else f"HTTP probe failed with statuscode: {status}"
 
 
@@ -92,7 +92,7 @@ async def _tcp(asked: Mapping[str, Any], target: Target, timeout_s: float) -> st
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(target.address, port), timeout_s)
     except (OSError, TimeoutError) as error:
-        return f"dial tcp {target.address}:{port}: {error or 'i/o timeout'}"
+        return f"dial tcp {target.address}:{port}: {error}"
     writer.close()
     return ""
 

@@ -70,20 +70,17 @@ def _progressing(found: Object, new: Object | None, counts: dict[str, int], cond
     if done:
         message = f'ReplicaSet "{name}" has successfully progressed.'
         return _moved(conditions, known, "NewReplicaSetAvailable", message)
-    if known is None or known.get("message", "").split('"')[1:2] not in ([name],):
+    if known is None or known.get("message", "").split('"')[1:2] != [name]:
         return _moved(conditions, known, "NewReplicaSetCreated", f'Created new replica set "{name}"')
     if _has_moved(found, counts):
         return _moved(conditions, None, "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
-    waited = (parsed(now()) - parsed(known["lastUpdateTime"])).total_seconds()
-    if known["status"] == "True" and known["reason"] != "NewReplicaSetAvailable":
-        if waited >= found["spec"]["progressDeadlineSeconds"]:
-            message = f'ReplicaSet "{name}" has timed out progressing.'
-            reason = "ProgressDeadlineExceeded"
-            stuck = {"holds": False, "reason": reason, "message": message, "lastUpdateTime": now()}
-            return with_condition(conditions, "Progressing", **stuck)
-    elif known["reason"] == "NewReplicaSetAvailable":
+    if known["status"] == "False" or known["reason"] == "NewReplicaSetAvailable":
         return conditions
-    return conditions
+    waited = (parsed(now()) - parsed(known["lastUpdateTime"])).total_seconds()
+    if waited < found["spec"]["progressDeadlineSeconds"]:
+        return conditions
+    message, reason = f'ReplicaSet "{name}" has timed out progressing.', "ProgressDeadlineExceeded"
+    return with_condition(conditions, "Progressing", holds=False, reason=reason, message=message, lastUpdateTime=now())
 
 
 def _has_moved(found: Object, counts: dict[str, int]) -> bool:
@@ -91,7 +88,7 @@ def _has_moved(found: Object, counts: dict[str, int]) -> bool:
     before = found.get("status", {})
     old = counts["replicas"] - counts["updatedReplicas"]
     old_before = before.get("replicas", 0) - before.get("updatedReplicas", 0)
-    return (
+    return bool(
         counts["updatedReplicas"] > before.get("updatedReplicas", 0)
         or old < old_before
         or counts["readyReplicas"] > before.get("readyReplicas", 0)

@@ -65,7 +65,7 @@ def _rules_of(cluster: Cluster, route: Object) -> Iterator[Rule]:
     born = (metadata["creationTimestamp"], metadata["namespace"], metadata["name"])
     for index, rule in enumerate(spec["rules"]):
         chosen = tuple(_backend(cluster, metadata["namespace"], each) for each in rule.get("backendRefs", ()))
-        for number, match in enumerate(rule["matches"]):
+        for match in rule["matches"]:
             path = match.get("path") or {"type": "PathPrefix", "value": "/"}
             yield Rule(
                 # Turns are of the rule, whichever of its matches a request has.

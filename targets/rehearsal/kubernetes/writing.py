@@ -20,6 +20,7 @@ from targets.rehearsal.kubernetes.staging import take_over
 from targets.rehearsal.kubernetes.store import Object
 from targets.rehearsal.kubernetes.validation import judge
 
+_PROPAGATIONS: Final[Mapping[str, Propagation]] = {"Foreground": "Foreground", "Orphan": "Orphan"}
 # Only the server sets them; a request's are not looked at.
 _SERVERS: Final = ("creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
@@ -156,7 +157,7 @@ def _delete(deletions: Deletions, call: Call, found: Object, options: Mapping[st
     given = options.get("propagationPolicy") or call.query.get("propagationPolicy") or "Background"
     if options.get("orphanDependents"):
         given = "Orphan"
-    propagation: Propagation = given if given in ("Foreground", "Orphan") else "Background"
+    propagation = _PROPAGATIONS.get(given, "Background")
     grace = options.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
     return deletions.delete(call.resource, found, propagation, grace)
 
