@@ -15,8 +15,9 @@ _HOSTS = 256 * 254
 class Addresses:
     """Which are given out."""
 
-    def __init__(self, *, whole_network: bool = WHOLE_NETWORK) -> None:
+    def __init__(self, *, whole_network: bool = WHOLE_NETWORK, network: str = NETWORK) -> None:
         self._whole = whole_network
+        self._network = network
         self._taken: set[str] = set()
         self._next = 0
         self._lock = threading.Lock()
@@ -47,7 +48,7 @@ class Addresses:
             start = int.from_bytes(hashlib.sha256(label.encode()).digest()[:4])
         for step in range(_HOSTS):
             third, fourth = divmod((start + step) % _HOSTS, 254)
-            yield f"{NETWORK}.{third}.{fourth + 1}"
+            yield f"{self._network}.{third}.{fourth + 1}"
 
 
 def _free(address: str, ports: Collection[int]) -> bool:
