@@ -49,7 +49,7 @@ def _merged_item(live: Any, config: Any, shape: Shape) -> Any:
 def without(value: Any, shape: Shape, gone: Collection[Path]) -> Any:
     """The same without some fields, each with all below it; neither argument is changed."""
     tree: dict[str, Any] = {}
-    for path in gone:
+    for path in sorted(gone, key=len, reverse=True):  # so that what goes as a whole is said last
         node = tree
         for element in path[:-1]:
             node = node.setdefault(element, {})

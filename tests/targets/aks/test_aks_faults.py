@@ -44,8 +44,8 @@ def packages(tmp_path: Path, state: Path) -> tuple[ModelPackage, ModelPackage]:
     return make_package(tmp_path / "a"), make_package(tmp_path / "b", logistic_model(seed=7), version="2")
 
 
-def attempt(cloud: AksCloud, package: ModelPackage, timeout_s: float) -> None:
-    target = cloud.target()
+def attempt(cloud: AksCloud, package: ModelPackage, timeout_s: float, patience_s: float = 2.0) -> None:
+    target = cloud.target(cloud.access(patience_s=patience_s))
     deploy(
         target, NAME, target.release_for_tests(package), AksSettings(startup_s=2), smoke=lambda client, given: PASSED,
         confirm=lambda plan: True, secrets={}, progress=SilentProgress(), timeout_s=timeout_s,
@@ -92,6 +92,6 @@ def test_what_passes_by_itself_is_waited_for(
 ) -> None:
     cloud.faults.set((fault,))
 
-    attempt(cloud, packages[0], 40.0)
+    attempt(cloud, packages[0], 40.0, patience_s=30.0)
 
     assert [each.state for each in cloud.target().deployments(AksSettings())] == ["running"]
