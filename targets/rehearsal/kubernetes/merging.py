@@ -49,11 +49,13 @@ def _merged_item(live: Any, config: Any, shape: Shape) -> Any:
 def without(value: Any, shape: Shape, gone: Collection[Path]) -> Any:
     """The same without some fields, each with all below it; neither argument is changed."""
     tree: dict[str, Any] = {}
-    for path in sorted(gone, key=len, reverse=True):  # so that what goes as a whole is said last
-        node = tree
+    # What lies above goes first, so that what lies below is not looked for any more.
+    for path in sorted(gone, key=len):
+        node: dict[str, Any] | None = tree
         for element in path[:-1]:
-            node = node.setdefault(element, {})
-        node[path[-1]] = None
+            node = node.setdefault(element, {}) if node is not None else None
+        if node is not None:
+            node[path[-1]] = None
     return _without(value, shape, tree)
 
 
