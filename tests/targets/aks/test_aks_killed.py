@@ -11,6 +11,7 @@ from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import destroy
 from targets.aks import AksSettings
+from targets.kit.kubernetes import change
 from tests.contract_suites.target_suite import FAILED, NAME, put
 from tests.support.aci_cloud import Killed
 from tests.support.aks_cloud import AksCloud, Fuse
@@ -22,6 +23,12 @@ STRATEGIES = {
     "blue-green": AksSettings(strategy="blue-green", drain_s=0),
     "canary": AksSettings(strategy="canary", route="gateway", steps=(10,), step_s=0, drain_s=0),
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is deleted between two rounds may end by itself."""
+    monkeypatch.setattr(change, "_GONE_S", 0.0)
 
 
 @pytest.fixture
