@@ -13,6 +13,7 @@ from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Find
 from packager.core.errors import (
     CloudUnreachable,
     ConfigurationError,
+    DeploymentMissing,
     DrayError,
     EnvironmentMissing,
     Forbidden,
@@ -32,6 +33,7 @@ from targets.kit.kubernetes import change
 from targets.kit.kubernetes.access import KubernetesAccess, cluster_configured
 from targets.kit.kubernetes.cluster import Cluster
 from targets.kit.kubernetes.course import Course, actions, course, required_image
+from targets.kit.kubernetes.kinds import key_of
 from targets.kit.kubernetes.objects import Wanted
 from targets.kit.kubernetes.objects.wanted import DRAY, MANAGED_BY
 from targets.kit.kubernetes.record import Served
@@ -41,6 +43,7 @@ from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
 _TAKEN_UP_S = 600.0
+_ROUTES = {"gateway": "Gateway", "ingress": "Ingress"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +232,9 @@ class AksTarget(Target[AksSettings], Gradual):
         )
 
     def _described(self, cluster: Cluster, state: Deployed, settings: AksSettings) -> Deployment:
-        services = {name: each for (kind, name), each in state.objects.items() if kind == "Service"}
-        workloads = {name: each for (kind, name), each in state.objects.items() if kind == "Deployment"}
-        own = next((each for each in services.values() if record_of(each)), None)
-        if own is None or state.record is None:
-            raise ConfigurationError(f"{state.name!r} has no record any more", hint="deploy again")
-        return described(state.name, state.record, own, workloads, cluster, settings)
+        if state.record is None:
+            raise DeploymentMissing(f"{state.name!r} has no record any more", hint="somebody deleted it; deploy again")
+        return described(state.name, state.record, state.objects, cluster, settings)
 
     def _found(self, settings: AksSettings) -> tuple[Deployment, ...]:
         asked = bool(self.access or settings.context or settings.kubeconfig or settings.cluster)
@@ -252,11 +252,17 @@ class AksTarget(Target[AksSettings], Gradual):
             return ()
 
     def _every(self, cluster: Cluster, settings: AksSettings) -> tuple[Deployment, ...]:
+        """With as many requests for two hundred as for one."""
         ours = {MANAGED_BY: DRAY}
-        services = [(each, record_of(each)) for each in cluster.list("Service", ours)]
-        known = [(each, found) for each, found in services if found]
-        workloads = {str(d["metadata"]["name"]): d for d in cluster.list("Deployment", ours)} if known else {}
-        rows = [described(name, record, each, workloads, cluster, settings) for each, (name, record) in known]
+        objects = {key_of(each): each for each in cluster.list("Service", ours)}
+        known = [found for each in objects.values() if (found := record_of(each))]
+        if not known:
+            return ()
+        routes = {settings_of(record.shown).route for _, record in known if record.shown} - {None}
+        kinds = ("Deployment", *(_ROUTES[route] for route in sorted(map(str, routes))))
+        for kind in kinds:
+            objects |= {key_of(each): each for each in cluster.list(kind, ours)}
+        rows = [described(name, record, objects, cluster, settings) for name, record in known]
         return tuple(sorted(rows, key=lambda row: row.name))
 
 

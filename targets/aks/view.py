@@ -11,9 +11,11 @@ from targets.aks.settings import AksSettings
 from targets.kit.kubernetes.cluster import Cluster, Object
 from targets.kit.kubernetes.objects import Wanted
 from targets.kit.kubernetes.record import Record, Served
+from targets.kit.kubernetes.state import Key
 from targets.kit.packages import kept_package
 
 TARGET = "aks"
+_HTTP = 80
 # What of the settings says where a deployment is, and stands in no record: it is the reader's own way there.
 PLACE = ("context", "kubeconfig", "resource_group", "cluster", "subscription")
 
@@ -34,13 +36,12 @@ def settings_of(served: Served) -> AksSettings:
 
 
 def described(
-    name: str, record: Record, service: Object, deployments: Mapping[str, Object], cluster: Cluster, place: AksSettings
+    name: str, record: Record, objects: Mapping[Key, Object], cluster: Cluster, place: AksSettings
 ) -> Deployment:
     """A deployment.
 
     Args:
-        service: That has the record.
-        deployments: By their names.
+        objects: Its own among others, by kind and name.
         place: The settings by which the cluster was found.
     """
     served = record.shown
@@ -52,8 +53,8 @@ def described(
     return Deployment(
         name=name,
         target=TARGET,
-        state=state_of(record, deployments.get(wanted.workload)),
-        endpoint=endpoint_of(wanted, service, cluster),
+        state=state_of(record, objects.get(("Deployment", wanted.workload))),
+        endpoint=endpoint_of(wanted, objects, cluster.access.reach),
         model=served.model,
         version=served.version,
         digest=served.package,
@@ -82,31 +83,34 @@ def state_of(record: Record, deployment: Object | None) -> State:
     return "running" if int((deployment.get("status") or {}).get("readyReplicas") or 0) else "unhealthy"
 
 
-def endpoint_of(wanted: Wanted, service: Object, cluster: Cluster) -> str | None:
-    """Where clients reach it; None while it has no address."""
+def endpoint_of(wanted: Wanted, objects: Mapping[Key, Object], reach: str) -> str | None:
+    """Where clients reach it; None while it has no address.
+
+    Args:
+        reach: Whether the cluster's own addresses are reached from here (``cluster``).
+    """
     settings = wanted.settings
     scheme = "https" if settings.tls_secret else "http"
     if settings.route and settings.host:
         return f"{scheme}://{settings.host}"
-    if settings.route and (address := _route_address(wanted, cluster)):
+    if settings.route and (address := _route_address(wanted, objects)):
         return f"{scheme}://{address}"
-    port = "" if settings.port == 80 else f":{settings.port}"
+    service = objects.get(("Service", wanted.label)) or {}
+    port = "" if settings.port == _HTTP else f":{settings.port}"
     if settings.service == "LoadBalancer":
         given = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
         hosts = [each.get("ip") or each.get("hostname") for each in given]
         return f"http://{hosts[0]}{port}" if hosts else None
-    if cluster.access.reach == "cluster" and (own := (service.get("spec") or {}).get("clusterIP")):
+    if reach == "cluster" and (own := (service.get("spec") or {}).get("clusterIP")):
         return f"http://{own}{port}"
     return f"http://{wanted.label}.{wanted.namespace}.svc.cluster.local{port}"
 
 
-def _route_address(wanted: Wanted, cluster: Cluster) -> str | None:
+def _route_address(wanted: Wanted, objects: Mapping[Key, Object]) -> str | None:
     """Of the Gateway or Ingress that dray made, where no host was named."""
     if wanted.settings.route == "ingress":
-        status = (cluster.get("Ingress", wanted.label) or {}).get("status") or {}
+        status = (objects.get(("Ingress", wanted.label)) or {}).get("status") or {}
         given = (status.get("loadBalancer") or {}).get("ingress") or ()
         return next((each.get("ip") or each.get("hostname") for each in given), None)
-    if wanted.settings.gateway:
-        return None
-    status = (cluster.get("Gateway", wanted.label) or {}).get("status") or {}
+    status = (objects.get(("Gateway", wanted.label)) or {}).get("status") or {}
     return next((str(each.get("value")) for each in status.get("addresses") or ()), None)

@@ -1,12 +1,13 @@
 """Waiting until a Deployment's pods are all of its present template and ready, or for the cause why they never will."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from packager.core.errors import DeploymentFailed, DrayError, Forbidden, NotReady
 from packager.core.progress import Progress
+from targets.kit.kubernetes.asking import Asking
 from targets.kit.kubernetes.causes import TAIL, Patience, cause_of, is_ready, restarts
 from targets.kit.kubernetes.cluster import Cluster, Object
 from targets.kit.kubernetes.failures import by_words
@@ -29,21 +30,17 @@ class Rollout:
     image: str
 
 
-def wait_rolled_out(
-    cluster: Cluster, rollout: Rollout, progress: Progress, *, until: float, check: Callable[[], None] = lambda: None
-) -> None:
+def wait_rolled_out(cluster: Cluster, rollout: Rollout, progress: Progress, *, until: float) -> None:
     """Return once every pod is new and ready, and no old one is left.
 
     Args:
         until: On the monotonic clock.
-        check: Called at every look; may raise.
 
     Raises:
         DrayError: The first cause why it will not be: image, crash, memory, room, quota, admission, probes, time.
     """
-    patience, told = Patience(cluster.access.patience_s), ""
+    patience, asking, told = Patience(cluster.access.patience_s), Asking(), ""
     while True:
-        check()
         deployment = cluster.get("Deployment", rollout.name)
         if deployment is None:
             raise NotReady(f"deployment/{rollout.name} is gone", hint="somebody deleted it; deploy again")
@@ -51,6 +48,7 @@ def wait_rolled_out(
         if finished(deployment):
             return
         refuse_if_doomed(cluster, deployment, _new(pods, rollout), patience)
+        asking.refuse_if_failed(cluster, _new(pods, rollout), time.monotonic())
         if (now := how_far(deployment)) != told:
             progress.detail(now)
             told = now

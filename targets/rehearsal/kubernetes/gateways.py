@@ -180,7 +180,9 @@ def _listener_status(
         "Programmed": (holds, "Programmed" if holds else "Invalid"),
     }
     for kind, (status, reason) in reasons.items():
-        conditions = with_condition(conditions, kind, holds=status, reason=reason, message=f"{kind} is {status}", **generation)
+        conditions = with_condition(
+            conditions, kind, holds=status, reason=reason, message=f"{kind} is {status}", **generation
+        )
     kinds = [{"group": resources.ROUTES.group, "kind": "HTTPRoute"}]
     attached = routes if holds else 0
     return {

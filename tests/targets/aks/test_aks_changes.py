@@ -7,7 +7,7 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import DeploymentPlan
-from packager.core.errors import ConfigurationError, DeploymentBusy, FieldConflict, NameTaken, SmokeTestFailed
+from packager.core.errors import ConfigurationError, DeploymentBusy, FieldConflict, NameTaken, NotReady, SmokeTestFailed
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import deploy, destroy
@@ -254,3 +254,16 @@ def test_inference_service_is_written_and_not_deployed(
     with pytest.raises(ConfigurationError, match="rolled out by KServe"):
         serve(cloud, AksSettings(kserve=True), packages[0])
     assert cloud.stored() == set()
+
+
+def test_runtime_that_never_will_be_ready_is_not_waited_for(
+    runtime_cloud: AksCloud, state: Path, tmp_path: Path
+) -> None:
+    package = make_package(tmp_path / "wrong", wrong_answers=True)
+
+    with pytest.raises(NotReady, match="will not become ready") as caught:
+        serve(runtime_cloud, AksSettings(threads=1), package)
+
+    assert caught.value.detail["error_code"]
+    assert caught.value.detail["log"]
+    assert runtime_cloud.stored() == set()
