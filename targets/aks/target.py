@@ -143,7 +143,7 @@ class AksTarget(Target[AksSettings], Gradual):
         settings = _settings_of(plan)
         with self._cluster(settings) as cluster:
             change.take(self._work(cluster, plan.name, settings, {}, progress, _TAKEN_UP_S))
-            return self._described(cluster, read(cluster, plan.name), settings)
+            return self._shown(cluster, plan.name, settings)
 
     def discard(self, candidate: Candidate, progress: Progress) -> None:
         """Bring back what served before."""
@@ -171,7 +171,7 @@ class AksTarget(Target[AksSettings], Gradual):
         """The release before, as the record remembers it."""
         settings = _settings(deployment)
         with self._cluster(settings) as cluster:
-            record = read(cluster, deployment.name).record
+            record = read(cluster, deployment.name, ()).record
         before = record.previous if record else None
         if before is None:
             return None
@@ -185,7 +185,7 @@ class AksTarget(Target[AksSettings], Gradual):
         progress.step(f"deleting {deployment.name}")
         settings = _settings(deployment)
         with self._cluster(settings) as cluster:
-            change.refuse_if_busy(read(cluster, deployment.name), self.name)
+            change.refuse_if_busy(read(cluster, deployment.name, ()), self.name)
             change.destroy(self._work(cluster, deployment.name, settings, {}, progress, _TAKEN_UP_S))
 
     def _cluster(self, settings: AksSettings) -> Cluster:
@@ -214,7 +214,7 @@ class AksTarget(Target[AksSettings], Gradual):
 
     def _candidate(self, cluster: Cluster, plan: DeploymentPlan, chosen: Course, settings: AksSettings) -> Deployment:
         """The release that is tried, reached at its own pods."""
-        shown = self._described(cluster, read(cluster, plan.name), settings)
+        shown = self._shown(cluster, plan.name, settings)
         served = chosen.wanted.served
         package = kept_package(served.package)
         return Deployment(
@@ -230,6 +230,11 @@ class AksTarget(Target[AksSettings], Gradual):
             created_at=shown.created_at,
             detail={**detail_of(chosen.wanted, settings), "candidate": True},
         )
+
+    def _shown(self, cluster: Cluster, name: str, settings: AksSettings) -> Deployment:
+        """As it is now, from what shows that and nothing else."""
+        kinds = ("Deployment", *([_ROUTES[settings.route]] if settings.route else []))
+        return self._described(cluster, read(cluster, name, kinds), settings)
 
     def _described(self, cluster: Cluster, state: Deployed, settings: AksSettings) -> Deployment:
         if state.record is None:

@@ -27,7 +27,7 @@ from targets.kit.kubernetes.record import Record, Served, Slot
 from targets.kit.kubernetes.secrets import SecretValues
 from targets.kit.kubernetes.settings import KubernetesSettings
 from targets.kit.kubernetes.state import Deployed, Key, read, record_of
-from targets.kit.kubernetes.watch import Rollout, refuse_if_doomed, wait_rolled_out
+from targets.kit.kubernetes.watch import Rollout, late, refuse_if_doomed, wait_rolled_out
 
 logger = logging.getLogger(__name__)
 _GONE_S = 60.0
@@ -186,8 +186,9 @@ def take(work: Work) -> Record:
     wanted = work.wanted(served, record.slot, record)
     # One request moves all traffic, and says so.
     work.put([service(wanted)])
-    work.put(each for each in shared(wanted) if key_of(each) != ("Service", wanted.label))
     moved = begun.live is not None and begun.slot != record.slot
+    if moved:  # in place, the rest was applied before the tests
+        work.put(each for each in shared(wanted) if key_of(each) != ("Service", wanted.label))
     if moved and wanted.settings.drain_s:
         work.progress.detail(f"old pods live on for {wanted.settings.drain_s:g} s")
         time.sleep(wanted.settings.drain_s)
@@ -273,6 +274,8 @@ def _watch(work: Work, wanted: Wanted, seconds: float) -> None:
         if sum(map(restarts, pods)) > before:
             refuse_if_doomed(work.cluster, found, [{**each, "status": _sick(each)} for each in pods], Patience(0.0))
         if time.monotonic() >= until:
+            if not any(map(is_ready, pods)):
+                raise late(work.cluster, found, pods)
             return
         time.sleep(min(work.cluster.access.poll_s, max(0.0, until - time.monotonic())))
 

@@ -109,7 +109,8 @@ class Record(_Fact):
     def taken(self) -> "Record":
         """With the trial in the place of the live one."""
         served = self.trial or self.live
-        before = self.live if self.trial else self.previous
+        again = served is None or served.same_release(self.live)
+        before = self.previous if again else self.live
         return Record(
             serial=self.serial, slot=self.trial_slot, live=served, trial_slot=self.trial_slot, previous=before
         )

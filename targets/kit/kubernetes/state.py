@@ -1,6 +1,6 @@
 """A deployment as its objects show it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +42,11 @@ def record_of(service: Mapping[str, Any]) -> tuple[str, Record] | None:
     return (name, Record.parse(text, name)) if name and text else None
 
 
-def read(cluster: Cluster, name: str) -> Deployed:
+def read(cluster: Cluster, name: str, kinds: Iterable[str] = OF_A_DEPLOYMENT) -> Deployed:
     """A deployment as it is now.
+
+    Args:
+        kinds: To look for, beside the Service with the record.
 
     Raises:
         NameTaken: Its name is another's in the namespace.
@@ -56,8 +59,8 @@ def read(cluster: Cluster, name: str) -> Deployed:
             f"service/{label} of namespace {cluster.namespace!r} is there and is not dray's",
             hint="choose another name (-n NAME) or another namespace",
         )
-    objects: dict[Key, Object] = {}
-    for kind in OF_A_DEPLOYMENT:
+    objects: dict[Key, Object] = {key_of({**service, "kind": "Service"}): service} if service else {}
+    for kind in kinds:
         objects |= {key_of(each): each for each in cluster.list(kind, selector(name))}
     version = str(service["metadata"].get("resourceVersion") or "") if service else ""
     return Deployed(name, found[1] if found else None, version, objects)
