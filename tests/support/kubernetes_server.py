@@ -20,7 +20,7 @@ from targets.rehearsal.world import Faults, World
 from tests.support.arm_server import TOKEN, _certificates, _serving, wait_until
 from tests.support.fake_runner import FakeRunner
 
-__all__ = ["TOKEN", "Kube", "deployment", "kube_server", "service", "wait_until"]
+__all__ = ["TOKEN", "Kube", "deployment", "kube_server", "service", "settled", "wait_until"]
 
 APPLY = "application/apply-patch+yaml"
 IMAGE = "registry.example/fake@sha256:" + "1" * 64
@@ -137,6 +137,21 @@ def service(name: str = "web", *, port: int = 18090, target: int | str = "http",
             **spec,
         },
     }
+
+
+def settled(kube: Kube, name: str = "web") -> dict[str, Any]:
+    """A Deployment whose roll-out is done."""
+
+    def done() -> bool:
+        found = kube.get("Deployment", name)
+        status = found.get("status", {})
+        counts = [status.get(each) for each in ("replicas", "updatedReplicas", "availableReplicas")]
+        return counts == [found["spec"]["replicas"] or None] * 3 and (
+            status["observedGeneration"] == found["metadata"]["generation"]
+        )
+
+    wait_until(done)
+    return kube.get("Deployment", name)
 
 
 @contextmanager

@@ -33,11 +33,23 @@ class Deployments:
         self.loop = Loop("deployments", self._reconcile)
         cluster.store.listen(resources.DEPLOYMENTS, lambda event: self.loop.want(key_of(event.found)))
         cluster.store.listen(resources.REPLICA_SETS, self._set_heard)
+        cluster.store.listen(resources.PODS, self._pod_heard)
 
     def _set_heard(self, event: Event) -> None:
         owner = controller_of(event.found)
         if owner is not None and owner["kind"] == "Deployment":
             self.loop.want((event.found["metadata"]["namespace"], owner["name"]))
+
+    def _pod_heard(self, event: Event) -> None:
+        """One that has gone may be what a Recreate waits for."""
+        owner = controller_of(event.found) if event.change == "DELETED" else None
+        if owner is None or owner["kind"] != "ReplicaSet":
+            return
+        namespace = event.found["metadata"]["namespace"]
+        replica_set = self._cluster.store.get(resources.REPLICA_SETS, namespace, owner["name"])
+        above = controller_of(replica_set) if replica_set is not None else None
+        if above is not None:
+            self.loop.want((namespace, above["name"]))
 
     def _reconcile(self, key: Key) -> float | None:
         found = self._cluster.store.get(resources.DEPLOYMENTS, *key)

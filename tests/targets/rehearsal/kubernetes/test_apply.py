@@ -1,24 +1,8 @@
 """Server-side apply over HTTP: what is stored, who owns it, and what is refused in which words."""
 
 import copy
-from typing import Any
 
-from tests.support.kubernetes_server import Kube, deployment, wait_until
-
-
-def settled(kube: Kube, name: str = "web") -> dict[str, Any]:
-    """A Deployment whose roll-out is done."""
-
-    def done() -> bool:
-        found = kube.get("Deployment", name)
-        status = found.get("status", {})
-        counts = [status.get(each) for each in ("replicas", "updatedReplicas", "availableReplicas")]
-        return counts == [found["spec"]["replicas"] or None] * 3 and (
-            status["observedGeneration"] == found["metadata"]["generation"]
-        )
-
-    wait_until(done)
-    return kube.get("Deployment", name)
+from tests.support.kubernetes_server import Kube, deployment, settled
 
 
 def test_first_apply_creates_with_defaults_and_one_owner(kube: Kube) -> None:
