@@ -32,12 +32,19 @@ def differences(own: Shape, theirs: dict[str, Any], path: str = "") -> list[str]
         known = [name for name in names if name in theirs["properties"]]
         unknown = sorted(set(theirs["properties"]) - set(names) - set(META))
         found += [f"{path}.{name} is not ours" for name in unknown]
-        below = [each for name in known for each in differences(own.fields[name], theirs["properties"][name], f"{path}.{name}")]
+        below = [
+            each
+            for name in known
+            for each in differences(own.fields[name], theirs["properties"][name], f"{path}.{name}")
+        ]
         return found + below
     if own.form == "list":
         kind = theirs.get("x-kubernetes-list-type", "atomic")
         same = (own.listed, list(own.list_keys)) == (kind, theirs.get("x-kubernetes-list-map-keys", []))
-        return [*([] if same else [f"{path} merges as {kind}"]), *differences(own.element, theirs["items"], f"{path}[]")]
+        return [
+            *([] if same else [f"{path} merges as {kind}"]),
+            *differences(own.element, theirs["items"], f"{path}[]"),
+        ]
     return []
 
 

@@ -27,7 +27,11 @@ WAITING = {
     "oom": ("CrashLoopBackOff", "back-off"),
     "arch": ("CrashLoopBackOff", "back-off"),
 }
-ENDS = {"crash": (1, "Error", "Protobuf parsing failed"), "oom": (137, "OOMKilled", ""), "arch": (1, "Error", "exec format error")}
+ENDS = {
+    "crash": (1, "Error", "Protobuf parsing failed"),
+    "oom": (137, "OOMKilled", ""),
+    "arch": (1, "Error", "exec format error"),
+}
 OTHERS = {
     "pod-quota", "pod-security", "conflict", "unschedulable", "slow", "probe", "wrong-answer", "drop", "gone-watch",
     "cut-watch",
@@ -87,7 +91,9 @@ def test_pull_that_fails_once_recovers(kube: Kube, monkeypatch: pytest.MonkeyPat
     assert {"Failed", "BackOff", "Pulled"} <= reasons(kube)
 
 
-@pytest.mark.parametrize(("fault", "words"), [("pod-quota", "exceeded quota"), ("pod-security", "violates PodSecurity")])
+@pytest.mark.parametrize(
+    ("fault", "words"), [("pod-quota", "exceeded quota"), ("pod-security", "violates PodSecurity")]
+)
 def test_pods_cannot_be_created(kube: Kube, fault: str, words: str) -> None:
     kube.faults.set((fault,))
     kube.apply(deployment())

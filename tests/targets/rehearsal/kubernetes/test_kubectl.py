@@ -80,7 +80,7 @@ def test_deletes_and_waits(kube: Kube, kubectl: Kubectl) -> None:
 
     done = kubectl("delete", "deploy,svc", "--all", "--timeout=30s")
 
-    assert (done.returncode, "deployment.apps \"web\" deleted" in done.stdout) == (0, True)
+    assert (done.returncode, 'deployment.apps "web" deleted' in done.stdout) == (0, True)
     assert kube.select("Deployment") == kube.select("Service") == []
 
 

@@ -84,8 +84,7 @@ def test_unknown_field_is_dropped_with_a_warning_or_refused(kube: Kube) -> None:
 
     assert strict.status_code == 400
     assert strict.json()["message"] == (
-        'Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: '
-        f'unknown field "{field}"'
+        f'Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: unknown field "{field}"'
     )
     assert warned.status_code == 201
     assert f'299 - "unknown field \\"{field}\\""' in warned.headers["warning"]

@@ -16,8 +16,7 @@ def revisions(kube: Kube) -> dict[str, int]:
     """Pods wanted, by the number of their revision."""
     found = kube.select("ReplicaSet")
     return {
-        each["metadata"]["annotations"]["deployment.kubernetes.io/revision"]: each["spec"]["replicas"]
-        for each in found
+        each["metadata"]["annotations"]["deployment.kubernetes.io/revision"]: each["spec"]["replicas"] for each in found
     }
 
 
@@ -115,7 +114,8 @@ def test_autoscaler_raises_replicas_to_its_bound(kube: Kube) -> None:
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     kube.apply(
         {
-            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
             "metadata": {"name": "web", "namespace": "default"},
             "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 5},
         }  # fmt: skip
@@ -131,7 +131,8 @@ def test_budget_counts_what_may_go(kube: Kube) -> None:
     selector = {"matchLabels": {"app.kubernetes.io/instance": "web"}}
     kube.apply(
         {
-            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
             "metadata": {"name": "web", "namespace": "default"},
             "spec": {"minAvailable": 2, "selector": selector},
         }  # fmt: skip
