@@ -39,6 +39,7 @@ class Kube:
     runner: Any
     faults: Faults
     held: list[int] = field(default_factory=list)
+    token: str = TOKEN
 
     def api(self, token: str = TOKEN) -> client.ApiClient:
         """Of the official client."""
@@ -48,9 +49,9 @@ class Kube:
         configuration.retries = False
         return client.ApiClient(configuration)
 
-    def http(self, *, token: str | None = TOKEN) -> httpx.Client:
-        """Without the official client."""
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    def http(self, *, token: str | None = "") -> httpx.Client:
+        """Without the official client; with the right token, unless another one or None is given."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
         context = ssl.create_default_context(cafile=str(self.ca))
         return httpx.Client(base_url=self.url, headers=headers, verify=context, timeout=30, trust_env=False)
 
