@@ -153,6 +153,10 @@ class ContainerRun:
         self._event("Created", f"Created container: {self.name}")
         await self.node.call(lambda: self.runner.start(workload))
         self.ids.append(name)
+        if self.quit.is_set():
+            # The pod ended while it started, and whoever ended it found nothing to stop.
+            await self.forget()
+            return None
         self._event("Started", f"Started container {self.name}")
         return await self._watch(name)
 

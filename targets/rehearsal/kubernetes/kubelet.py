@@ -173,7 +173,7 @@ def _status(run: PodRun, live: Object, *, going: bool) -> dict[str, Any]:
     conditions = with_condition(conditions, "ContainersReady", holds=ready, **words)
     conditions = with_condition(conditions, "Ready", holds=ready, **words)
     return {
-        "phase": _phase([each["state"] for each in statuses]),
+        "phase": _phase([each["state"] for each in statuses], live["spec"]["restartPolicy"]),
         "conditions": conditions,
         "hostIP": "127.0.0.1",
         "podIP": run.address or None,
@@ -183,11 +183,13 @@ def _status(run: PodRun, live: Object, *, going: bool) -> dict[str, Any]:
     }
 
 
-def _phase(states: list[Mapping[str, Any]]) -> str:
+def _phase(states: list[Mapping[str, Any]], policy: str) -> str:
     if any("running" in each for each in states):
         return "Running"
-    ends = [each["terminated"] for each in states if "terminated" in each]
-    if len(ends) == len(states) and ends:
+    codes = [each["terminated"]["exitCode"] for each in states if "terminated" in each]
+    if codes and len(codes) == len(states):
+        if policy == "Never" or (policy == "OnFailure" and not any(codes)):
+            return "Failed" if any(codes) else "Succeeded"
         return "Running"
     reasons = [each["waiting"].get("reason") for each in states if "waiting" in each]
     return "Running" if "CrashLoopBackOff" in reasons else "Pending"
