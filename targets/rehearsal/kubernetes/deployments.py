@@ -1,10 +1,7 @@
 """The controller of Deployments: a ReplicaSet for each revision, and pods that move from the old ones to the new."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-import orjson
 
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.cluster import Cluster, controller_of, deleting, owner_reference
@@ -14,13 +11,11 @@ from targets.rehearsal.kubernetes.loops import Loop
 from targets.rehearsal.kubernetes.progress import deadline_left, rollout_status
 from targets.rehearsal.kubernetes.quantities import share
 from targets.rehearsal.kubernetes.replica_sets import pods_of
+from targets.rehearsal.kubernetes.revisions import HASH, REVISION, revision_of, template_hash
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
 
-REVISION: Final = "deployment.kubernetes.io/revision"
-HASH: Final = "pod-template-hash"
 _SOURCE: Final = "deployment-controller"
 _NOT_COPIED: Final = (REVISION, "kubectl.kubernetes.io/last-applied-configuration")
-_HASH_LENGTH: Final = 10
 
 
 class Deployments:
@@ -194,17 +189,6 @@ def bounds(found: Object) -> tuple[int, int]:
 def available(replica_set: Object) -> int:
     """How many of its pods serve."""
     return int(replica_set.get("status", {}).get("availableReplicas", 0))
-
-
-def revision_of(replica_set: Object) -> int:
-    """Its number."""
-    return int(replica_set["metadata"].get("annotations", {}).get(REVISION, 0))
-
-
-def template_hash(found: Object) -> str:
-    """What tells the template of a Deployment from its others."""
-    content = orjson.dumps(found["spec"]["template"], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]
 
 
 def _copied(found: Object) -> Mapping[str, Any]:

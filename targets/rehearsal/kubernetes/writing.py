@@ -193,8 +193,8 @@ def _reset(call: Call, config: dict[str, Any]) -> dict[str, Any]:
 
 def _commit(cluster: Cluster, call: Call, live: Object | None, new: dict[str, Any]) -> tuple[Object, list[str]]:
     """Judge and store; what is stored, and warnings."""
-    faults.at_a_write(cluster.world, call, new["metadata"].get("name", ""))
     judge(call.resource, new, live)
+    faults.at_a_write(cluster.strikes, call, new)
     said = admit(cluster, call, live, new)
     if live is not None:
         if _same(live, new):

@@ -171,3 +171,20 @@ def test_change_takes_effect_and_its_answer_is_lost(kube: Kube) -> None:
         kube.apply(deployment())
 
     assert kube.get("Deployment", "web")["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize("fault", ["crash", "wrong-answer", "image-missing", "pod-quota", "admission", "unschedulable"])
+def test_revision_that_has_served_is_spared(kube: Kube, fault: str) -> None:
+    kube.apply(deployment(replicas=1))
+    settled(kube)
+    kube.faults.set((fault,))
+    changed = kube.apply(deployment(replicas=1, container={"env": [{"name": "A", "value": "1"}]}))
+    pods = [pod["metadata"]["name"] for pod in kube.select("Pod")]
+    with kube.http() as http:
+        http.delete(f"/api/v1/namespaces/default/pods/{pods[0]}").raise_for_status()
+
+    back = kube.apply(deployment(replicas=1))
+
+    assert changed.status_code == (403 if fault == "admission" else 200)
+    assert back.status_code == 200
+    settled(kube)

@@ -97,10 +97,10 @@ def test_wrong_type_is_refused_as_go_words_it(kube: Kube) -> None:
     with kube.http() as http:
         answer = http.post("/apis/apps/v1/namespaces/default/deployments", json=body)
 
-    assert (answer.status_code, answer.json()["message"]) == (
-        400,
+    assert answer.status_code == 400
+    assert answer.json()["message"] == (
         'Deployment in version "v1" cannot be handled as a Deployment: '
-        "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
     )
 
 

@@ -118,7 +118,7 @@ def test_autoscaler_raises_replicas_to_its_bound(kube: Kube) -> None:
             "kind": "HorizontalPodAutoscaler",
             "metadata": {"name": "web", "namespace": "default"},
             "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 5},
-        }  # fmt: skip
+        }
     ).raise_for_status()
 
     wait_until(lambda: kube.get("Deployment", "web").get("status", {}).get("availableReplicas") == 3)
@@ -135,7 +135,7 @@ def test_budget_counts_what_may_go(kube: Kube) -> None:
             "kind": "PodDisruptionBudget",
             "metadata": {"name": "web", "namespace": "default"},
             "spec": {"minAvailable": 2, "selector": selector},
-        }  # fmt: skip
+        }
     ).raise_for_status()
 
     wait_until(lambda: kube.get("PodDisruptionBudget", "web").get("status", {}).get("disruptionsAllowed") == 1)

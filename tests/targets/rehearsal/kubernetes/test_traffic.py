@@ -81,7 +81,8 @@ def test_no_request_is_lost_while_weights_change(kube: Kube) -> None:
     thread.start()
     for new in (10, 50, 0, 100):
         kube.apply(route(100 - new, new)).raise_for_status()
-        wait_until(lambda before=seen.total(): seen.total() >= before + 20)
+        wanted = seen.total() + 20
+        wait_until(lambda wanted=wanted: seen.total() >= wanted)
     stop.set()
     thread.join()
     assert set(seen) == {"old", "new"}

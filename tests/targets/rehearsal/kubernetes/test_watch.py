@@ -24,8 +24,7 @@ def watching(kube: Kube, path: str, **query: Any) -> Iterator[list[dict[str, Any
 
         def follow() -> None:
             try:
-                for line in answer.iter_lines():
-                    seen.append(json.loads(line))
+                seen.extend(json.loads(line) for line in answer.iter_lines())
             except (httpx.HTTPError, RuntimeError):
                 pass
 
