@@ -20,7 +20,7 @@ from targets.rehearsal.world import Faults, World
 from tests.support.arm_server import TOKEN, _certificates, _serving, wait_until
 from tests.support.fake_runner import FakeRunner
 
-__all__ = ["TOKEN", "Kube", "deployment", "kube_server", "service", "wait_until"]
+__all__ = ["TOKEN", "Kube", "deployment", "kube_server", "service", "settled", "wait_until"]
 
 APPLY = "application/apply-patch+yaml"
 IMAGE = "registry.example/fake@sha256:" + "1" * 64
@@ -39,6 +39,7 @@ class Kube:
     runner: Any
     faults: Faults
     held: list[int] = field(default_factory=list)
+    token: str = TOKEN
 
     def api(self, token: str = TOKEN) -> client.ApiClient:
         """Of the official client."""
@@ -48,9 +49,9 @@ class Kube:
         configuration.retries = False
         return client.ApiClient(configuration)
 
-    def http(self, *, token: str | None = TOKEN) -> httpx.Client:
-        """Without the official client."""
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    def http(self, *, token: str | None = "") -> httpx.Client:
+        """Without the official client; with the right token, unless another one or None is given."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
         context = ssl.create_default_context(cafile=str(self.ca))
         return httpx.Client(base_url=self.url, headers=headers, verify=context, timeout=30, trust_env=False)
 
@@ -137,6 +138,21 @@ def service(name: str = "web", *, port: int = 18090, target: int | str = "http",
             **spec,
         },
     }
+
+
+def settled(kube: Kube, name: str = "web") -> dict[str, Any]:
+    """A Deployment whose roll-out is done."""
+
+    def done() -> bool:
+        found = kube.get("Deployment", name)
+        status = found.get("status", {})
+        counts = [status.get(each) for each in ("replicas", "updatedReplicas", "availableReplicas")]
+        return counts == [found["spec"]["replicas"] or None] * 3 and (
+            status["observedGeneration"] == found["metadata"]["generation"]
+        )
+
+    wait_until(done)
+    return kube.get("Deployment", name)
 
 
 @contextmanager

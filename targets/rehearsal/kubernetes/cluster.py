@@ -10,6 +10,7 @@ from targets.rehearsal.kubernetes.clock import now
 from targets.rehearsal.kubernetes.defaults import defaulted
 from targets.rehearsal.kubernetes.resources import Resource
 from targets.rehearsal.kubernetes.store import Event, Object, Store, key_of
+from targets.rehearsal.kubernetes.strikes import Strikes
 from targets.rehearsal.world import World
 
 MANAGED: Final = ("app.kubernetes.io/managed-by", "dray")
@@ -27,10 +28,12 @@ class Cluster:
         self.world = world
         self.addresses = addresses or Addresses(network=NETWORK)
         self.store = Store()
+        self.strikes = Strikes(world.faults)
         self._chance = random.Random()  # noqa: S311 - names, not secrets
         self._held = 0
         for resource in _HELD:
             self.store.listen(resource, self._tell_held)
+        self.store.listen(resources.REPLICA_SETS, self._set_heard)
         self._begin()
 
     def suffix(self, length: int = 5) -> str:
@@ -82,6 +85,10 @@ class Cluster:
             resources.INGRESS_CLASSES,
             {"metadata": {"name": "rehearsal"}, "spec": {"controller": "rehearsal.dray.dev/ingress"}},
         )
+
+    def _set_heard(self, event: Event) -> None:
+        if event.change == "DELETED":
+            self.strikes.forget(key_of(event.found))
 
     def _tell_held(self, event: Event) -> None:
         held = sum(self.store.count(resource, MANAGED) for resource in _HELD)

@@ -115,7 +115,7 @@ class ContainerRun:
         image = self.spec["image"]
         self._event("Pulling", f'Pulling image "{image}"')
         try:
-            staged_refusal(self.node.cluster, image)
+            staged_refusal(self.node.cluster, self.pod, image)
             credential = credential_for(self.node.cluster, self.pod, image)
             digest = await self.node.call(lambda: self.runner.pull(image, credential))
         except (NotPulled, PullRefused) as refusal:
@@ -144,7 +144,7 @@ class ContainerRun:
         number = len(self.ids) + self.standing.restarts
         name = f"{self.pod['metadata']['uid']}-{self.name}-{number}"
         try:
-            if self.node.cluster.world.faults.due("config"):
+            if self.node.cluster.strikes.at_pod(self.pod, "config"):
                 raise NotYet("CreateContainerConfigError", 'secret "rehearsed" not found')
             workload = workload_of(self.node.cluster, self.pod, self.spec, id=name, address=self.address)
         except NotYet as error:
@@ -153,6 +153,10 @@ class ContainerRun:
         self._event("Created", f"Created container: {self.name}")
         await self.node.call(lambda: self.runner.start(workload))
         self.ids.append(name)
+        if self.quit.is_set():
+            # The pod ended while it started, and whoever ended it found nothing to stop.
+            await self.forget()
+            return None
         self._event("Started", f"Started container {self.name}")
         return await self._watch(name)
 

@@ -25,6 +25,10 @@ def _atomic(items: Any) -> Schema:
     return {"type": "array", "items": items, "x-kubernetes-list-type": "atomic"}
 
 
+def _set(items: Any) -> Schema:
+    return {"type": "array", "items": items, "x-kubernetes-list-type": "set"}
+
+
 def _keyed(items: Any, *keys: str) -> Schema:
     return {"type": "array", "items": items, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
@@ -36,7 +40,7 @@ _MATCHED: Final = _struct(("name", "value"), name=_TEXT, value=_TEXT, type=_TEXT
 _REWRITE: Final = _struct(
     hostname=_TEXT, path=_struct(("type",), type=_TEXT, replaceFullPath=_TEXT, replacePrefixMatch=_TEXT)
 )
-_HEADERS: Final = _struct(add=_keyed(_VALUE, "name"), set=_keyed(_VALUE, "name"), remove=_atomic(_TEXT))
+_HEADERS: Final = _struct(add=_keyed(_VALUE, "name"), set=_keyed(_VALUE, "name"), remove=_set(_TEXT))
 _FILTER: Final = _struct(
     ("type",),
     type=_TEXT,
@@ -63,10 +67,9 @@ _RULE: Final = _struct(
     filters=_atomic(_FILTER),
     backendRefs=_atomic(_BACKEND),
     timeouts=_struct(request=_TEXT, backendRequest=_TEXT),
-    retry=_OPEN,
-    sessionPersistence=_OPEN,
 )
 _REFERENCE: Final = _struct(("name",), group=_TEXT, kind=_TEXT, name=_TEXT, namespace=_TEXT)
+_LOCAL: Final = _struct(("group", "kind", "name"), group=_TEXT, kind=_TEXT, name=_TEXT)
 _TLS: Final = _struct(mode=_TEXT, certificateRefs=_atomic(_REFERENCE), options=_TEXTS)
 _LISTENER: Final = _struct(
     ("name", "port", "protocol"),
@@ -117,11 +120,16 @@ CUSTOM: Final[Mapping[str, Schema]] = {
             gatewayClassName=_TEXT,
             listeners=_keyed(_LISTENER, "name"),
             addresses=_atomic(_ADDRESS),
-            infrastructure=_struct(labels=_TEXTS, annotations=_TEXTS, parametersRef=_REFERENCE),
+            infrastructure=_struct(labels=_TEXTS, annotations=_TEXTS, parametersRef=_LOCAL),
             allowedListeners=_OPEN,
             tls=_OPEN,
         ),
-        _struct(addresses=_atomic(_ADDRESS), conditions=_CONDITIONS, listeners=_keyed(_LISTENER_STATUS, "name")),
+        _struct(
+            addresses=_atomic(_ADDRESS),
+            attachedListenerSets=_INT,
+            conditions=_CONDITIONS,
+            listeners=_keyed(_LISTENER_STATUS, "name"),
+        ),
     ),
     f"{_GATEWAY}.v1.HTTPRoute": _object(
         _GATEWAY,

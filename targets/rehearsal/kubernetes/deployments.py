@@ -1,10 +1,7 @@
 """The controller of Deployments: a ReplicaSet for each revision, and pods that move from the old ones to the new."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-import orjson
 
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.cluster import Cluster, controller_of, deleting, owner_reference
@@ -14,13 +11,11 @@ from targets.rehearsal.kubernetes.loops import Loop
 from targets.rehearsal.kubernetes.progress import deadline_left, rollout_status
 from targets.rehearsal.kubernetes.quantities import share
 from targets.rehearsal.kubernetes.replica_sets import pods_of
+from targets.rehearsal.kubernetes.revisions import HASH, REVISION, revision_of, template_hash
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
 
-REVISION: Final = "deployment.kubernetes.io/revision"
-HASH: Final = "pod-template-hash"
 _SOURCE: Final = "deployment-controller"
 _NOT_COPIED: Final = (REVISION, "kubectl.kubernetes.io/last-applied-configuration")
-_HASH_LENGTH: Final = 10
 
 
 class Deployments:
@@ -33,11 +28,23 @@ class Deployments:
         self.loop = Loop("deployments", self._reconcile)
         cluster.store.listen(resources.DEPLOYMENTS, lambda event: self.loop.want(key_of(event.found)))
         cluster.store.listen(resources.REPLICA_SETS, self._set_heard)
+        cluster.store.listen(resources.PODS, self._pod_heard)
 
     def _set_heard(self, event: Event) -> None:
         owner = controller_of(event.found)
         if owner is not None and owner["kind"] == "Deployment":
             self.loop.want((event.found["metadata"]["namespace"], owner["name"]))
+
+    def _pod_heard(self, event: Event) -> None:
+        """One that has gone may be what a Recreate waits for."""
+        owner = controller_of(event.found) if event.change == "DELETED" else None
+        if owner is None or owner["kind"] != "ReplicaSet":
+            return
+        namespace = event.found["metadata"]["namespace"]
+        replica_set = self._cluster.store.get(resources.REPLICA_SETS, namespace, owner["name"])
+        above = controller_of(replica_set) if replica_set is not None else None
+        if above is not None:
+            self.loop.want((namespace, above["name"]))
 
     def _reconcile(self, key: Key) -> float | None:
         found = self._cluster.store.get(resources.DEPLOYMENTS, *key)
@@ -182,17 +189,6 @@ def bounds(found: Object) -> tuple[int, int]:
 def available(replica_set: Object) -> int:
     """How many of its pods serve."""
     return int(replica_set.get("status", {}).get("availableReplicas", 0))
-
-
-def revision_of(replica_set: Object) -> int:
-    """Its number."""
-    return int(replica_set["metadata"].get("annotations", {}).get(REVISION, 0))
-
-
-def template_hash(found: Object) -> str:
-    """What tells the template of a Deployment from its others."""
-    content = orjson.dumps(found["spec"]["template"], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]
 
 
 def _copied(found: Object) -> Mapping[str, Any]:

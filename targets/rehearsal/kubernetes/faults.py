@@ -7,6 +7,9 @@ from typing import Final
 from targets.rehearsal.kubernetes import errors
 from targets.rehearsal.kubernetes.calls import Call
 from targets.rehearsal.kubernetes.resources import DEPLOYMENTS
+from targets.rehearsal.kubernetes.revisions import set_key
+from targets.rehearsal.kubernetes.store import Object
+from targets.rehearsal.kubernetes.strikes import Strikes
 from targets.rehearsal.world import World
 
 FAULTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -70,21 +73,22 @@ def at_each_change(world: World, call: Call) -> None:
         raise errors.unavailable("the server is currently unable to handle the request")
 
 
-def at_a_write(world: World, call: Call, name: str) -> None:
-    """Strikes what makes or changes a Deployment, dry or not.
+def at_a_write(strikes: Strikes, call: Call, found: Object) -> None:
+    """Strikes what makes or changes a Deployment, dry or not; not one whose revision has served.
 
     Raises:
         ApiError: It is refused.
     """
     if call.resource != DEPLOYMENTS or call.subresource:
         return
-    if world.faults.due("admission"):
+    revision, name = set_key(found), found["metadata"]["name"]
+    if strikes.at(revision, "admission"):
         message = (
             'admission webhook "policy.rehearsal.example" denied the request: '
             "the image's registry is not among those that are allowed"
         )
         raise errors.ApiError(403, "Forbidden", message)
-    if world.faults.due("quota"):
+    if strikes.at(revision, "quota"):
         why = (
             "exceeded quota: rehearsal, requested: count/deployments.apps=1, "
             "used: count/deployments.apps=10, limited: count/deployments.apps=10"

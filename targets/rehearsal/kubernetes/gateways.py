@@ -14,7 +14,7 @@ from targets.rehearsal.kubernetes.loops import Loop
 from targets.rehearsal.kubernetes.route_rules import accepted_by, parents_of, route_rules, unresolved
 from targets.rehearsal.kubernetes.service_fronts import PORTS
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
-from targets.rehearsal.kubernetes.traffic import Rule, ordered
+from targets.rehearsal.kubernetes.traffic import Rule, Users, ordered
 
 CONTROLLER: Final = "rehearsal.dray.dev/gateway"
 _SERVED: Final = ("HTTP", "HTTPS")
@@ -27,6 +27,7 @@ class Gateways:
         self._cluster = cluster
         self._listening: dict[Key, Listening] = {}
         self._rules: dict[Key, Sequence[Rule]] = {}
+        self._users = Users()
         # Routes by the gateway that they name.
         self._routes: dict[Key, dict[Key, None]] = {}
         self.loop = Loop("gateways", self._reconcile)
@@ -54,11 +55,9 @@ class Gateways:
 
     def _service_heard(self, event: Event) -> None:
         """A backend came or went."""
-        if event.change != "MODIFIED":
-            namespace = event.found["metadata"]["namespace"]
-            for gateway, routes in self._routes.items():
-                if any(key[0] == namespace for key in routes):
-                    self.loop.want(gateway)
+        if event.change != "MODIFIED" or (event.before or {}).get("spec") != event.found["spec"]:
+            for gateway in self._users.of(key_of(event.found)):
+                self.loop.want(gateway)
 
     def _reconcile(self, key: Key) -> None:
         gateway = self._cluster.store.get(resources.GATEWAYS, *key)
@@ -67,6 +66,7 @@ class Gateways:
         if gateway is None or known is None or known["spec"]["controllerName"] != CONTROLLER:
             listening = self._listening.pop(key, None)
             self._rules.pop(key, None)
+            self._users.note(key, ())
             if listening is not None:
                 listening.end()
             return
@@ -76,6 +76,7 @@ class Gateways:
             listening = self._listening[key] = Listening(self._cluster, label, lambda: self._rules.get(key, ()))
         routes = self._attached(gateway)
         self._rules[key] = ordered(rule for route in routes for rule in route_rules(self._cluster, route))
+        self._users.note(key, self._rules[key])
         certificates = self._certificates(gateway)
         moved = listening.settle(certificates)
         self._tell(gateway, listening.address, moved, certificates, len(routes))

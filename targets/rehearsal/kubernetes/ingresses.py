@@ -12,7 +12,7 @@ from targets.rehearsal.kubernetes.listening import Listening
 from targets.rehearsal.kubernetes.loops import Loop
 from targets.rehearsal.kubernetes.service_fronts import PORTS
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
-from targets.rehearsal.kubernetes.traffic import Backend, Rule, ordered
+from targets.rehearsal.kubernetes.traffic import Backend, Rule, Users, ordered
 
 _HTTP, _HTTPS = 80, 443
 _EXACT: Final = "Exact"
@@ -25,6 +25,7 @@ class Ingresses:
         self._cluster = cluster
         self._listening: dict[Key, Listening] = {}
         self._rules: dict[Key, Sequence[Rule]] = {}
+        self._users = Users()
         self.loop = Loop("ingresses", self._reconcile)
         cluster.store.listen(resources.INGRESSES, lambda event: self.loop.want(key_of(event.found)))
         cluster.store.listen(resources.SERVICES, self._service_heard)
@@ -34,15 +35,16 @@ class Ingresses:
         await asyncio.gather(*(each.end() for each in self._listening.values()))
 
     def _service_heard(self, event: Event) -> None:
-        if event.change != "MODIFIED":
-            for ingress in self._cluster.store.select(resources.INGRESSES, event.found["metadata"]["namespace"]):
-                self.loop.want(key_of(ingress))
+        if event.change != "MODIFIED" or (event.before or {}).get("spec") != event.found["spec"]:
+            for ingress in self._users.of(key_of(event.found)):
+                self.loop.want(ingress)
 
     def _reconcile(self, key: Key) -> None:
         ingress = self._cluster.store.get(resources.INGRESSES, *key)
         listening = self._listening.get(key)
         if ingress is None:
             self._rules.pop(key, None)
+            self._users.note(key, ())
             if listening is not None:
                 del self._listening[key]
                 listening.end()
@@ -51,6 +53,7 @@ class Ingresses:
             label = f"ingress/{'/'.join(key)}"
             listening = self._listening[key] = Listening(self._cluster, label, lambda: self._rules.get(key, ()))
         self._rules[key] = ordered(_rules_of(self._cluster, ingress))
+        self._users.note(key, self._rules[key])
         ports: dict[int, Certificate | None] = {_HTTP: None}
         certificate = self._certificate(ingress)
         if certificate is not None:

@@ -12,6 +12,7 @@ from targets.rehearsal.kubernetes.conditions import with_condition
 from targets.rehearsal.kubernetes.container_runs import ContainerRun
 from targets.rehearsal.kubernetes.happenings import Happenings
 from targets.rehearsal.kubernetes.node import Node
+from targets.rehearsal.kubernetes.replica_sets import is_ready
 from targets.rehearsal.kubernetes.staging import runner_for
 from targets.rehearsal.kubernetes.store import Event, Object, key_of
 
@@ -96,7 +97,7 @@ class Kubelet:
         spec = run.pod["spec"]
         ports = [port["containerPort"] for each in spec["containers"] for port in each.get("ports", ())]
         run.address = self._cluster.addresses.take(None, ports)
-        runner, hangs = runner_for(self._cluster), self._cluster.world.faults.due("probe")
+        runner, hangs = runner_for(self._cluster, run.pod), self._cluster.strikes.at_pod(run.pod, "probe")
         for each in spec["containers"]:
             container = ContainerRun(self.node, run.pod, each, run.address, runner)
             container.hangs = hangs
@@ -106,7 +107,7 @@ class Kubelet:
 
     async def _scheduled(self, run: PodRun) -> bool:
         """Whether the pod has got a node; False where it ended before."""
-        while self._cluster.world.faults.due("unschedulable"):
+        while self._cluster.strikes.at_pod(run.pod, "unschedulable"):
             message = _NO_ROOM
             self._happenings.add(run.pod, "FailedScheduling", message, source="default-scheduler", warning=True)
             live = self._cluster.store.get(resources.PODS, *key_of(run.pod))
@@ -157,7 +158,9 @@ class Kubelet:
         live = self._cluster.store.get(resources.PODS, *key_of(pod))
         if run is None or live is None:
             return
-        self._cluster.set_status(resources.PODS, live, **_status(run, live, going=deleting(live)))
+        shown = self._cluster.set_status(resources.PODS, live, **_status(run, live, going=deleting(live)))
+        if shown is not None and is_ready(shown):
+            self._cluster.strikes.serves(shown)
 
 
 def _status(run: PodRun, live: Object, *, going: bool) -> dict[str, Any]:
@@ -173,7 +176,7 @@ def _status(run: PodRun, live: Object, *, going: bool) -> dict[str, Any]:
     conditions = with_condition(conditions, "ContainersReady", holds=ready, **words)
     conditions = with_condition(conditions, "Ready", holds=ready, **words)
     return {
-        "phase": _phase([each["state"] for each in statuses]),
+        "phase": _phase([each["state"] for each in statuses], live["spec"]["restartPolicy"]),
         "conditions": conditions,
         "hostIP": "127.0.0.1",
         "podIP": run.address or None,
@@ -183,11 +186,13 @@ def _status(run: PodRun, live: Object, *, going: bool) -> dict[str, Any]:
     }
 
 
-def _phase(states: list[Mapping[str, Any]]) -> str:
+def _phase(states: list[Mapping[str, Any]], policy: str) -> str:
     if any("running" in each for each in states):
         return "Running"
-    ends = [each["terminated"] for each in states if "terminated" in each]
-    if len(ends) == len(states) and ends:
+    codes = [each["terminated"]["exitCode"] for each in states if "terminated" in each]
+    if codes and len(codes) == len(states):
+        if policy == "Never" or (policy == "OnFailure" and not any(codes)):
+            return "Failed" if any(codes) else "Succeeded"
         return "Running"
     reasons = [each["waiting"].get("reason") for each in states if "waiting" in each]
     return "Running" if "CrashLoopBackOff" in reasons else "Pending"

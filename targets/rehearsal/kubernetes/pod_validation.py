@@ -21,14 +21,15 @@ def judge_pod_spec(spec: Spec, path: str, problems: Problems) -> None:
     containers = spec.get("containers") or []
     if not containers:
         problems.required(f"{path}.containers")
+    if spec.get("initContainers"):
+        problems.prohibited(f"{path}.initContainers", "containers that prepare others are not rehearsed")
     names: set[str] = set()
-    for kind in ("containers", "initContainers"):
-        for index, container in enumerate(spec.get(kind) or ()):
-            where = f"{path}.{kind}[{index}]"
-            if container["name"] in names:
-                problems.duplicate(f"{where}.name", container["name"])
-            names.add(container["name"])
-            _judge_container(container, where, volumes, problems)
+    for index, container in enumerate(containers):
+        where = f"{path}.containers[{index}]"
+        if container["name"] in names:
+            problems.duplicate(f"{where}.name", container["name"])
+        names.add(container["name"])
+        _judge_container(container, where, volumes, problems)
     for index, each in enumerate(spec.get("topologySpreadConstraints") or ()):
         where = f"{path}.topologySpreadConstraints[{index}]"
         allowed = ("DoNotSchedule", "ScheduleAnyway")

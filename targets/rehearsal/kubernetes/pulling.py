@@ -28,9 +28,9 @@ class NotPulled(Exception):
     """The image could not be had; its words are the kubelet's."""
 
 
-def staged_refusal(cluster: Cluster, image: str) -> None:
+def staged_refusal(cluster: Cluster, pod: Object, image: str) -> None:
     """Raises NotPulled: a fault strikes this pull."""
-    fault = pull_fault(cluster)
+    fault = pull_fault(cluster, pod)
     if fault:
         raise NotPulled(_words(image, _KINDS[fault], ""))
 

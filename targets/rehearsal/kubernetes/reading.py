@@ -28,12 +28,21 @@ def parsed(content: bytes, *, as_yaml: bool = False) -> dict[str, Any]:
         ApiError: It is none.
     """
     try:
-        found = yaml.load(content, Loader=_Loader) if as_yaml else json.loads(content)  # noqa: S506 - a safe loader
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        found = _of_yaml(content) if as_yaml else json.loads(content)
+    except (ValueError, TypeError, yaml.YAMLError, RecursionError) as error:
         raise bad_request(f"error decoding {'YAML' if as_yaml else 'JSON'}: {error}") from error
     if not isinstance(found, dict):
         raise bad_request("the body of the request must be an object")
     return found
+
+
+def _of_yaml(content: bytes) -> Any:
+    """What most clients send is JSON, which is YAML too."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        # Through JSON, whose keys are text.
+        return json.loads(json.dumps(yaml.load(content, Loader=_Loader), allow_nan=False))  # noqa: S506 - a safe loader
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]

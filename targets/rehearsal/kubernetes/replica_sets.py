@@ -41,7 +41,7 @@ class ReplicaSets:
         wanted = found["spec"]["replicas"]
         why = ""
         for _ in range(wanted - len(pods)):
-            why = self._create(found)
+            why = self._create(found, key)
             if why:
                 break
         surplus = sorted(pods, key=_worth)[: max(len(pods) - wanted, 0)]
@@ -53,10 +53,10 @@ class ReplicaSets:
         waits = _until_available(found, pods)
         return _RETRY_S if why else waits
 
-    def _create(self, found: Object) -> str:
+    def _create(self, found: Object, key: Key) -> str:
         """One more pod; why not, empty where it was made."""
         pod = _pod(found, f"{found['metadata']['name']}-{self._cluster.suffix()}")
-        why = self._refusal(pod)
+        why = self._refusal(pod, key)
         if why:
             message = f'Error creating: pods "{pod["metadata"]["name"]}" is forbidden: {why}'
             self._happenings.add(found, "FailedCreate", message, source=_SOURCE, warning=True)
@@ -66,11 +66,11 @@ class ReplicaSets:
         self._happenings.add(found, "SuccessfulCreate", message, source=_SOURCE)
         return ""
 
-    def _refusal(self, pod: Object) -> str:
-        due = self._cluster.world.faults.due
-        if due("pod-quota"):
+    def _refusal(self, pod: Object, key: Key) -> str:
+        strikes = self._cluster.strikes
+        if strikes.at(key, "pod-quota"):
             return "exceeded quota: compute, requested: requests.cpu=1, used: requests.cpu=4, limited: requests.cpu=4"
-        if due("pod-security"):
+        if strikes.at(key, "pod-security"):
             return (
                 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "rehearsed" '
                 "must set securityContext.allowPrivilegeEscalation=false)"

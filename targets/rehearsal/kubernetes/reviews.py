@@ -12,13 +12,18 @@ _RULES: Final = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 _WHO: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
+# What kubectl asks with; whatever it asks, the answer is the same.
+_PROTOBUF: Final = b"k8s\x00"
+_KINDS: Final = {_ACCESS: "SelfSubjectAccessReview", _RULES: "SelfSubjectRulesReview", _WHO: "SelfSubjectReview"}
+
+
 def review(method: str, path: str, content: bytes) -> Answer | None:
     """The answer to such a question; None where it is none."""
     if path not in (_ACCESS, _RULES, _WHO):
         return None
     if method != "POST":
         raise wrong_method()
-    asked = parsed(content)
+    asked = {} if content.startswith(_PROTOBUF) else parsed(content)
     status: dict[str, Any]
     if path == _ACCESS:
         status = {"allowed": True, "reason": "the token of a rehearsal may do everything in it"}
@@ -30,4 +35,5 @@ def review(method: str, path: str, content: bytes) -> Answer | None:
         }
     else:
         status = {"userInfo": {"username": USER, "groups": ["system:masters", "system:authenticated"]}}
-    return Answer(201, {**asked, "status": status})
+    version = path.removeprefix("/apis/").rpartition("/")[0]
+    return Answer(201, {"apiVersion": version, "kind": _KINDS[path], "spec": {}, **asked, "status": status})

@@ -33,18 +33,18 @@ def take_over(cluster: Cluster, call: Call, live: Object, config: Mapping[str, A
     return cluster.store.put(DEPLOYMENTS, changed)
 
 
-def runner_for(cluster: Cluster) -> Runner:
-    """What runs a new pod: the world's own runner, or one in front of it that a fault has put there."""
-    due, runner = cluster.world.faults.due, cluster.world.runner
+def runner_for(cluster: Cluster, pod: Object) -> Runner:
+    """What runs a pod: the world's own runner, or one in front of it that a fault has put there."""
+    runner = cluster.world.runner
     for name, end in ENDS.items():
-        if due(name):
+        if cluster.strikes.at_pod(pod, name):
             return DoomedRunner(runner, end)
     for name, way in _TAMPERED.items():
-        if WHOLE_NETWORK and due(name):
+        if WHOLE_NETWORK and cluster.strikes.at_pod(pod, name):
             return TamperedRunner(runner, cluster.addresses, way)
     return runner
 
 
-def pull_fault(cluster: Cluster) -> str:
+def pull_fault(cluster: Cluster, pod: Object) -> str:
     """The fault that strikes this pull; empty for none."""
-    return next((name for name in _PULLS if cluster.world.faults.due(name)), "")
+    return next((name for name in _PULLS if cluster.strikes.at_pod(pod, name)), "")

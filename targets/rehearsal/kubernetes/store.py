@@ -18,7 +18,7 @@ Key = tuple[str, str]
 Label = tuple[str, str]
 Change = Literal["ADDED", "MODIFIED", "DELETED"]
 
-_HISTORY: Final = 20_000
+_HISTORY: Final = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ def key_of(found: Object) -> Key:
     """Namespace (empty for none) and name."""
     metadata = found["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
+
+
+def _weight(table: _Table, label: Label) -> int:
+    """How many objects and listeners a label has: by a heavy one, each of many would hear of each of many."""
+    return len(table.by_label.get(label, ())) + len(table.listeners.get(("label", *label), ()))
 
 
 class Store:
@@ -123,10 +128,11 @@ class Store:
 
         Args:
             key: Of the one object to hear of.
-            labels: That objects must have to be heard of, before or after a change; the rarest now is looked at alone.
+            labels: That objects must have to be heard of, before or after a change; the one that
+                fewest have and listen for is looked at alone.
         """
         table = self._tables[resource]
-        rarest = min(labels, key=lambda label: len(table.by_label.get(label, ())), default=None)
+        rarest = min(labels, key=lambda label: _weight(table, label), default=None)
         about: _About = ("key", *key) if key else ("label", *rarest) if rarest else ("all", "", "")
         table.listeners.setdefault(about, {})[listener] = None
 

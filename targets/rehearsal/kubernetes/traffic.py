@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from targets.rehearsal.kubernetes.store import Key
+
 Headers = Mapping[str, str]
 
 
@@ -15,7 +17,7 @@ class Backend:
         known: Whether there is such a Service; requests for one that is not fail with 500.
     """
 
-    service: tuple[str, str]
+    service: Key
     port: int
     weight: int = 1
     known: bool = True
@@ -87,6 +89,28 @@ class Splitter:
         chosen = max(rule.backends, key=lambda each: credit[each])
         credit[chosen] -= total
         return chosen
+
+
+class Users:
+    """Which gateways or ingresses lead to which Services, so that a Service that comes or goes finds its own."""
+
+    def __init__(self) -> None:
+        self._services: dict[Key, frozenset[Key]] = {}
+        self._users: dict[Key, dict[Key, None]] = {}
+
+    def note(self, user: Key, rules: Iterable[Rule]) -> None:
+        """What one leads to from now on."""
+        services = frozenset(backend.service for rule in rules for backend in rule.backends)
+        for gone in self._services.pop(user, frozenset()) - services:
+            self._users.get(gone, {}).pop(user, None)
+        for each in services:
+            self._users.setdefault(each, {})[user] = None
+        if services:
+            self._services[user] = services
+
+    def of(self, service: Key) -> list[Key]:
+        """Who leads to a Service."""
+        return list(self._users.get(service, ()))
 
 
 def find(

@@ -21,6 +21,11 @@ from targets.rehearsal.kubernetes.store import Object
 from targets.rehearsal.kubernetes.validation import judge
 
 _PROPAGATIONS: Final[Mapping[str, Propagation]] = {"Foreground": "Foreground", "Orphan": "Orphan"}
+_BODIES: Final = ("", "application/json", "application/yaml", "application/x-yaml")
+_PATCHES: Final = (
+    "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)  # fmt: skip
 # Only the server sets them; a request's are not looked at.
 _SERVERS: Final = ("creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
@@ -47,12 +52,6 @@ def create(cluster: Cluster, call: Call) -> Answer:
 def replace(cluster: Cluster, call: Call) -> Answer:
     """PUT of an object that is there."""
     found, warnings = _read(call)
-    metadata = found.setdefault("metadata", {})
-    _check_namespace(call, metadata)
-    if metadata.setdefault("name", call.name) != call.name:
-        raise errors.bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.name})"
-        )
     live = _live(cluster, call)
     stored, said = _update(cluster, call, live, found)
     return Answer(200, stored, _warned([*warnings, *said]))
@@ -75,7 +74,7 @@ def patch(cluster: Cluster, call: Call) -> Answer:
         case "application/strategic-merge-patch+json":
             new = strategic_patched(base, body, shape)
         case other:
-            raise _unsupported(other)
+            raise _unsupported(other, ", ".join(_PATCHES))
     found, unknown = read(new, call.resource)
     if unknown and call.validation == "Strict":
         raise strictly(unknown, call.resource)
@@ -87,10 +86,7 @@ def apply(cluster: Cluster, call: Call) -> Answer:
     """Server-side apply: the object is made where it is not there."""
     body = parsed(call.content, as_yaml=True)
     config = configuration(body, call.resource, call.namespace, call.name)
-    metadata = config.setdefault("metadata", {})
-    _check_namespace(call, metadata)
-    if metadata.setdefault("name", call.name) != call.name:
-        raise errors.bad_request(f"metadata.name must be the name on the URL ({call.name})")
+    metadata = _addressed(call, config)
     if metadata.get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
     live = cluster.store.get(call.resource, call.namespace, call.name)
@@ -164,7 +160,7 @@ def _delete(deletions: Deletions, call: Call, found: Object, options: Mapping[st
 
 def _update(cluster: Cluster, call: Call, live: Object, found: dict[str, Any]) -> tuple[Object, list[str]]:
     """What replacing and patching share."""
-    metadata = found["metadata"]
+    metadata = _addressed(call, found)
     _check_version(call, live, metadata)
     for name in (*_SERVERS, "uid", "resourceVersion"):
         metadata.pop(name, None)
@@ -197,8 +193,8 @@ def _reset(call: Call, config: dict[str, Any]) -> dict[str, Any]:
 
 def _commit(cluster: Cluster, call: Call, live: Object | None, new: dict[str, Any]) -> tuple[Object, list[str]]:
     """Judge and store; what is stored, and warnings."""
-    faults.at_a_write(cluster.world, call, new["metadata"].get("name", ""))
     judge(call.resource, new, live)
+    faults.at_a_write(cluster.strikes, call, new)
     said = admit(cluster, call, live, new)
     if live is not None:
         if _same(live, new):
@@ -227,6 +223,8 @@ def _born(resource: Resource, found: dict[str, Any]) -> dict[str, Any]:
 
 def _read(call: Call) -> tuple[dict[str, Any], list[str]]:
     call.check_options()
+    if call.content_type not in _BODIES:
+        raise _unsupported(call.content_type, "application/json, application/yaml")
     as_yaml = call.content_type in ("application/yaml", "application/x-yaml")
     found, unknown = read(parsed(call.content, as_yaml=as_yaml), call.resource)
     if unknown and call.validation == "Strict":
@@ -259,6 +257,17 @@ def _check_namespace(call: Call, metadata: dict[str, Any]) -> None:
         )
 
 
+def _addressed(call: Call, found: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of an object that the path names."""
+    metadata: dict[str, Any] = found.setdefault("metadata", {})
+    _check_namespace(call, metadata)
+    if metadata.setdefault("name", call.name) != call.name:
+        raise errors.bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.name})"
+        )
+    return metadata
+
+
 def _check_version(call: Call, live: Object, metadata: Mapping[str, Any]) -> None:
     given = metadata.get("resourceVersion")
     if given and given != live["metadata"]["resourceVersion"]:
@@ -274,10 +283,13 @@ def _patch_body(call: Call) -> Any:
         raise errors.bad_request(f"error decoding patch: {error}") from error
 
 
-def _unsupported(content_type: str) -> errors.ApiError:
-    kinds = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
-    message = f"the body of the request was in an unknown format - accepted media types include: {kinds}"
-    return errors.ApiError(415, "UnsupportedMediaType", message, {"causes": [{"message": content_type}]})
+def _unsupported(content_type: str, accepted: str) -> errors.ApiError:
+    words = (
+        f"the body of the request was in an unknown format ({content_type}) - accepted media types include: {accepted}"
+    )
+    if "protobuf" in content_type:
+        words += " (kubectl sends JSON with `kubectl create -f` and `kubectl apply -f`)"
+    return errors.ApiError(415, "UnsupportedMediaType", words)
 
 
 def _options(call: Call) -> Mapping[str, Any]:

@@ -1,24 +1,8 @@
 """Server-side apply over HTTP: what is stored, who owns it, and what is refused in which words."""
 
 import copy
-from typing import Any
 
-from tests.support.kubernetes_server import Kube, deployment, wait_until
-
-
-def settled(kube: Kube, name: str = "web") -> dict[str, Any]:
-    """A Deployment whose roll-out is done."""
-
-    def done() -> bool:
-        found = kube.get("Deployment", name)
-        status = found.get("status", {})
-        counts = [status.get(each) for each in ("replicas", "updatedReplicas", "availableReplicas")]
-        return counts == [found["spec"]["replicas"] or None] * 3 and (
-            status["observedGeneration"] == found["metadata"]["generation"]
-        )
-
-    wait_until(done)
-    return kube.get("Deployment", name)
+from tests.support.kubernetes_server import Kube, deployment, settled
 
 
 def test_first_apply_creates_with_defaults_and_one_owner(kube: Kube) -> None:
@@ -106,10 +90,10 @@ def test_unknown_field_is_refused_in_the_words_of_typed_patches(kube: Kube) -> N
 
     answer = kube.apply(body)
 
-    assert (answer.status_code, answer.json()["message"]) == (
-        500,
+    assert answer.status_code == 500
+    assert answer.json()["message"] == (
         "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): "
-        '.spec.template.spec.containers[name="model"].livenessProb: field not declared in schema',
+        '.spec.template.spec.containers[name="model"].livenessProb: field not declared in schema'
     )
 
 
