@@ -7,6 +7,7 @@ from packager.core.protocols import Target
 from targets.aks import AksTarget
 from targets.kit.kubernetes.access import token_access
 from targets.rehearsal.kubernetes.faults import FAULTS
+from targets.rehearsal.kubernetes.kubeconfig import write_kubeconfig
 from targets.rehearsal.layout import StageFacts, StageFolder
 from targets.rehearsal.opening import OpensStage, StageToken
 
@@ -24,7 +25,11 @@ class AksRehearsal(OpensStage):
     extra: ClassVar[str] = "kubernetes"
 
     def connect(self, facts: StageFacts, folder: StageFolder) -> Target[Any]:
-        """The target, with the stand-in's token; the cluster's own addresses are reached from here."""
+        """The target, with the stand-in's token; the cluster's own addresses are reached from here.
+
+        A kubeconfig for ``kubectl`` lies beside the token.
+        """
+        write_kubeconfig(facts, folder)
         access = token_access(
             facts.api,
             folder.token(),
