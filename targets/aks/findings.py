@@ -16,7 +16,7 @@ def early(settings: AksSettings) -> Findings:
 
 def late(chosen: Course, release: Release) -> Findings:
     """What the release and what is there show."""
-    return (*_image(release), *_memory(chosen), *_way(chosen))
+    return (*_image(release), *_memory(chosen), *_single(chosen), *_way(chosen))
 
 
 def of_error(error: DrayError) -> Finding:
@@ -67,6 +67,14 @@ def _memory(chosen: Course) -> Findings:
         return ()
     message = f"memory_mib={asked}, and serving took {hint.memory_mib:.0f} MiB when measured"
     return (Finding("E-MEMORY", message, "raise --set memory_mib=N"),)
+
+
+def _single(chosen: Course) -> Findings:
+    settings = chosen.wanted.settings
+    if chosen.way != "create" or settings.kserve or settings.autoscale or (settings.replicas or 1) > 1:
+        return ()
+    message = "one pod serves: while its node is replaced, nothing does"
+    return (Finding("E-ONE-POD", message, "--set replicas=2, or autoscale.min=2"),)
 
 
 def _way(chosen: Course) -> Findings:

@@ -111,7 +111,8 @@ def begin(work: Work, chosen: Course, state: Deployed) -> Record:
     if before is not None:
         rendered(before, work.values)
     trial = chosen.wanted.served.model_copy(update={"created": now})
-    holder = str(Holder.me(limit_s=work.limit_s))
+    shifting = len(chosen.wanted.settings.steps) * chosen.wanted.settings.step_s if chosen.canary else 0.0
+    holder = str(Holder.me(limit_s=work.limit_s + shifting))
     record = chosen.record.model_copy(update={"trial": trial, "holder": holder})
     if chosen.new_namespace:
         work.put([namespace(work.cluster.namespace)])

@@ -19,7 +19,6 @@ _CONNECT_S: Final = 5.0
 _READ_S: Final = 60.0
 _SUCCESS: Final = range(200, 300)
 APPLY: Final = "application/apply-patch+yaml"
-_AUTH: Final = ["BearerToken"]
 
 
 class Requests:
@@ -130,8 +129,9 @@ class Requests:
 
         if self.access.before:
             self.access.before(method, path)
-        headers: dict[str, str] = {"Accept": "application/json", **self.client.default_headers}
-        self.client.update_params_for_auth(headers, [], _AUTH, path, method, body)
+        # Asked for at each request, for tokens of programs end.
+        auth = {str(each["key"]): str(each["value"]) for each in self.client.configuration.auth_settings().values()}
+        headers: dict[str, str] = {"Accept": "application/json", **self.client.default_headers, **auth}
         if body is not None:
             headers["Content-Type"] = content_type
         url = f"{self.client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")

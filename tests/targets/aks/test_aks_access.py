@@ -47,10 +47,9 @@ def given(document: Any) -> Any:
 
 
 def token_of(access: Any) -> str:
-    client, headers = access.client(), dict[str, str]()
-    client.update_params_for_auth(headers, [], ["BearerToken"], "/", "GET", None)
+    client = access.client()
     client.close()
-    return headers["authorization"]
+    return str(client.configuration.auth_settings()["BearerToken"]["value"])
 
 
 def test_credentials_of_azure_are_bytes_of_a_kubeconfig() -> None:
