@@ -138,12 +138,9 @@ class Gateways:
                 return Certificate(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
         return None
 
-    def _tell(
-        self, gateway: Object, address: str, moved: Mapping[int, int], served: Mapping[int, object], routes: int
-    ) -> None:
+    def _tell(self, gateway: Object, address: str, moved: str, served: Mapping[int, object], routes: int) -> None:
         if moved:
-            words = ",".join(f"{port}={number}" for port, number in sorted(moved.items()))
-            annotations = {**(gateway["metadata"].get("annotations") or {}), PORTS: words}
+            annotations = {**(gateway["metadata"].get("annotations") or {}), PORTS: moved}
             self._cluster.change(
                 resources.GATEWAYS, gateway, lambda new: new["metadata"].update(annotations=annotations)
             )

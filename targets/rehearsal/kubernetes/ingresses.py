@@ -60,8 +60,7 @@ class Ingresses:
             ports[_HTTPS] = certificate
         moved = listening.settle(ports)
         if moved:
-            words = ",".join(f"{port}={number}" for port, number in sorted(moved.items()))
-            annotations = {**(ingress["metadata"].get("annotations") or {}), PORTS: words}
+            annotations = {**(ingress["metadata"].get("annotations") or {}), PORTS: moved}
             self._cluster.change(
                 resources.INGRESSES, ingress, lambda new: new["metadata"].update(annotations=annotations)
             )
