@@ -28,6 +28,7 @@ class Gateways:
         self._listening: dict[Key, Listening] = {}
         self._rules: dict[Key, Sequence[Rule]] = {}
         self._users = Users()
+        self._ending: set[asyncio.Task[None]] = set()
         # Routes by the gateway that they name.
         self._routes: dict[Key, dict[Key, None]] = {}
         self.loop = Loop("gateways", self._reconcile)
@@ -38,7 +39,7 @@ class Gateways:
 
     async def end(self) -> None:
         """Listen no more."""
-        await asyncio.gather(*(each.end() for each in self._listening.values()))
+        await asyncio.gather(*self._ending, *(each.end() for each in self._listening.values()))
 
     def _route_heard(self, event: Event) -> None:
         key = key_of(event.found)
@@ -68,7 +69,9 @@ class Gateways:
             self._rules.pop(key, None)
             self._users.note(key, ())
             if listening is not None:
-                listening.end()
+                task = listening.end()
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
             return
         listening = self._listening.get(key)
         if listening is None:
