@@ -181,7 +181,8 @@ def _listener_status(
         "Programmed": (holds, "Programmed" if holds else "Invalid"),
     }
     for kind, (status, reason) in reasons.items():
-        conditions = with_condition(conditions, kind, holds=status, reason=reason, message="", **generation)
+        words = f"Listener {listener['name']}: {reason}"
+        conditions = with_condition(conditions, kind, holds=status, reason=reason, message=words, **generation)
     kinds = [{"group": resources.ROUTES.group, "kind": "HTTPRoute"}]
     attached = routes if holds else 0
     return {

@@ -105,6 +105,7 @@ def test_conditions_say_what_holds_of_gateway_and_route(kube: Kube) -> None:
         "Accepted": "True", "Programmed": "True",
     }  # fmt: skip
     assert status["listeners"][0]["attachedRoutes"] == 1
+    assert kube.apply(gateway(18203)).status_code == 200
     wrong = route(1)
     wrong["spec"]["rules"][0]["backendRefs"][0]["name"] = "none"
     kube.apply(wrong)
