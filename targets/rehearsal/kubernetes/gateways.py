@@ -28,6 +28,7 @@ class Gateways:
         self._listening: dict[Key, Listening] = {}
         self._rules: dict[Key, Sequence[Rule]] = {}
         self._users = Users()
+        self._ending: set[asyncio.Task[None]] = set()
         # Routes by the gateway that they name.
         self._routes: dict[Key, dict[Key, None]] = {}
         self.loop = Loop("gateways", self._reconcile)
@@ -38,7 +39,7 @@ class Gateways:
 
     async def end(self) -> None:
         """Listen no more."""
-        await asyncio.gather(*(each.end() for each in self._listening.values()))
+        await asyncio.gather(*self._ending, *(each.end() for each in self._listening.values()))
 
     def _route_heard(self, event: Event) -> None:
         key = key_of(event.found)
@@ -68,7 +69,9 @@ class Gateways:
             self._rules.pop(key, None)
             self._users.note(key, ())
             if listening is not None:
-                listening.end()
+                task = listening.end()
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
             return
         listening = self._listening.get(key)
         if listening is None:
@@ -138,12 +141,9 @@ class Gateways:
                 return Certificate(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
         return None
 
-    def _tell(
-        self, gateway: Object, address: str, moved: Mapping[int, int], served: Mapping[int, object], routes: int
-    ) -> None:
+    def _tell(self, gateway: Object, address: str, moved: str, served: Mapping[int, object], routes: int) -> None:
         if moved:
-            words = ",".join(f"{port}={number}" for port, number in sorted(moved.items()))
-            annotations = {**(gateway["metadata"].get("annotations") or {}), PORTS: words}
+            annotations = {**(gateway["metadata"].get("annotations") or {}), PORTS: moved}
             self._cluster.change(
                 resources.GATEWAYS, gateway, lambda new: new["metadata"].update(annotations=annotations)
             )
@@ -181,9 +181,8 @@ def _listener_status(
         "Programmed": (holds, "Programmed" if holds else "Invalid"),
     }
     for kind, (status, reason) in reasons.items():
-        conditions = with_condition(
-            conditions, kind, holds=status, reason=reason, message=f"{kind} is {status}", **generation
-        )
+        words = f"Listener {listener['name']}: {reason}"
+        conditions = with_condition(conditions, kind, holds=status, reason=reason, message=words, **generation)
     kinds = [{"group": resources.ROUTES.group, "kind": "HTTPRoute"}]
     attached = routes if holds else 0
     return {

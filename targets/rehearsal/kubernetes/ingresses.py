@@ -26,13 +26,14 @@ class Ingresses:
         self._listening: dict[Key, Listening] = {}
         self._rules: dict[Key, Sequence[Rule]] = {}
         self._users = Users()
+        self._ending: set[asyncio.Task[None]] = set()
         self.loop = Loop("ingresses", self._reconcile)
         cluster.store.listen(resources.INGRESSES, lambda event: self.loop.want(key_of(event.found)))
         cluster.store.listen(resources.SERVICES, self._service_heard)
 
     async def end(self) -> None:
         """Listen no more."""
-        await asyncio.gather(*(each.end() for each in self._listening.values()))
+        await asyncio.gather(*self._ending, *(each.end() for each in self._listening.values()))
 
     def _service_heard(self, event: Event) -> None:
         if event.change != "MODIFIED" or (event.before or {}).get("spec") != event.found["spec"]:
@@ -47,7 +48,9 @@ class Ingresses:
             self._users.note(key, ())
             if listening is not None:
                 del self._listening[key]
-                listening.end()
+                task = listening.end()
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
             return
         if listening is None:
             label = f"ingress/{'/'.join(key)}"
@@ -60,8 +63,7 @@ class Ingresses:
             ports[_HTTPS] = certificate
         moved = listening.settle(ports)
         if moved:
-            words = ",".join(f"{port}={number}" for port, number in sorted(moved.items()))
-            annotations = {**(ingress["metadata"].get("annotations") or {}), PORTS: words}
+            annotations = {**(ingress["metadata"].get("annotations") or {}), PORTS: moved}
             self._cluster.change(
                 resources.INGRESSES, ingress, lambda new: new["metadata"].update(annotations=annotations)
             )

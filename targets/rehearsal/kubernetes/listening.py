@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.http_fronts import Certificate, HttpFront
-from targets.rehearsal.kubernetes.service_fronts import first_free_port
+from targets.rehearsal.kubernetes.service_fronts import moved_words, port_here
 from targets.rehearsal.kubernetes.traffic import Rule
 
 logger = logging.getLogger(__name__)
-
-_ABOVE = 8000
 
 
 class Listening:
@@ -30,22 +28,18 @@ class Listening:
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
 
-    def settle(self, wanted: Mapping[int, Certificate | None]) -> dict[int, int]:
-        """Listen on these ports and no others; where ports of this user's stand for some, which."""
+    def settle(self, wanted: Mapping[int, Certificate | None]) -> str:
+        """Listen on these ports and no others; which stand for others, as the annotation says it."""
         if not self.address:
             self.address = self._cluster.addresses.take(self._label, wanted.keys())
         for port, (front, certificate) in list(self._fronts.items()):
             if port not in wanted or wanted[port] != certificate:
                 del self._fronts[port]
                 self._spawn(front)
-        moved = {}
         for port, certificate in wanted.items():
-            number = port if port >= first_free_port() else port + _ABOVE
-            if number != port:
-                moved[port] = number
             if port not in self._fronts:
-                self._begin(port, number, certificate)
-        return moved
+                self._begin(port, port_here(port), certificate)
+        return moved_words(wanted)
 
     def end(self) -> "asyncio.Task[None]":
         """Listen no more."""

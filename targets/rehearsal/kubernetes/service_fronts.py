@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 # Says which ports stand for those that this user may not listen on, such as ``80=8080``.
 PORTS: Final = "rehearsal.dray.dev/ports"
 _ABOVE: Final = 8000
+_USUAL: Final = 1024
 _CHUNK: Final = 1 << 16
 _CONNECT_S: Final = 5.0
 _FIRST_FREE: Final = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -71,31 +74,27 @@ class ServiceFronts:
             for known, port in list(self._fronts):
                 if known == key and port not in wanted:
                     self._fronts.pop((known, port)).server.close()
-            shown = {}
             for port in wanted:
                 if (key, port) not in self._fronts:
-                    listening = await self._listen(key, address, port)
-                    if listening != port:
-                        shown[port] = listening
+                    await self._listen(key, address, port)
             if service is not None:
-                self._tell(service, address, shown)
+                self._tell(service, address, wanted)
 
-    async def _listen(self, key: Key, address: str, port: int) -> int:
-        """Listen for a Service's port; the port that it really is."""
-        number = port if port >= first_free_port() else port + _ABOVE
+    async def _listen(self, key: Key, address: str, port: int) -> None:
+        """Listen for a Service's port."""
+        number = port_here(port)
         try:
             server = await asyncio.start_server(
                 lambda reader, writer: self._connected(key, port, reader, writer), address, number, limit=_CHUNK
             )
         except OSError as error:
             logger.warning("service %s cannot listen on %s:%d: %s", "/".join(key), address, number, error)
-            return port
+            return
         self._fronts[key, port] = _Front(server)
-        return number
 
-    def _tell(self, service: Object, address: str, shown: dict[int, int]) -> None:
-        if shown:
-            words = ",".join(f"{port}={number}" for port, number in sorted(shown.items()))
+    def _tell(self, service: Object, address: str, ports: Iterable[int]) -> None:
+        words = moved_words(ports)
+        if words:
             annotations = {**(service["metadata"].get("annotations") or {}), PORTS: words}
             self._cluster.change(
                 resources.SERVICES, service, lambda new: new["metadata"].update(annotations=annotations)
@@ -142,16 +141,23 @@ def backends(cluster: Cluster, key: Key, port: int) -> list[tuple[str, int]]:
     return found
 
 
-def first_free_port() -> int:
-    """The smallest port that this user may listen on."""
-    if sys.platform != "linux":
-        return 1024
-    try:
-        import os
+def port_here(port: int) -> int:
+    """The port that stands for one: another where this user may not listen on it."""
+    return port if port >= _first_free_port() else port + _ABOVE
 
-        return 1 if os.geteuid() == 0 else int(_FIRST_FREE.read_text(encoding="ascii"))
+
+def moved_words(ports: Iterable[int]) -> str:
+    """Which ports of some stand for others, as the annotation says it; empty where none does."""
+    return ",".join(f"{port}={port_here(port)}" for port in sorted(ports) if port_here(port) != port)
+
+
+def _first_free_port() -> int:
+    if sys.platform != "linux" or os.geteuid() == 0:
+        return 1
+    try:
+        return int(_FIRST_FREE.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return 1024
+        return _USUAL
 
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -63,7 +63,8 @@ def _judge_metadata(resource: Resource, found: Object, problems: Problems) -> No
 def _judge_required(value: Any, shape: Shape, path: str, problems: Problems) -> None:
     if isinstance(value, dict):
         for name in shape.required:
-            if value.get(name) in (None, ""):
+            # A condition may say nothing.
+            if value.get(name) is None or (value[name] == "" and name != "message"):
                 problems.required(f"{path}.{name}" if path else name)
         for name, each in value.items():
             child = shape.child(name)

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ from kubernetes import client
 from kubernetes.stream import portforward
 
 from targets.rehearsal.kubernetes import container_runs
-from tests.support.fake_runner import Image
-from tests.support.kubernetes_server import IMAGE, Kube, deployment, settled, wait_until
+from targets.rehearsal.workload import Workload
+from tests.support.fake_runner import FakeRunner, Image
+from tests.support.kubernetes_server import IMAGE, Kube, deployment, kube_server, settled, wait_until
 
 
 def only_pod(kube: Kube) -> dict[str, Any]:
@@ -228,3 +231,28 @@ def test_containers_that_prepare_others_are_refused_by_name(kube: Kube) -> None:
     answer = kube.apply(deployment(pod=first))
 
     assert (answer.status_code, "initContainers" in answer.json()["message"]) == (422, True)
+
+
+class SlowRunner(FakeRunner):
+    """Starts when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.gate = threading.Event(), threading.Event()
+
+    def start(self, workload: Workload) -> None:
+        self.asked.set()
+        self.gate.wait(10)
+        super().start(workload)
+
+
+def test_pod_that_goes_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    runner = SlowRunner()
+    with kube_server(tmp_path, runner) as kube, kube.http() as http:
+        kube.apply(deployment(replicas=1))
+        assert runner.asked.wait(10)
+        http.delete("/apis/apps/v1/namespaces/default/deployments/web").raise_for_status()
+        wait_until(lambda: not kube.select("Pod"))
+        runner.gate.set()
+
+        wait_until(lambda: runner.started and not runner.runs)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from targets.rehearsal.kubernetes import service_fronts
 from targets.rehearsal.kubernetes.traffic import Backend, Rule, Splitter, find, ordered
 from tests.support.fake_runner import Image
 from tests.support.kubernetes_server import Kube, deployment, service, settled, wait_until
@@ -104,6 +105,7 @@ def test_conditions_say_what_holds_of_gateway_and_route(kube: Kube) -> None:
         "Accepted": "True", "Programmed": "True",
     }  # fmt: skip
     assert status["listeners"][0]["attachedRoutes"] == 1
+    assert kube.apply(gateway(18203)).status_code == 200
     wrong = route(1)
     wrong["spec"]["rules"][0]["backendRefs"][0]["name"] = "none"
     kube.apply(wrong)
@@ -177,6 +179,20 @@ def test_service_keeps_its_address_and_takes_turns(kube: Kube) -> None:
     before = kube.get("Service", "old")["spec"]["clusterIP"]
 
     assert kube.apply(body).json()["spec"]["clusterIP"] == before
+
+
+def test_port_that_this_user_may_not_open_has_another_in_its_place(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_fronts, "_first_free_port", lambda: 1024)
+    kube.runner.images[OLD] = Image(answering=lambda path: (200, b'"old"'))
+    kube.apply(deployment("old", port=18181, container={"image": OLD}))
+    kube.apply(service("old", port=80))
+    settled(kube, "old")
+    wait_until(lambda: kube.get("Service", "old")["metadata"].get("annotations"))
+
+    found = kube.get("Service", "old")
+
+    assert found["metadata"]["annotations"] == {"rehearsal.dray.dev/ports": "80=8080"}
+    assert answers(f"http://{found['spec']['clusterIP']}:8080/", 2) == {"old": 2}
 
 
 @pytest.mark.parametrize("weights", [(90, 10), (1, 1), (5, 0), (1, 2)])
