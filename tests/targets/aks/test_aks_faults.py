@@ -92,6 +92,6 @@ def test_what_passes_by_itself_is_waited_for(
 ) -> None:
     cloud.faults.set((fault,))
 
-    attempt(cloud, packages[0], 40.0, patience_s=30.0)
+    attempt(cloud, packages[0], 90.0, patience_s=60.0)
 
     assert [each.state for each in cloud.target().deployments(AksSettings())] == ["running"]
