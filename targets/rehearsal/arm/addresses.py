@@ -15,11 +15,16 @@ _HOSTS = 256 * 254
 class Addresses:
     """Which are given out."""
 
-    def __init__(self, *, whole_network: bool = WHOLE_NETWORK, network: str = NETWORK) -> None:
+    def __init__(self, *, whole_network: bool = WHOLE_NETWORK, network: str = NETWORK, first: int = 0) -> None:
+        """None are.
+
+        Args:
+            first: Where those without a label begin; far from where another stand-in does, they do not meet.
+        """
         self._whole = whole_network
         self._network = network
         self._taken: set[str] = set()
-        self._next = 0
+        self._next = first
         self._lock = threading.Lock()
 
     def take(self, label: str | None, ports: Collection[int]) -> str:

@@ -26,10 +26,11 @@ class Cluster:
 
     def __init__(self, world: World, addresses: Addresses | None = None) -> None:
         self.world = world
-        self.addresses = addresses or Addresses(network=NETWORK)
+        self._chance = random.Random()  # noqa: S311 - names, not secrets
+        # A pod listens a while after it has got its address: two stand-ins must not give away the same ones.
+        self.addresses = addresses or Addresses(network=NETWORK, first=self._chance.randrange(1 << 16))
         self.store = Store()
         self.strikes = Strikes(world.faults)
-        self._chance = random.Random()  # noqa: S311 - names, not secrets
         self._held = 0
         for resource in _HELD:
             self.store.listen(resource, self._tell_held)

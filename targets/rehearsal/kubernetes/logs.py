@@ -33,23 +33,26 @@ async def logs(cluster: Cluster, kubelet: Kubelet, call: Call) -> Answer | Strea
     if container is None or not started:
         raise _no_log(pod, name, container, previous=previous)
     tail = call.number("tailLines")
+    stamped = call.flag("timestamps")
+    if call.flag("follow") and not previous:
+        return Stream(_followed(kubelet, container, started, tail, stamped=stamped), _TEXT)
     text = await kubelet.node.call(lambda: container.runner.logs(started, tail=tail))
     limit = call.number("limitBytes")
     text = text[:limit] if limit else text
-    stamped = call.flag("timestamps")
-    if call.flag("follow") and not previous:
-        return Stream(_followed(kubelet, container, started, text, stamped=stamped), _TEXT)
     return Answer(200, _stamped(text) if stamped else text)
 
 
 async def _followed(
-    kubelet: Kubelet, container: ContainerRun, started: str, first: str, *, stamped: bool
+    kubelet: Kubelet, container: ContainerRun, started: str, tail: int | None, *, stamped: bool
 ) -> AsyncIterator[bytes]:
     """Lines as they come, until the run has ended."""
     shown = _stamped if stamped else str
+    text = await kubelet.node.call(lambda: container.runner.logs(started))
+    seen = len(text)
+    lines = text.splitlines(keepends=True)
+    first = "".join(lines if tail is None else lines[max(len(lines) - tail, 0) :])
     if first:
         yield shown(first).encode()
-    seen = len(await kubelet.node.call(lambda: container.runner.logs(started)))
     while True:
         ended = container.run_id(previous=False) != started or "running" not in container.standing.state
         text = await kubelet.node.call(lambda: container.runner.logs(started))
