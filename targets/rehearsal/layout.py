@@ -24,6 +24,7 @@ class StageFacts(Persisted):
         dray: Version of the dray that it is of.
         process: Its own.
         api: URL of the cloud's API; ``registry``: host and port of the registry.
+        engine: URL of the container engine that it uses; empty without one.
         why: Why it runs processes; empty for containers.
     """
 
@@ -34,6 +35,7 @@ class StageFacts(Persisted):
     api: str
     registry: str
     runs: Literal["containers", "processes"]
+    engine: str = ""
     why: str = ""
 
 

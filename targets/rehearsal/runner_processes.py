@@ -4,6 +4,7 @@ The package is unpacked from the image's layers; the image's own programs are no
 not held to memory and CPU limits, and so never ends as ``OOMKilled``: that is what a container is for.
 """
 
+import os
 import shutil
 import tarfile
 import tempfile
@@ -21,7 +22,7 @@ from packager.core.errors import DrayError
 from packager.core.image import MODEL_FOLDER
 from packager.core.process import end_process, reap
 from targets.kit.engine.ports import free_port
-from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess, processes_in, tail_of
+from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess, processes_in
 from targets.rehearsal.layout import StageFolder, write_private
 from targets.rehearsal.stored_images import StoredImage
 from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, WorkloadStatus
@@ -29,7 +30,8 @@ from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, Wor
 _LOOPBACK: Final = "127.0.0.1"
 _PORT: Final = "8080"
 _LOG: Final = "log"
-_LAST_LINES: Final = 100_000
+# What a cloud keeps of a log too.
+_LOG_BYTES: Final = 4 << 20
 _NO_PROGRAM: Final = 127
 _KILLED: Final = 137
 _REMOVE_GRACE_S: Final = 0.5
@@ -119,8 +121,13 @@ class ProcessRunner:
 
     def logs(self, id: str, *, tail: int | None = None) -> str:  # noqa: A002
         """What it has written so far."""
-        lines = tail_of(self._home(id) / _LOG, _LAST_LINES if tail is None else tail)
-        return "".join(f"{line}\n" for line in lines)
+        try:
+            with (self._home(id) / _LOG).open("rb") as stream:
+                stream.seek(max(0, os.fstat(stream.fileno()).st_size - _LOG_BYTES))
+                lines = stream.read().decode("utf-8", "replace").splitlines(keepends=True)
+        except FileNotFoundError:
+            return ""
+        return "".join(lines if tail is None else lines[max(0, len(lines) - tail) :])
 
     def stop(self, id: str, *, grace_s: float) -> None:  # noqa: A002
         """Let it finish, then end it."""

@@ -78,7 +78,7 @@ def run(name: str, folder: StageFolder, api: str | None = None) -> None:
     try:
         loop.run_until_complete(_serve(name, folder, chosen, engine))
     finally:
-        end_workloads(folder, containers=engine.host is not None)
+        end_workloads(folder, engine.host)
     # Not after an error: its words are in the log, for the command that waits, and the next one clears the rest.
     remove_folder(folder)
 
@@ -134,6 +134,7 @@ def _facts(name: str, engine: Engine, api: socket.socket, registry: socket.socke
         api=f"https://{_LOOPBACK}:{api.getsockname()[1]}",
         registry=f"{_LOOPBACK}:{registry.getsockname()[1]}",
         runs="containers" if engine.host else "processes",
+        engine=engine.host.url if engine.host else "",
         why=engine.why,
     )
 

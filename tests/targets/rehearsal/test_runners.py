@@ -79,7 +79,9 @@ def test_a_package_is_served_on_the_address_of_its_workload(
     status = runner.status("run/1")
     assert (status.state, status.exit_code, status.reason) == ("running", None, "")
     assert list(runner.running()) == ["run/1"]
-    assert "iris" in runner.logs("run/1")
+    lines = runner.logs("run/1").splitlines()
+    assert "iris" in " ".join(lines)
+    assert [runner.logs("run/1", tail=count).splitlines() for count in (0, 1)] == [[], lines[-1:]]
 
     runner.stop("run/1", grace_s=10)
     status = runner.status("run/1")
