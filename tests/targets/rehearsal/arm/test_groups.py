@@ -280,6 +280,6 @@ def test_init_containers_run_to_their_end_first(arm: Arm, sdk: Client) -> None:
     arm.runner.images["first"] = Image(exit_code=0)
     arm.runner.images["bad"] = Image(exit_code=3)
     put(sdk, initContainers=[{"name": "init", "properties": {"image": "first"}}])
-    assert [each.image for each in arm.runner.started][0] == "first"
+    assert next(each.image for each in arm.runner.started) == "first"
     with pytest.raises(HttpResponseError, match="exit code 3"):
         put(sdk, "other", initContainers=[{"name": "init", "properties": {"image": "bad"}}])
