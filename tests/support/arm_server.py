@@ -1,8 +1,9 @@
 """The stand-in's ARM API on real TLS, over a runner that starts no process, and the SDK that speaks to it."""
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,8 +67,6 @@ class Arm:
         """Without the SDK."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         params = {} if version is None else {"api-version": version}
-        import ssl
-
         context = ssl.create_default_context(cafile=str(self.ca))
         return httpx.Client(base_url=self.url, headers=headers, params=params, verify=context, timeout=30)
 
@@ -96,11 +95,10 @@ def group_body(**properties: Any) -> dict[str, Any]:
     label = properties.pop("label", None)
     if label:
         address["dnsNameLabel"] = label
-    return {
-        "location": properties.pop("location", "westeurope"),
-        "tags": properties.pop("tags", {}),
-        "properties": {"containers": [container], "osType": "Linux", "ipAddress": address, **properties},
-    }
+    location, tags = properties.pop("location", "westeurope"), properties.pop("tags", {})
+    whole = {"containers": [container], "osType": "Linux", "ipAddress": address, **properties}
+    given = {key: value for key, value in whole.items() if value is not None}
+    return {"location": location, "tags": tags, "properties": given}
 
 
 @contextmanager
@@ -115,9 +113,9 @@ def arm_server(folder: Path) -> Iterator[Arm]:
         port=0,
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
-        log_level="warning",
+        log_level="critical",
         access_log=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=0,
     )
     with _serving(uvicorn.Server(config)) as port:
         yield Arm(f"https://127.0.0.1:{port}", ca, runner, faults, held)
@@ -125,7 +123,7 @@ def arm_server(folder: Path) -> Iterator[Arm]:
 
 @contextmanager
 def _serving(server: uvicorn.Server) -> Iterator[int]:
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(server)), daemon=True)
     thread.start()
     wait_until(lambda: server.started)
     try:
@@ -133,6 +131,14 @@ def _serving(server: uvicorn.Server) -> Iterator[int]:
     finally:
         server.should_exit = True
         thread.join(15)
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    await server.serve()
+    # A client that holds an answer it has not read keeps its connection.
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0)
 
 
 def wait_until(true: Callable[[], object], *, timeout_s: float = 15) -> None:
@@ -149,12 +155,12 @@ def _certificates(folder: Path) -> tuple[Path, Path, Path]:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test CA")])
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
 
     def base(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(ca_name).public_key(public)
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-        return builder.not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(hours=1))
+        return builder.not_valid_after(now + dt.timedelta(days=1))
 
     ca_key_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
     ca = base(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

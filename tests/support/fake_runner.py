@@ -1,4 +1,4 @@
-"""A runner of rehearsals that starts no process: each workload is a small HTTP server in this one, or what a test says."""
+"""A runner of rehearsals that starts no process: each workload is a small HTTP server, or what a test says."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -59,9 +59,9 @@ class FakeRunner:
     def pull(self, image: str, credential: PullCredential | None) -> str:
         """As its Image says."""
         known = self.images.get(image, Image())
+        self.pulls.append((image, credential))
         if known.pull_gate is not None:
             known.pull_gate.wait(10)
-        self.pulls.append((image, credential))
         if known.refused is not None:
             raise PullRefused(known.refused, f"{image} is {known.refused}")
         if known.password is not None and (credential is None or credential.password != known.password):
@@ -138,7 +138,7 @@ def _handler(image: Image) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - the base class looks for it
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's own name
             pass

@@ -50,12 +50,11 @@ class _App:
         try:
             return answer(self.cloud, call)
         except ArmError as error:
-            return Answer(error.status, error.body(), error.headers)
+            return _refusal(error)
         except Exception:
-            # The stand-in lives on; its log has the traceback, its answer is the one that Azure has for its own faults.
+            # The stand-in lives on: its log has the traceback, its answer is what Azure says of its own faults.
             logger.exception("unexpected, in %s %s", call.method, call.path)
-            error = internal(call.activity, call.correlation)
-            return Answer(error.status, error.body())
+            return _refusal(internal(call.activity, call.correlation))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -67,6 +66,10 @@ class _App:
                 self._threads.shutdown(wait=False, cancel_futures=True)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _refusal(error: ArmError) -> Answer:
+    return Answer(error.status, error.body(), error.headers)
 
 
 async def _content(receive: Receive) -> bytes:
@@ -116,6 +119,9 @@ async def _send(call: Call, given: Answer, send: Send) -> None:
     if call.headers.get("x-ms-client-request-id") and call.headers.get("x-ms-return-client-request-id") == "true":
         headers["x-ms-client-request-id"] = call.headers["x-ms-client-request-id"]
     await send({"type": "http.response.start", "status": given.status, "headers": _encoded(headers)})
+    if given.cut:
+        # An answer that ends before its length: the server closes the connection, and the client sees it cut.
+        return
     await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else content})
 
 

@@ -3,185 +3,14 @@
 The names and types are those of Microsoft's ARM schema, with cpu and memoryInGB as numbers, as the service has them.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field
+
+from targets.rehearsal.arm.container_bodies import Container, InitContainer
+from targets.rehearsal.arm.shape import Body, Whole
 
 API_VERSION = "2023-05-01"
-
-
-class Body(BaseModel):
-    """One object of a request: known names only, and no null."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        alias_generator=AliasGenerator(validation_alias=to_camel, serialization_alias=to_camel),
-        hide_input_in_errors=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_null(cls, value: object) -> object:
-        if isinstance(value, dict):
-            for key, each in value.items():
-                if each is None:
-                    raise ValueError(f"null:{key}")
-        return value
-
-
-def _whole(value: object) -> object:
-    """JSON knows one kind of number: 80.0 is the integer 80."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, BeforeValidator(_whole), Field(ge=-(2**31), lt=2**31)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class GpuResource(Body):
-    """GPUs."""
-
-    count: Whole
-    sku: Literal["K80", "P100", "V100"]
-
-
-class ResourceRequests(Body):
-    """What a container gets."""
-
-    cpu: Number
-    memory_in_gb: Number = Field(alias="memoryInGB")
-    gpu: GpuResource | None = None
-
-
-class ResourceLimits(Body):
-    """What a container may take of what others leave."""
-
-    cpu: Number | None = None
-    memory_in_gb: Number | None = Field(default=None, alias="memoryInGB")
-    gpu: GpuResource | None = None
-
-
-class ResourceRequirements(Body):
-    """Of one container."""
-
-    requests: ResourceRequests
-    limits: ResourceLimits | None = None
-
-
-class EnvironmentVariable(Body):
-    """Shown or, as secureValue, never shown again."""
-
-    name: str
-    value: str | None = None
-    secure_value: str | None = Field(default=None, repr=False)
-
-
-class ContainerPort(Body):
-    """That a container listens on."""
-
-    port: Whole
-    protocol: Literal["TCP", "UDP"] | None = None
-
-
-class HttpHeader(Body):
-    """Of a probe's request."""
-
-    name: str | None = None
-    value: str | None = None
-
-
-class ContainerHttpGet(Body):
-    """A probe's request."""
-
-    port: Whole
-    path: str | None = None
-    scheme: Literal["http", "https"] | None = None
-    http_headers: list[HttpHeader] | None = None
-
-
-class ContainerExec(Body):
-    """A probe's command."""
-
-    command: list[str] | None = None
-
-
-class ContainerProbe(Body):
-    """How it is found out whether a container lives, or is ready."""
-
-    exec_: ContainerExec | None = Field(default=None, alias="exec")
-    http_get: ContainerHttpGet | None = None
-    initial_delay_seconds: Whole | None = None
-    period_seconds: Whole | None = None
-    failure_threshold: Whole | None = None
-    success_threshold: Whole | None = None
-    timeout_seconds: Whole | None = None
-
-
-class VolumeMount(Body):
-    """Where a volume lies in a container."""
-
-    name: str
-    mount_path: str
-    read_only: bool | None = None
-
-
-class SecurityContextCapabilities(Body):
-    """Linux capabilities."""
-
-    add: list[str] | None = None
-    drop: list[str] | None = None
-
-
-class SecurityContext(Body):
-    """What a container's processes may."""
-
-    privileged: bool | None = None
-    allow_privilege_escalation: bool | None = None
-    capabilities: SecurityContextCapabilities | None = None
-    run_as_group: Whole | None = None
-    run_as_user: Whole | None = None
-    seccomp_profile: str | None = None
-
-
-class ContainerProperties(Body):
-    """A container, without its name."""
-
-    image: str
-    resources: ResourceRequirements
-    command: list[str] | None = None
-    ports: list[ContainerPort] | None = None
-    environment_variables: list[EnvironmentVariable] | None = None
-    volume_mounts: list[VolumeMount] | None = None
-    liveness_probe: ContainerProbe | None = None
-    readiness_probe: ContainerProbe | None = None
-    security_context: SecurityContext | None = None
-
-
-class Container(Body):
-    """A container of the group."""
-
-    name: str
-    properties: ContainerProperties
-
-
-class InitContainerProperties(Body):
-    """A container that runs to its end before the others start, without its name."""
-
-    image: str | None = None
-    command: list[str] | None = None
-    environment_variables: list[EnvironmentVariable] | None = None
-    volume_mounts: list[VolumeMount] | None = None
-    security_context: SecurityContext | None = None
-
-
-class InitContainer(Body):
-    """A container that runs to its end before the others start."""
-
-    name: str
-    properties: InitContainerProperties
 
 
 class ImageRegistryCredential(Body):
@@ -235,7 +64,7 @@ class Volume(Body):
 
     name: str
     azure_file: AzureFileVolume | None = None
-    empty_dir: Any = None
+    empty_dir: dict[str, Any] | None = None
     secret: dict[str, str] | None = Field(default=None, repr=False)
     git_repo: GitRepoVolume | None = None
 
@@ -285,8 +114,8 @@ class DeploymentExtensionProperties(Body):
 
     extension_type: str
     version: str
-    settings: Any = None
-    protected_settings: Any = Field(default=None, repr=False)
+    settings: dict[str, Any] | None = None
+    protected_settings: dict[str, Any] | None = Field(default=None, repr=False)
 
 
 class DeploymentExtension(Body):
@@ -322,11 +151,15 @@ class ContainerGroupProperties(Body):
     priority: Literal["Regular", "Spot"] | None = None
 
 
+class UserAssignedIdentity(Body):
+    """Its ids are for answers only."""
+
+
 class ContainerGroupIdentity(Body):
     """Who the group is to other services."""
 
     type: Literal["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "None"] | None = None
-    user_assigned_identities: dict[str, dict[str, Any]] | None = None
+    user_assigned_identities: dict[str, UserAssignedIdentity] | None = None
 
 
 class ContainerGroup(Body):

@@ -1,56 +1,90 @@
 """What requests change: groups are made, replaced in place, stopped, started and deleted, each in a thread."""
 
 import base64
+import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
-from targets.rehearsal.arm.bodies import Container, ContainerGroup, ContainerProperties, InitContainer
+from targets.rehearsal.arm.bodies import ContainerGroup
 from targets.rehearsal.arm.cloud import Cloud
+from targets.rehearsal.arm.container_bodies import Container, ContainerProperties, InitContainer
 from targets.rehearsal.arm.containers import ContainerRun, Plan, RestartPolicy
-from targets.rehearsal.arm.errors import ArmError
+from targets.rehearsal.arm.endings import come_to
+from targets.rehearsal.arm.errors import ArmError, internal
 from targets.rehearsal.arm.groups import Group
 from targets.rehearsal.arm.operations import Operation
+from targets.rehearsal.arm.staging import Staging
 from targets.rehearsal.arm.supervision import supervise
 from targets.rehearsal.workload import Runner, Workload
+
+logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 
 
-def deploy(cloud: Cloud, group: Group, body: ContainerGroup, runner: Runner) -> Operation:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that is accepted, and goes on in a thread once its request is answered."""
+
+    group: Group
+    operation: Operation
+    work: Callable[[], None]
+
+    def begin(self) -> None:
+        """Go on."""
+        threading.Thread(target=self._whole, name=f"change of {self.group.id.name}", daemon=True).start()
+
+    def _whole(self) -> None:
+        error: ArmError | None = None
+        try:
+            self.work()
+        except ArmError as caught:
+            error = caught
+        except Exception:
+            logger.exception("unexpected, while %s changes", self.group.id.name)
+            error = internal(self.operation.id, self.operation.id)
+        with self.group.lock:
+            if self.operation is self.group.operation:  # else a delete took its place
+                self.group.changing = False
+                if error is not None:
+                    self.group.provisioning = "Failed"
+        if error is not None:
+            self.operation.fail(error)
+        else:
+            self.operation.succeed()
+
+
+def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -> Change:
     """Run what a body says instead of what runs now; the images are here already."""
     operation = cloud.operate(group)
     updates = group.shown
     with group.lock:
         group.operation, group.shown, group.provisioning = operation, True, "Pending"
         old, group.runs, group.init_runs = [*group.init_runs, *group.runs], [], []
-        old_address = group.address
         group.quit.set()
         group.body, group.stopped = body, False
-    _run(cloud, group, operation, partial(_replace, cloud, group, old, old_address, runner, updates))
     cloud.tell()
-    return operation
+    return Change(group, operation, partial(_replace, cloud, group, old, staging, updates))
 
 
-def restart(cloud: Cloud, group: Group, runner: Runner) -> Operation:
-    """Run all its containers anew; ``changing`` is set already."""
-    return deploy(cloud, group, group.body, runner)
-
-
-def stop(cloud: Cloud, group: Group) -> None:
+def stop(cloud: Cloud, group: Group) -> Change:
     """End its containers; ``changing`` is set already."""
+    operation = cloud.operate(group)
     group.quit.set()
+    group.operation = operation
 
     def work() -> None:
-        for run in group.runs:
+        for run in (*group.init_runs, *group.runs):
             run.stop()
         with group.lock:
             group.stopped, group.provisioning = True, "Succeeded"
 
-    _run(cloud, group, None, work)
+    return Change(group, operation, work)
 
 
-def delete(cloud: Cloud, group: Group) -> Operation:
+def delete(cloud: Cloud, group: Group) -> Change:
     """End it and all that it ran; ``changing`` is set already."""
     operation = cloud.operate(group)
     group.quit.set()
@@ -63,42 +97,20 @@ def delete(cloud: Cloud, group: Group) -> Operation:
             run.remove()
         cloud.forget(group)
 
-    _run(cloud, group, operation, work)
-    return operation
+    return Change(group, operation, work)
 
 
-def _run(cloud: Cloud, group: Group, operation: Operation | None, work: Callable[[], None]) -> None:
-    def whole() -> None:
-        error: ArmError | None = None
-        try:
-            work()
-        except ArmError as caught:
-            error = caught
-        with group.lock:
-            group.changing = False
-            if error is not None:
-                group.provisioning = "Failed"
-        if operation is not None:
-            if error is not None:
-                operation.fail(error)
-            else:
-                operation.succeed()
-
-    threading.Thread(target=whole, name=f"change of {group.id.name}", daemon=True).start()
-
-
-def _replace(
-    cloud: Cloud, group: Group, old: list[ContainerRun], old_address: str | None, runner: Runner, updates: bool
-) -> None:
+def _replace(cloud: Cloud, group: Group, old: list[ContainerRun], staging: Staging, updates: bool) -> None:
     for run in old:
         run.stop()
         run.remove()
-    _move(cloud, group, old_address)
+    _move(cloud, group)
     with group.lock:
         group.provisioning = "Updating" if updates else "Creating"
         group.quit = threading.Event()
-        group.init_runs = [_run_of(group, each, runner) for each in group.body.properties.init_containers or ()]
-        group.runs = [_run_of(group, each, runner) for each in group.body.properties.containers]
+        group.init_runs = [_run_of(group, each, staging.runner) for each in group.body.properties.init_containers or ()]
+        group.runs = [_run_of(group, each, staging.runner) for each in group.body.properties.containers]
+    come_to(staging.ending, group)
     for run in (*group.init_runs, *group.runs):
         image = run.plan.workload.image
         run.events.add("Pulling", f'pulling image "{image}"')
@@ -115,14 +127,14 @@ def _replace(
     supervise(group)
 
 
-def _move(cloud: Cloud, group: Group, old: str | None) -> None:
+def _move(cloud: Cloud, group: Group) -> None:
     """The address that the body asks for: the same, unless the label is another one."""
     wanted = group.body.properties.ip_address
     label = wanted.dns_name_label if wanted is not None else None
-    if old is not None and label == group.label:
+    if group.address is not None and label == group.label:
         return
-    if old is not None:
-        cloud.addresses.give_back(old)
+    if group.address is not None:
+        cloud.addresses.give_back(group.address)
     ports = {port.port for each in group.body.properties.containers for port in each.properties.ports or ()}
     with group.lock:
         group.label, group.address = label, cloud.addresses.take(label, ports)
@@ -145,10 +157,9 @@ def _run_of(group: Group, container: Container | InitContainer, runner: Runner) 
     requests = properties.resources.requests if isinstance(properties, ContainerProperties) else None
     ports = properties.ports if isinstance(properties, ContainerProperties) else None
     policy: RestartPolicy = group.body.properties.restart_policy or "Always"
-    assert properties.image is not None, "judged before"
     workload = Workload(
         id="",
-        image=properties.image,
+        image=properties.image or "",
         address=group.address or "127.0.0.1",
         ports=tuple(port.port for port in ports or ()),
         environment={

@@ -9,6 +9,7 @@ from targets.rehearsal.arm.bodies import ContainerGroup
 from targets.rehearsal.arm.errors import quota_reached, transitioning
 from targets.rehearsal.arm.groups import Group, GroupId
 from targets.rehearsal.arm.operations import Operation
+from targets.rehearsal.arm.rates import Rates
 from targets.rehearsal.arm.regions import QUOTAS
 from targets.rehearsal.arm.resource_errors import no_resource, no_resource_group, other_location
 from targets.rehearsal.world import World
@@ -32,6 +33,7 @@ class Cloud:
     def __init__(self, world: World, addresses: Addresses | None = None) -> None:
         self.world = world
         self.addresses = addresses or Addresses()
+        self.rates = Rates()
         self.lock = threading.RLock()
         self._groups: dict[str, Group] = {}
         self._operations: dict[str, Operation] = {}
@@ -82,12 +84,17 @@ class Cloud:
         with self.lock:
             return list(self._groups.values())
 
-    def find(self, id: GroupId) -> Group:  # noqa: A002 - the field's own name
-        """Raises ArmError: there is none."""
-        self.resource_group(id.subscription, id.resource_group)
+    def get(self, id: GroupId) -> Group | None:  # noqa: A002 - the field's own name
+        """The group that requests see under this id."""
         with self.lock:
             group = self._groups.get(id.key)
-        if group is None or not group.shown:
+        return group if group is not None and group.shown else None
+
+    def find(self, id: GroupId) -> Group:  # noqa: A002
+        """Raises ArmError: there is none."""
+        self.resource_group(id.subscription, id.resource_group)
+        group = self.get(id)
+        if group is None:
             raise no_resource(id.name, id.resource_group)
         return group
 
@@ -168,14 +175,17 @@ class Cloud:
                 raise quota_reached(name, group.region, limit=limit, usage=used[name], requested=amount)
 
 
-def begin_change(group: Group) -> None:
+def begin_change(group: Group, *, even_stuck: bool = False) -> None:
     """Mark a group as changing.
+
+    Args:
+        even_stuck: Whether a change that never ends, by a fault, gives way.
 
     Raises:
         ArmError: It is changing already.
     """
     with group.lock:
-        if group.changing:
+        if group.changing and not (even_stuck and group.stuck):
             raise transitioning(group.id.name)
         group.changing = True
 

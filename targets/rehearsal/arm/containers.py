@@ -36,7 +36,11 @@ class Plan:
 
 @dataclass(slots=True)
 class ContainerRun:
-    """A container from its first start to its removal; one thread at a time changes it, any may look."""
+    """A container from its first start to its removal.
+
+    Attributes:
+        lock: Held while it is started or ended, which may take long; who looks at it does not wait for that.
+    """
 
     plan: Plan
     runner: Runner
@@ -50,20 +54,21 @@ class ContainerRun:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def start(self) -> None:
-        """For the first time, or again."""
+        """For the first time, or again; not after its end."""
         with self.lock:
-            if self.id:
-                self.runner.remove(self.id)
-            self.id = f"{self.plan.group}-{self.plan.name}-{uuid.uuid4().hex[:12]}"
-            self.waiting, self.over = "", False
+            if self.over:
+                return
+            old, new = self.id, f"{self.plan.group}-{self.plan.name}-{uuid.uuid4().hex[:12]}"
             self.events.add("Created", "Created container")
-            self.runner.start(replace(self.plan.workload, id=self.id))
+            self.runner.start(replace(self.plan.workload, id=new))
             self.events.add("Started", "Started container")
+            self.id, self.waiting = new, ""
+            if old:
+                self.runner.remove(old)
 
     def status(self) -> WorkloadStatus:
         """How the present run is."""
-        with self.lock:
-            return self.runner.status(self.id) if self.id else WorkloadStatus("waiting")
+        return self.runner.status(self.id) if self.id else WorkloadStatus("waiting")
 
     def tick(self) -> None:
         """See whether it ended, and run it again when it is time to."""
@@ -72,63 +77,61 @@ class ContainerRun:
                 return
             if self.waiting:
                 if time.monotonic() >= self.due:
-                    self.restarts += 1
-                    self.start()
+                    self._again()
                 return
-            status = self.runner.status(self.id)
+            status = self.status()
             if status.state == "terminated":
                 self._ended(status)
 
     def kill(self, why: str) -> None:
         """End the present run, as a failed liveness probe does; the policy says what comes next."""
         with self.lock:
-            self.events.add("Killing", why)
-            self.runner.stop(self.id, grace_s=STOP_GRACE_S)
+            if not self.over:
+                self.events.add("Killing", why)
+                self.runner.stop(self.id, grace_s=STOP_GRACE_S)
 
     def stop(self) -> None:
         """End it for good; it stays to be looked at."""
+        self.over = True
         with self.lock:
-            self.over, self.waiting = True, ""
-            if self.id and self.runner.status(self.id).state != "terminated":
+            self.waiting = ""
+            if self.id and self.status().state != "terminated":
                 self.events.add("Killing", f"Killing container with id {self.id}.")
                 self.runner.stop(self.id, grace_s=STOP_GRACE_S)
 
     def remove(self) -> None:
         """Leave nothing of it."""
+        self.over = True
         with self.lock:
-            self.over = True
             if self.id:
                 self.runner.remove(self.id)
 
     def logs(self, tail: int | None) -> str:
         """Of the present run, or of the last one until the next starts."""
-        with self.lock:
-            return self.runner.logs(self.id, tail=tail) if self.id else ""
+        return self.runner.logs(self.id, tail=tail) if self.id else ""
 
     def view(self) -> Mapping[str, object]:
         """Its ``instanceView``."""
-        with self.lock:
-            view: dict[str, object] = {"restartCount": self.restarts, "currentState": self._state()}
-            if self.previous is not None:
-                view["previousState"] = shown(self.previous)
-            view["events"] = self.events.entries()
-            return view
+        waiting = self.waiting
+        state = {"state": "Waiting", "detailStatus": waiting} if waiting else shown(self.status())
+        view: dict[str, object] = {"restartCount": self.restarts, "currentState": state}
+        if self.previous is not None:
+            view["previousState"] = shown(self.previous)
+        view["events"] = self.events.entries()
+        return view
 
-    def _state(self) -> Mapping[str, object]:
-        if self.waiting:
-            return {"state": "Waiting", "detailStatus": self.waiting}
-        return shown(self.status())
+    def _again(self) -> None:
+        self.restarts += 1
+        self.start()
 
     def _ended(self, status: WorkloadStatus) -> None:
-        failed = status.exit_code != 0
-        if self.plan.policy == "Never" or (self.plan.policy == "OnFailure" and not failed):
+        if self.plan.policy == "Never" or (self.plan.policy == "OnFailure" and status.exit_code == 0):
             self.over = True
             return
         self.previous = status
         backoff_s = self._backoff_s()
         if not backoff_s:
-            self.restarts += 1
-            self.start()
+            self._again()
             return
         self.waiting = f"CrashLoopBackOff: Back-off {backoff_s:g}s restarting failed"
         self.due = time.monotonic() + backoff_s

@@ -134,3 +134,20 @@ def internal(activity: str, correlation: str) -> ArmError:
 def not_in_a_rehearsal(what: str) -> ArmError:
     """Something that Azure does and this stand-in does not; said in its own words, so that none looks for it there."""
     return ArmError(501, "NotInARehearsal", f"{what} cannot be rehearsed: only Azure itself can do it")
+
+
+def no_container(name: str, group: str) -> ArmError:
+    """A group has no container of this name."""
+    message = f"The container '{name}' is not found in the container group '{group}'."
+    return ArmError(404, "ContainerNotFound", message)
+
+
+def no_logs(name: str, group: str) -> ArmError:
+    """A container that never ran. Source: gbowerman/azurerm, which tests for the code."""
+    message = f"The log of the container '{name}' in the container group '{group}' is not available."
+    return ArmError(404, "ContainerLogNotAvailable", message)
+
+
+def invalid_parameter(name: str, value: str) -> ArmError:
+    """A query parameter of another type."""
+    return ArmError(400, "InvalidParameter", f"The value '{value}' of the parameter '{name}' is invalid.")

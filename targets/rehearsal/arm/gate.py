@@ -4,17 +4,20 @@ import hmac
 import re
 from dataclasses import replace
 
+from targets.rehearsal.arm import faults
 from targets.rehearsal.arm import resource_errors as refusals
 from targets.rehearsal.arm.calls import Answer, Call
 from targets.rehearsal.arm.cloud import Cloud
 from targets.rehearsal.arm.errors import PROVIDER
 from targets.rehearsal.arm.routing import ROUTES, Handler, Route
 
+# PATCH is not one: it changes no container.
+_CHANGES = frozenset({"PUT", "DELETE", "POST"})
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def answer(cloud: Cloud, call: Call) -> Answer:
-    """What is sent back, refusals too: they are raised.
+    """What is sent back.
 
     Raises:
         ArmError: The request is refused, here or by its handler.
@@ -25,7 +28,13 @@ def answer(cloud: Cloud, call: Call) -> Answer:
     subscription = named.subscription
     if subscription and not _GUID.fullmatch(subscription):
         raise refusals.malformed_subscription(subscription)
-    return handler(cloud, named)
+    rate = cloud.rates.take(subscription.lower(), call.method)
+    change = call.method in _CHANGES and "group" in named.names and "container" not in named.names
+    if change:
+        faults.at_each_change(cloud.world, named)
+    given = handler(cloud, named)
+    cut = change and cloud.world.faults.due("drop")
+    return replace(given, headers={**rate, **given.headers}, cut=cut)
 
 
 def authorise(cloud: Cloud, call: Call) -> None:
@@ -36,6 +45,7 @@ def authorise(cloud: Cloud, call: Call) -> None:
     scheme, _, token = given.partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), cloud.world.token.encode()):
         raise refusals.wrong_token()
+    faults.at_each_request(cloud.world)
 
 
 def version(call: Call, route: Route) -> None:

@@ -1,18 +1,26 @@
 """Requests on container groups."""
 
-from targets.rehearsal.arm import changes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from targets.rehearsal.arm import changes, faults
 from targets.rehearsal.arm.bodies import ContainerGroup, GroupUpdate
 from targets.rehearsal.arm.calls import Answer, Call
+from targets.rehearsal.arm.clock import now
 from targets.rehearsal.arm.cloud import Cloud, begin_change
 from targets.rehearsal.arm.deserialising import read
-from targets.rehearsal.arm.errors import ArmError, label_taken
+from targets.rehearsal.arm.errors import invalid_parameter, label_taken, no_container, no_logs, transitioning
 from targets.rehearsal.arm.groups import Group
 from targets.rehearsal.arm.judging import judge, judge_tags, judge_update
 from targets.rehearsal.arm.operations import OPERATIONS_VERSION, Operation
 from targets.rehearsal.arm.pulling import pull_all
 from targets.rehearsal.arm.regions import REGIONS, normal
-from targets.rehearsal.arm.resource_errors import no_location, no_resource, unknown_location
+from targets.rehearsal.arm.resource_errors import no_location, unknown_location
+from targets.rehearsal.arm.staging import stage
 from targets.rehearsal.arm.views import group_view
+
+MAX_TAIL: Final = 2**31 - 1
 
 
 def put_group(cloud: Cloud, call: Call) -> Answer:
@@ -25,19 +33,21 @@ def put_group(cloud: Cloud, call: Call) -> Answer:
     if region not in REGIONS:
         raise unknown_location(body.location, REGIONS)
     judge(call.group.name, region, body)
+    faults.before_a_change(cloud.world, call.group.name)
     group = cloud.reserve(call.group, body, region)
-    try:
-        new = not group.shown
+    new = not group.shown
+    with _refusable(cloud, group):
         if not new and group.state() not in ("Stopped", "Succeeded", "Failed"):
             judge_update(group.id.name, group.body, body)
+        _strike(cloud, group, body)
         cloud.check_quota(group, body)
         _label_free(cloud, group, body)
         pull_all(cloud, group, body)
-    except BaseException:
-        cloud.release(group)
-        raise
-    operation = changes.deploy(cloud, group, body, cloud.world.runner)
-    return Answer(201 if new else 200, group_view(group), _follow(call, operation))
+        staging = stage(cloud.world, cloud.addresses)
+    change = changes.deploy(cloud, group, body, staging)
+    answer = Answer(201 if new else 200, group_view(group), _follow(call, change.operation))
+    change.begin()
+    return answer
 
 
 def get_group(cloud: Cloud, call: Call) -> Answer:
@@ -60,19 +70,20 @@ def patch_group(cloud: Cloud, call: Call) -> Answer:
 def delete_group(cloud: Cloud, call: Call) -> Answer:
     """End it and forget it."""
     cloud.resource_group(call.subscription, call.names["resource_group"])
-    try:
-        group = cloud.find(call.group)
-    except ArmError:
+    group = cloud.get(call.group)
+    if group is None:
         return Answer(204)
-    begin_change(group)
-    operation = changes.delete(cloud, group)
-    return Answer(202, group_view(group), _follow(call, operation))
+    _begin(cloud, group, even_stuck=True)
+    change = changes.delete(cloud, group)
+    answer = Answer(202, group_view(group), _follow(call, change.operation))
+    change.begin()
+    return answer
 
 
 def start_group(cloud: Cloud, call: Call) -> Answer:
     """Run it again after a stop."""
     group = cloud.find(call.group)
-    begin_change(group)
+    _begin(cloud, group)
     if group.state() == "Running":
         cloud.release(group)
         return Answer(204)
@@ -82,15 +93,15 @@ def start_group(cloud: Cloud, call: Call) -> Answer:
 def restart_group(cloud: Cloud, call: Call) -> Answer:
     """End its containers and run them again, with images pulled anew."""
     group = cloud.find(call.group)
-    begin_change(group)
+    _begin(cloud, group)
     return Answer(204, None, _follow(call, _run_again(cloud, group)))
 
 
 def stop_group(cloud: Cloud, call: Call) -> Answer:
     """End its containers; the group, its address and its label stay."""
     group = cloud.find(call.group)
-    begin_change(group)
-    changes.stop(cloud, group)
+    _begin(cloud, group)
+    changes.stop(cloud, group).begin()
     return Answer(204)
 
 
@@ -106,22 +117,71 @@ def list_groups(cloud: Cloud, call: Call) -> Answer:
 def get_logs(cloud: Cloud, call: Call) -> Answer:
     """What a container wrote."""
     group = cloud.find(call.group)
-    run = group.run_of(call.names["container"])
-    if run is None:
-        raise no_resource(f"{group.id.name}/containers/{call.names['container']}", group.id.resource_group)
-    tail = call.query.get("tail")
-    text = run.logs(int(tail) if tail is not None else None)
+    name = call.names["container"]
+    if all(name != each.name for each in group.body.properties.containers):
+        raise no_container(name, group.id.name)
+    run = group.run_of(name)
+    if run is None or not run.id:
+        raise transitioning(group.id.name) if group.changing else no_logs(name, group.id.name)
+    text = run.logs(_tail(call))
+    if _flag(call, "timestamps"):
+        moment = run.status().started_at or now()
+        text = "".join(f"{moment} {line}" for line in text.splitlines(keepends=True))
     return Answer(200, {"content": text})
 
 
-def _run_again(cloud: Cloud, group: Group) -> Operation:
+def _tail(call: Call) -> int | None:
+    given = call.query.get("tail")
+    if given is None:
+        return None
+    if not (given.isdecimal() and given.isascii()) or int(given) > MAX_TAIL:
+        raise invalid_parameter("tail", given)
+    return int(given)
+
+
+def _flag(call: Call, name: str) -> bool:
+    given = call.query.get(name, "false").lower()
+    if given not in ("true", "false"):
+        raise invalid_parameter(name, given)
+    return given == "true"
+
+
+def _begin(cloud: Cloud, group: Group, *, even_stuck: bool = False) -> None:
+    faults.before_a_change(cloud.world, group.id.name)
+    begin_change(group, even_stuck=even_stuck)
+
+
+@contextmanager
+def _refusable(cloud: Cloud, group: Group) -> Iterator[None]:
+    """A change that is refused inside leaves the group as it was."""
     try:
-        cloud.check_quota(group, group.body)
-        pull_all(cloud, group, group.body)
+        yield
     except BaseException:
         cloud.release(group)
         raise
-    return changes.restart(cloud, group, cloud.world.runner)
+
+
+def _run_again(cloud: Cloud, group: Group) -> Operation:
+    with _refusable(cloud, group):
+        cloud.check_quota(group, group.body)
+        pull_all(cloud, group, group.body)
+        staging = stage(cloud.world, cloud.addresses)
+    change = changes.deploy(cloud, group, group.body, staging)
+    change.begin()
+    return change.operation
+
+
+def _strike(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
+    requests = [container.properties.resources.requests for container in body.properties.containers]
+    cpu, address = sum(each.cpu for each in requests), body.properties.ip_address
+    faults.at_a_put(
+        cloud.world,
+        group=group.id.name,
+        region=group.region,
+        cpu=cpu,
+        memory=sum(each.memory_in_gb for each in requests),
+        label=address.dns_name_label if address is not None else None,
+    )
 
 
 def _label_free(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
@@ -138,4 +198,4 @@ def _label_free(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
 def _follow(call: Call, operation: Operation) -> dict[str, str]:
     where = f"{call.origin}{operation.path}?api-version={OPERATIONS_VERSION}"
     result = where.replace("/operations/", "/operationresults/")
-    return {"Azure-AsyncOperation": where, "Location": result, "Retry-After": "1"}
+    return {"Azure-AsyncOperation": where, "Location": result}

@@ -24,7 +24,8 @@ class GroupId:
     name: str
 
     def __str__(self) -> str:
-        return f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}/providers/{GROUP_TYPE}/{self.name}"
+        resource_group = f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+        return f"{resource_group}/providers/{GROUP_TYPE}/{self.name}"
 
     @property
     def key(self) -> str:
@@ -41,7 +42,7 @@ class Group:
         operation: Of the change under way; its end clears it.
         stopped: By a request; not by the end of its containers.
         shown: Whether GET finds it: a first PUT that is still being judged made it, and may undo it.
-        faults: That struck when it was last started, by name.
+        stuck: Its change never ends, by a fault: it can be deleted all the same.
     """
 
     id: GroupId
@@ -52,6 +53,7 @@ class Group:
     provisioning: ProvisioningState = "Pending"
     stopped: bool = False
     shown: bool = False
+    stuck: bool = False
     address: str | None = None
     label: str | None = None
     operation: Operation | None = None

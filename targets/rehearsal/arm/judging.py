@@ -5,7 +5,14 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator
 
-from targets.rehearsal.arm.bodies import Container, ContainerGroup, ContainerProbe, InitContainer
+from targets.rehearsal.arm.bodies import ContainerGroup
+from targets.rehearsal.arm.container_bodies import (
+    Container,
+    ContainerProbe,
+    InitContainer,
+    ResourceLimits,
+    ResourceRequests,
+)
 from targets.rehearsal.arm.errors import ArmError, label_invalid, no_capacity, not_in_a_rehearsal, update_refused
 from targets.rehearsal.arm.regions import MAX_CONTAINERS, MAX_CPU, MAX_GPUS, MAX_MEMORY_GB, MAX_PORTS
 
@@ -71,7 +78,7 @@ def _fixed(body: ContainerGroup) -> Iterator[tuple[str, str]]:
     yield "Zones", f'"{", ".join(body.zones or ())}"'
 
 
-_NAME_RULE = "It must be 1 to 63 characters of lowercase letters, numbers and hyphens, and start and end with a letter or number."
+_NAME_RULE = "It must be 1 to 63 characters of lowercase letters, numbers and hyphens, no hyphen first or last."
 
 
 def _invalid(code: str, message: str) -> ArmError:
@@ -139,16 +146,18 @@ def _resources(group: str, region: str, body: ContainerGroup) -> None:
         where = f"container '{container.name}' in container group '{group}'"
         if wanted.cpu <= 0 or wanted.memory_in_gb <= 0:
             raise _invalid("InvalidResourceRequest", f"The CPU and memory requests of {where} must be greater than 0.")
-        if limits is not None and (
-            (limits.cpu or wanted.cpu) < wanted.cpu
-            or (limits.memory_in_gb or wanted.memory_in_gb) < wanted.memory_in_gb
-        ):
+        if limits is not None and _below(limits, wanted):
             raise _invalid("InvalidResourceLimit", f"The resource limits of {where} are below its requests.")
         if wanted.gpu is not None and wanted.gpu.count not in (1, 2, MAX_GPUS):
             raise _invalid("InvalidGpuCount", f"The GPU count of {where} must be 1, 2 or {MAX_GPUS}.")
     cpu, memory = sum(each.cpu for each in requests), sum(each.memory_in_gb for each in requests)
     if cpu > MAX_CPU or memory > MAX_MEMORY_GB:
         raise no_capacity(region, cpu=cpu, memory=memory, system=body.properties.os_type)
+
+
+def _below(limits: ResourceLimits, wanted: ResourceRequests) -> bool:
+    cpu, memory = limits.cpu, limits.memory_in_gb
+    return (cpu is not None and cpu < wanted.cpu) or (memory is not None and memory < wanted.memory_in_gb)
 
 
 def _ports(group: str, body: ContainerGroup) -> None:

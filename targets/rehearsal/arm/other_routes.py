@@ -25,7 +25,7 @@ def get_usages(cloud: Cloud, call: Call) -> Answer:
     return Answer(200, {"value": value})
 
 
-def get_capabilities(cloud: Cloud, call: Call) -> Answer:
+def get_capabilities(_cloud: Cloud, call: Call) -> Answer:
     """The most that one group can have in a region."""
     value = [
         {
@@ -41,7 +41,7 @@ def get_capabilities(cloud: Cloud, call: Call) -> Answer:
     return Answer(200, {"value": value})
 
 
-def get_cached_images(cloud: Cloud, call: Call) -> Answer:
+def get_cached_images(_cloud: Cloud, _call: Call) -> Answer:
     """None: all images are pulled."""
     return Answer(200, {"value": []})
 
@@ -51,8 +51,7 @@ def get_operation(cloud: Cloud, call: Call) -> Answer:
     operation = cloud.operation(call.names["operation"])
     if operation is None:
         raise _no_operation(call)
-    headers = {} if operation.ended.is_set() else {"Retry-After": "1"}
-    return Answer(200, operation.body(), headers)
+    return Answer(200, operation.body())
 
 
 def get_operation_result(cloud: Cloud, call: Call) -> Answer:
@@ -69,7 +68,7 @@ def get_operation_result(cloud: Cloud, call: Call) -> Answer:
     return Answer(204)
 
 
-def list_provider_operations(cloud: Cloud, call: Call) -> Answer:
+def list_provider_operations(_cloud: Cloud, _call: Call) -> Answer:
     """What roles can be given rights to."""
     actions = (("read", "Get Container Groups"), ("write", "Create or Update"), ("delete", "Delete Container Group"))
     value = [
@@ -117,17 +116,17 @@ def list_resource_groups(cloud: Cloud, call: Call) -> Answer:
     return Answer(200, {"value": [_resource_group(call, each) for each in cloud.resource_groups(call.subscription)]})
 
 
-def get_subscription(cloud: Cloud, call: Call) -> Answer:
+def get_subscription(_cloud: Cloud, call: Call) -> Answer:
     """Each GUID is a subscription here."""
     return Answer(200, _subscription(call.subscription))
 
 
-def list_subscriptions(cloud: Cloud, call: Call) -> Answer:
+def list_subscriptions(_cloud: Cloud, _call: Call) -> Answer:
     """The rehearsal's own."""
     return Answer(200, {"value": [_subscription("00000000-0000-0000-0000-000000000000")]})
 
 
-def get_provider(cloud: Cloud, call: Call) -> Answer:
+def get_provider(_cloud: Cloud, call: Call) -> Answer:
     """The provider is registered, as it must be on Azure."""
     body = {
         "id": f"/subscriptions/{call.subscription}/providers/{PROVIDER}",
@@ -138,12 +137,12 @@ def get_provider(cloud: Cloud, call: Call) -> Answer:
     return Answer(200, body)
 
 
-def refuse_exec(cloud: Cloud, call: Call) -> Answer:
+def refuse_exec(_cloud: Cloud, _call: Call) -> Answer:
     """Azure opens a web socket."""
     raise not_in_a_rehearsal("a command in a running container")
 
 
-def refuse_attach(cloud: Cloud, call: Call) -> Answer:
+def refuse_attach(_cloud: Cloud, _call: Call) -> Answer:
     """Azure opens a web socket."""
     raise not_in_a_rehearsal("attaching to a running container (its logs can be read)")
 

@@ -1,5 +1,6 @@
 """Images, had before a group is accepted, as Azure looks at each image before it answers PUT."""
 
+from targets.rehearsal.arm import faults
 from targets.rehearsal.arm.bodies import ContainerGroup, ImageRegistryCredential
 from targets.rehearsal.arm.cloud import Cloud
 from targets.rehearsal.arm.errors import inaccessible_image, registry_failed
@@ -12,9 +13,9 @@ DOCKER_HUB = "index.docker.io"
 def pull_all(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
     """Raises ArmError: one cannot be had."""
     for container in (*body.properties.containers, *(body.properties.init_containers or ())):
-        image = container.properties.image
-        assert image is not None, "judged before"
+        image = container.properties.image or ""
         credential = credential_for(image, body.properties.image_registry_credentials or [])
+        faults.at_a_pull(cloud.world, image=image, registry=registry_of(image), group=group.id.name)
         try:
             cloud.world.runner.pull(image, credential)
         except PullRefused as refusal:
