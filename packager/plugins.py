@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from packager.core.errors import ConverterMissing, PluginBroken, UsageError
 from packager.core.protocols import Converter, Target
+from packager.core.rehearsal import Rehearsal
 
 CONVERTERS = "dray.converters"
 TARGETS = "dray.targets"
@@ -58,9 +59,9 @@ def targets() -> Mapping[str, Target[Any]]:
 
 
 @cache
-def rehearsals() -> Mapping[str, Any]:
-    """Every installed stand-in of a cloud by name, in alphabetical order."""
-    return Registry[Any](REHEARSALS, _installed(REHEARSALS), lambda plugin: getattr(plugin, "name", None) is not None)
+def rehearsals() -> Mapping[str, Rehearsal]:
+    """Every installed stand-in of a cloud by the name of its target, in alphabetical order."""
+    return Registry[Rehearsal](REHEARSALS, _installed(REHEARSALS), lambda plugin: isinstance(plugin, Rehearsal))
 
 
 def converter(name: str) -> Converter:
@@ -87,6 +88,24 @@ def target(name: str) -> Target[Any]:
     if name not in known:
         raise UsageError(
             f"no target named {name!r} is installed", hint=_nearest(name, known), detail={"known": list(known)}
+        )
+    return known[name]
+
+
+def rehearsal(name: str) -> Rehearsal:
+    """The stand-in of a target.
+
+    Raises:
+        UsageError: There is none, or no such target.
+    """
+    known = rehearsals()
+    if name not in known:
+        chosen = target(name)
+        listed = f"; there are stand-ins of: {', '.join(known)}" if known else ""
+        raise UsageError(
+            f"{chosen.name!r} has no stand-in and needs none: it deploys without an account",
+            hint=f"leave --rehearse out{listed}",
+            detail={"known": list(known)},
         )
     return known[name]
 
@@ -126,7 +145,7 @@ def _load(entry: metadata.EntryPoint, accepts: Check) -> Any:
     if not accepts(plugin) or plugin.name != entry.name:
         raise PluginBroken(
             f"the plugin {where} does not follow the interface of {entry.group!r}",
-            hint=f"upgrade {_owner(entry)}: packager.core.protocols has the interface; its name is the entry point's",
+            hint=f"upgrade {_owner(entry)}: packager.core has the interfaces; its name is the entry point's",
         )
     return plugin
 

@@ -5,6 +5,7 @@ import pytest
 from packager import plugins
 from packager.core.errors import ConverterMissing, PluginBroken, UsageError
 from packager.core.protocols import Converter
+from packager.core.rehearsal import Rehearsal
 
 
 class FakeDistribution:
@@ -77,3 +78,23 @@ def test_an_unknown_converter_lists_what_is_known() -> None:
     with pytest.raises(ConverterMissing, match=r"no converter named 'caffe'") as caught:
         plugins.converter("caffe")
     assert "onnx, sklearn" in caught.value.hint
+
+
+def test_a_target_without_a_stand_in_says_so() -> None:
+    with pytest.raises(UsageError, match="'local' has no stand-in") as caught:
+        plugins.rehearsal("local")
+    assert caught.value.detail["known"] == list(plugins.rehearsals())
+    with pytest.raises(UsageError, match="no target named 'locl'"):
+        plugins.rehearsal("locl")
+
+
+def test_a_rehearsal_has_the_form_of_one() -> None:
+    def accepts(plugin: object) -> bool:
+        return isinstance(plugin, Rehearsal)
+
+    toy = EntryPoint("toy", "tests.support.toy_cloud:ToyRehearsal", plugins.REHEARSALS)
+    other = EntryPoint("local", "targets.local:LocalTarget", plugins.REHEARSALS)
+    known = plugins.Registry[Rehearsal](plugins.REHEARSALS, (toy, other), accepts)
+    assert known["toy"].faults
+    with pytest.raises(PluginBroken, match="does not follow the interface"):
+        assert known["local"]

@@ -11,29 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from packager.core.archives import unpack_folder
 from packager.core.credentials import Credential
-from packager.core.errors import (
-    ArchitectureMissing,
-    DeploymentBusy,
-    DeploymentFailed,
-    DiskFull,
-    DrayError,
-    EngineUnavailable,
-    ImageInvalid,
-    ImageMissing,
-    PortInUse,
-    PullDenied,
-    RegistryError,
-    RegistryUnreachable,
-)
+from packager.core.errors import EngineUnavailable, ImageInvalid
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
 from targets.kit.engine.docker_host import DockerHost
+from targets.kit.engine.engine_refusals import ContainerGone, pull_error, refused_by_engine
 
 if TYPE_CHECKING:
     import docker
 
 logger = logging.getLogger(__name__)
-_NOT_FOUND, _CONFLICT = 404, 409
 _TAIL_LINES: Final = 20
 
 
@@ -49,11 +36,16 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class EngineImage:
-    """An image that an engine holds."""
+    """An image that an engine holds.
+
+    Attributes:
+        digests: In the registries that it was pulled from, ``repository@sha256:…``.
+    """
 
     id: str
     platform: Platform
     labels: Mapping[str, str]
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +133,24 @@ class ContainerEngine:
             except docker.errors.NotFound:
                 return None
         platform = Platform.of_json({"os": document.get("Os"), "architecture": document.get("Architecture")})
-        return EngineImage(str(document["Id"]), platform, (document.get("Config") or {}).get("Labels") or {})
+        labels = (document.get("Config") or {}).get("Labels") or {}
+        return EngineImage(str(document["Id"]), platform, labels, tuple(document.get("RepoDigests") or ()))
+
+    def image_names(self, repository: str) -> tuple[str, ...]:
+        """What it has of one repository, each as ``repository:tag``."""
+        with self._mapped(f"images {repository}"):
+            rows = self._api.images(repository)
+        return tuple(sorted(name for row in rows for name in row.get("RepoTags") or ()))
+
+    def remove_image(self, name: str) -> None:
+        """Take a name from an image, and the image with its last name; done already is done."""
+        import docker.errors
+
+        with self._mapped(f"image {name}"):
+            try:
+                self._api.remove_image(name)
+            except docker.errors.NotFound:
+                logger.debug("%s is gone already", name)
 
     def pull(self, ref: ImageRef, credential: Credential | None, progress: Progress) -> None:
         """Fetch an image from its registry.
@@ -155,7 +164,7 @@ class ContainerEngine:
         with self._mapped(f"image {ref}", ref):
             for line in self._api.pull(repository, tag=ref.selector, auth_config=auth, stream=True, decode=True):
                 if error := line.get("error"):
-                    raise _pull_error(str(error), ref)
+                    raise pull_error(str(error), ref)
 
     def load(self, archive: Iterator[bytes]) -> None:
         """Take an image in the form that ``docker load`` reads.
@@ -289,55 +298,9 @@ class ContainerEngine:
         try:
             yield
         except docker.errors.APIError as error:
-            raise _refused(error, what, ref) from error
+            raise refused_by_engine(error, what, ref) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise EngineUnavailable(
                 f"the Docker engine at {self.host.url} does not answer about {what}: {error}",
                 hint="is it running? `docker info` asks the same engine",
             ) from error
-
-
-class ContainerGone(DeploymentFailed):
-    """The container or volume is not there any more."""
-
-
-def _refused(error: Any, what: str, ref: ImageRef | None) -> DrayError:
-    """What the engine's refusal means. Source: the engine's API, and the messages of moby 20.10 to 28."""
-    words = " ".join(str(error.explanation or error).split())
-    low = words.lower()
-    if "port is already allocated" in low or "address already in use" in low:
-        return PortInUse(f"the engine cannot publish the port: {words}", hint="choose another with --set port=N")
-    if "no space left on device" in low:
-        return DiskFull(f"the engine's disk is full: {words}", hint="docker system prune frees what nothing uses")
-    if ref is not None:
-        return _pull_error(words, ref)
-    if "exec format error" in low:
-        hint = "build it for the engine's processor: dray image PACKAGE --platform linux/ARCH"
-        return ArchitectureMissing(f"{what} is of an image for another processor: {words}", hint=hint)
-    if "no such image" in low:
-        return ImageMissing(f"the engine has no image for {what}: {words}", hint="deploy again")
-    if error.status_code == _NOT_FOUND:
-        return ContainerGone(f"{what} is gone: {words}", hint="deploy again")
-    if error.status_code == _CONFLICT:
-        hint = "wait until the other command has ended; `docker ps -a` shows the container"
-        return DeploymentBusy(f"{what}: {words}", hint=hint)
-    return DeploymentFailed(f"the engine refused {what}: {words}", hint="the engine's own words say why")
-
-
-def _pull_error(words: str, ref: ImageRef) -> DrayError:
-    low = words.lower()
-    detail = {"image": str(ref), "engine": words}
-    if any(
-        sign in low for sign in ("unauthorized", "denied", "authentication required", "no basic auth", "403", "401")
-    ):
-        hint = f"docker login {ref.host}; a name that does not exist is often answered like this too"
-        return PullDenied(f"{ref.host} does not let the engine pull {ref}: {words}", hint=hint, detail=detail)
-    if any(sign in low for sign in ("not found", "manifest unknown", "no such image", "name unknown")):
-        hint = "check the name, or build and push it: dray image PACKAGE --push"
-        return ImageMissing(f"neither the engine nor {ref.host} has {ref}: {words}", hint=hint, detail=detail)
-    if any(sign in low for sign in ("no such host", "connection refused", "timeout", "dial tcp", "no route", "eof")):
-        hint = "it is the engine's machine that must reach the registry"
-        return RegistryUnreachable(f"the engine cannot reach {ref.host}: {words}", hint=hint, detail=detail)
-    return RegistryError(
-        f"the engine cannot pull {ref}: {words}", hint="the registry's own words say why", detail=detail
-    )
