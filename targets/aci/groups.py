@@ -86,14 +86,12 @@ class ContainerGroups:
         progress: Progress,
         *,
         until: float,
-        meanwhile: Callable[[], None] = nothing,
         refuse: Callable[[], None] = nothing,
     ) -> Group:
         """Make a group, or put another in its place, and wait until Azure has done it.
 
         Args:
             until: On the monotonic clock.
-            meanwhile: Called while waiting.
             refuse: Called when another change is under way; raises where that is another command's.
 
         Raises:
@@ -104,7 +102,7 @@ class ContainerGroups:
         def once() -> Group:
             with azure_errors(what):
                 poller = self._client.container_groups.begin_create_or_update(resource_group, name, model)
-                return _group(self._wait(poller, what, until, meanwhile))
+                return _group(self._wait(poller, what, until))
 
         return self._patiently(once, progress, until, refuse)
 
@@ -129,7 +127,7 @@ class ContainerGroups:
 
         def once() -> None:
             with azure_errors(what):
-                self._wait(self._client.container_groups.begin_delete(resource_group, name), what, until, nothing)
+                self._wait(self._client.container_groups.begin_delete(resource_group, name), what, until)
 
         try:
             self._patiently(once, progress, until, refuse)
@@ -173,9 +171,8 @@ class ContainerGroups:
             answer.raise_for_status()
             return str(answer.json()["location"])
 
-    def _wait(self, poller: Any, what: str, until: float, meanwhile: Callable[[], None]) -> Any:
+    def _wait(self, poller: Any, what: str, until: float) -> Any:
         while not poller.done():
-            meanwhile()
             poller.wait(_LOOK_S)
             if time.monotonic() >= until and not poller.done():
                 raise NotReady(f"Azure has not finished {what} in the time that it was given", hint="raise --timeout")

@@ -16,12 +16,12 @@ from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from targets.aci.body import Wanted, container_group
 from targets.aci.compare import foreign_tags
-from targets.aci.groups import ContainerGroups, nothing
+from targets.aci.groups import ContainerGroups
 from targets.aci.planning import Course
 from targets.aci.secrets import SecretValues
 from targets.aci.state import Deployed, Group
 from targets.aci.tags import Facts, Served, others, tags_of
-from targets.aci.watch import Endpoint, last_end, wait_ready
+from targets.aci.watch import Endpoint, last_end, wait_ready, watching
 from targets.kit.api_keys import first_key
 from targets.kit.holder import Holder, busy, refuse_if_held
 
@@ -169,15 +169,15 @@ def _bring_up(
     until = time.monotonic() + (limit_s or work.limit_s)
     model = container_group(wanted, work.values)
     watched = endpoint_of(work, before, facts.served) if before else None
-    made = work.groups.put(
-        work.resource_group,
-        group_name,
-        model,
-        work.progress,
-        until=until,
-        meanwhile=watched.look if watched else nothing,
-        refuse=lambda: _refuse_other(work, group_name),
-    )
+    with watching(watched):
+        made = work.groups.put(
+            work.resource_group,
+            group_name,
+            model,
+            work.progress,
+            until=until,
+            refuse=lambda: _refuse_other(work, group_name),
+        )
     endpoint = endpoint_of(work, made, facts.served)
     if endpoint is None:
         made = work.groups.get(work.resource_group, group_name) or made
@@ -185,7 +185,7 @@ def _bring_up(
     if endpoint is None:
         raise DeploymentFailed(f"Azure gave container group {group_name!r} no address", hint="deploy again")
     if watched and watched.url == endpoint.url:
-        endpoint.last = watched.last
+        endpoint.last, endpoint.first = watched.last, watched.first
     work.progress.step(f"waiting for {endpoint.url}")
     group = wait_ready(
         work.groups, work.resource_group, group_name, endpoint, until=until, ended_before=last_end(before)

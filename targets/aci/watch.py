@@ -1,6 +1,9 @@
 """Waiting until a container group serves its release, or for the cause why it never will."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -57,10 +60,6 @@ class Endpoint:
                 self.last = now
         return state
 
-    def look(self) -> None:
-        """Ask, for the times alone."""
-        self.ask()
-
     def is_new(self, state: ServerState) -> bool:
         """Whether it is the release that is waited for; a server that does not say which is taken for it."""
         said = [model.get("digest") for model in state.models if model.get("digest")]
@@ -70,6 +69,28 @@ class Endpoint:
     def gap_s(self) -> float | None:
         """How long nothing served; None where that was not seen."""
         return None if self.last is None or self.first is None else self.first - self.last
+
+
+@contextmanager
+def watching(endpoint: Endpoint | None) -> Iterator[None]:
+    """Ask an endpoint all the time while something else is done, so that it knows for how long nothing served."""
+    if endpoint is None:
+        yield
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            endpoint.ask()
+            over.wait(_POLL_S)
+
+    thread = threading.Thread(target=watch, name="gap", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(2 * _ASK_S)
 
 
 def wait_ready(

@@ -1,13 +1,17 @@
 """The ACI target against the stand-in's ARM API in this process, over runners that need no registry."""
 
+import gc
 import json
+import ssl
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
+import httpx
 import uvicorn
 from azure.core.pipeline.transport import RequestsTransport
 
@@ -22,7 +26,7 @@ from targets.rehearsal.arm.clock import now
 from targets.rehearsal.arm.faults import FAULTS
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
 from targets.rehearsal.world import Faults, World
-from tests.support.arm_server import SUBSCRIPTION, TOKEN, _certificates, _serving
+from tests.support.arm_server import API_VERSION, SUBSCRIPTION, TOKEN, _certificates, _serving, group_path, wait_until
 from tests.support.fake_runner import FakeRunner, Image
 
 REGISTRY = "registry.example"
@@ -117,6 +121,23 @@ class AciCloud:
     ca: Path
     runner: Any
     faults: Faults
+    WRITABLE: ClassVar = (
+        "containers", "imageRegistryCredentials", "ipAddress", "osType", "restartPolicy", "volumes", "diagnostics",
+    )  # fmt: skip
+
+    def path(self, name: str) -> str:
+        """Of a group."""
+        return group_path(name)
+
+    def http(self) -> httpx.Client:
+        """The API without the SDK."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return httpx.Client(base_url=self.url, headers=headers, params={"api-version": API_VERSION}, verify=context)
+
+    def settle(self, http: httpx.Client, path: str) -> None:
+        """Wait until a change by hand is done."""
+        wait_until(lambda: http.get(path).json()["properties"]["provisioningState"] in ("Succeeded", "Failed"))
 
     def access(self, **changed: Any) -> AzureAccess:
         given: dict[str, Any] = {"resource_group": "rehearsal", "reach": "ip", "ca_file": self.ca, "poll_s": 0.1}
@@ -148,6 +169,10 @@ def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
     )  # fmt: skip
     with _serving(uvicorn.Server(config)) as port:
         yield AciCloud(f"https://127.0.0.1:{port}", ca, runner, faults)
+    with warnings.catch_warnings():
+        # TLS connections that are on their way out when asyncio's loop ends are closed by nobody.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Killed(Exception):

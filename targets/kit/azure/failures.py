@@ -16,6 +16,7 @@ from packager.core.errors import (
     CloudFailed,
     CloudUnreachable,
     DeploymentFailed,
+    DeploymentMissing,
     DrayError,
     Forbidden,
     NotSignedIn,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
 
 _DEEPEST: Final = 8
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER = 401, 403, 429, 500
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER = 401, 403, 404, 429, 500
 _LOGIN: Final = "az login, or a fresh token in AZURE_ACCESS_TOKEN; to try without an account: --rehearse"
 # What an error says when a long-running operation has failed, and nothing else about it.
 _GENERAL: Final = frozenset({"", "deploymentfailed", "conflict", "badrequest", "failed", "resourcedeploymentfailure"})
@@ -124,6 +125,10 @@ def _by_status(status: int, what: str, said: str, detail: Mapping[str, Any]) -> 
         return NotSignedIn(message, hint=_LOGIN, detail=detail)
     if status == _FORBIDDEN:
         return Forbidden(message, hint="ask for the role Contributor on the resource group", detail=detail)
+    if status == _NOT_FOUND:
+        return DeploymentMissing(
+            f"Azure has no {what}: {said}", hint="`dray status` lists what there is", detail=detail
+        )
     if status == _TOO_MANY:
         wait = detail.get("retry_after_s")
         hint = f"again in {wait:g} s" if wait else "again in some minutes"

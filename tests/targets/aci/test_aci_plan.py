@@ -1,0 +1,228 @@
+"""Plans for Azure: the same bytes twice, nothing to do after a deployment, and every hand edit by its field."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packager.core.artifact import ModelPackage
+from packager.core.deployment import Change, DeploymentPlan
+from packager.core.errors import DrayError, NameTaken, QuotaReached
+from packager.core.progress import SilentProgress
+from packager.core.smoke import SmokeCheck, SmokeReport
+from packager.deploy import plan
+from packager.documents import PlanDocument
+from targets.aci import AciSettings
+from targets.aci.groups import ContainerGroups
+from tests.contract_suites.target_suite import NAME, put, release_of
+from tests.support.aci_cloud import AciCloud
+from tests.support.arm_schema import errors_in
+from tests.support.packages import make_package
+
+PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
+SETTINGS = AciSettings(
+    port=18080, env={"A": "1"}, secure_env={"TOKEN": "env:ACI_TOKEN"}, tags={"team": "growth"}, api_keys="env:ACI_KEYS"
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> ModelPackage:
+    monkeypatch.setenv("ACI_TOKEN", "very secret token")
+    monkeypatch.setenv("ACI_KEYS", "very secret key")
+    return make_package(tmp_path / "a")
+
+
+def planned(cloud: AciCloud, package: ModelPackage, settings: AciSettings = SETTINGS) -> DeploymentPlan:
+    target = cloud.target()
+    return plan(target, NAME, release_of(target, package), settings)
+
+
+def edit(cloud: AciCloud, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the group as a person in the portal would."""
+    with cloud.http() as http:
+        path = cloud.path(NAME)
+        body = http.get(path).json()
+        change(body)
+        body["properties"] = {k: v for k, v in body["properties"].items() if k in cloud.WRITABLE}
+        body["properties"]["ipAddress"].pop("ip", None)
+        body["properties"]["ipAddress"].pop("fqdn", None)
+        for container in body["properties"]["containers"]:
+            container["properties"].pop("instanceView", None)
+        sent = {key: body[key] for key in ("location", "tags", "properties")}
+        answer = http.put(path, json=sent)
+        assert answer.status_code in (200, 201), answer.text
+        cloud.settle(http, path)
+
+
+def container(body: dict[str, Any]) -> dict[str, Any]:
+    return body["properties"]["containers"][0]["properties"]
+
+
+def test_a_plan_is_the_same_twice_and_follows_the_schema(cloud: AciCloud, package: ModelPackage) -> None:
+    one, two = planned(cloud, package), planned(cloud, package)
+
+    assert PlanDocument.of(one).to_json() == PlanDocument.of(two).to_json()
+    assert [(each.verb, each.resource) for each in one.actions] == [("create", f"container group {NAME}")]
+    assert errors_in(dict(one.actions[0].body)) == []
+    assert "very secret" not in PlanDocument.of(one).to_json()
+    assert cloud.stored() == {}
+
+
+def test_after_a_deployment_there_is_nothing_to_do(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+
+    one, two = planned(cloud, package), planned(cloud, package)
+
+    assert not one.changes_anything
+    assert PlanDocument.of(one).to_json() == PlanDocument.of(two).to_json()
+
+
+EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "env": (lambda b: container(b)["environmentVariables"].append({"name": "B", "value": "2"}), "environmentVariables[B]"),
+    "value": (
+        lambda b: next(e for e in container(b)["environmentVariables"] if e["name"] == "A").update(value="9"),
+        "environmentVariables[A].value",
+    ),
+    "image": (lambda b: container(b).update(image="registry.example/other@sha256:" + "2" * 64), "image"),
+    "tag": (lambda b: b["tags"].update(team="other"), "tags.team"),
+    "tag-gone": (lambda b: b["tags"].pop("team"), "tags.team"),
+    "command": (lambda b: container(b).update(command=["sleep", "1"]), "command"),
+    "probe": (lambda b: container(b).pop("livenessProbe"), "livenessProbe"),
+    "probe-delay": (lambda b: container(b)["livenessProbe"].update(initialDelaySeconds=7), "livenessProbe.initialDelaySeconds"),
+    "label": (lambda b: b["properties"]["ipAddress"].update(dnsNameLabel="another-one"), "ipAddress.dnsNameLabel"),
+    "version": (lambda b: b["tags"].update({"dray-state": "update"}), "tests"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_hand_edit_is_shown_as_its_field(cloud: AciCloud, package: ModelPackage, name: str) -> None:
+    change, field = EDITS[name]
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+
+    edit(cloud, change)
+
+    [action] = planned(cloud, package).actions
+    assert action.verb == "update"
+    assert [each.field for each in action.changes if each.field.endswith(field)], action.changes
+    assert len(action.changes) == 1
+
+
+def test_a_stopped_group_is_shown_although_azure_says_succeeded(cloud: AciCloud, package: ModelPackage) -> None:
+    deployment = put(cloud.target(), SETTINGS, package, report=PASSED).deployment
+    with cloud.http() as http:
+        http.post(f"{cloud.path(NAME)}/stop")
+        cloud.settle(http, cloud.path(NAME))
+
+    found = cloud.target().inspect(NAME, SETTINGS)
+
+    assert found is not None
+    assert found.state == "stopped"
+    [action] = planned(cloud, package).actions
+    assert action.changes == (Change("state", "Stopped", "Running"),)
+    again = put(cloud.target(), SETTINGS, package, report=PASSED)
+    assert (again.deployment.state, again.deployment.endpoint) == ("running", deployment.endpoint)
+
+
+def test_what_azure_changes_only_anew_is_a_replacement_that_is_asked_about(
+    cloud: AciCloud, package: ModelPackage
+) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+
+    found = planned(cloud, package, SETTINGS.model_copy(update={"cpu": 2.0}))
+
+    assert [each.verb for each in found.actions] == ["create", "delete"]
+    [change] = found.actions[0].changes
+    assert (change.field, change.before, change.after) == (
+        "properties.containers[runtime].properties.resources.requests.cpu", 1.0, 2.0,
+    )  # fmt: skip
+    assert "E-URL-CHANGES" in [each.code for each in found.findings]
+    assert "cpu" in found.confirm[0]
+
+
+def test_another_reference_is_a_change_and_what_is_behind_it_is_not(
+    cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    monkeypatch.setenv("ACI_TOKEN", "rotated")
+    monkeypatch.setenv("OTHER", "x")
+    assert not planned(cloud, package).changes_anything
+
+    found = planned(cloud, package, SETTINGS.model_copy(update={"secure_env": {"TOKEN": "env:OTHER"}}))
+
+    assert found.actions[0].changes == (Change("settings.secure_env.TOKEN", "env:ACI_TOKEN", "env:OTHER"),)
+
+
+def test_tags_of_others_are_kept_and_named(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    edit(cloud, lambda body: body["tags"].update(policy="x"))
+    updated = SETTINGS.model_copy(update={"env": {}})
+
+    found = planned(cloud, package, updated)
+    put(cloud.target(), updated, package, report=PASSED)
+
+    assert any("policy=x" in each.message for each in found.findings)
+    assert cloud.stored()[NAME].tags["policy"] == "x"
+
+
+def test_a_group_that_dray_did_not_make_is_left_alone(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    edit(cloud, lambda body: body.update(tags={}))
+
+    with pytest.raises(NameTaken, match="not dray's"):
+        planned(cloud, package)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"cpu": 8.0}, "E-CONFIG"), ({"memory_gb": 1.55}, "E-CONFIG"), ({"cpu": 1.001}, "E-CONFIG"),
+        ({"memory_gb": 64.0}, "E-CONFIG"), ({"resource_group": "nobody"}, "E-NO-RESOURCE-GROUP"),
+        ({"tags": {f"t{i}": "" for i in range(48)}}, "E-REQUEST-REFUSED"),
+    ],
+)  # fmt: skip
+def test_what_azure_would_refuse_is_found_before(
+    cloud: AciCloud, package: ModelPackage, given: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(DrayError) as caught:
+        planned(cloud, package, AciSettings.model_validate({"port": 18080, **given}))
+
+    assert caught.value.code == code
+    assert caught.value.hint
+
+
+def test_quota_is_looked_at_before(cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        ContainerGroups, "usages", lambda self, region: {"StandardCores": (9, 10), "ContainerGroups": (1, 2)}
+    )
+
+    with pytest.raises(QuotaReached, match="9 of 10 are used, and this takes 2 more"):
+        planned(cloud, package, AciSettings(cpu=2.0))
+
+
+def test_a_public_endpoint_is_named_as_what_it_is(cloud: AciCloud, package: ModelPackage) -> None:
+    messages = {each.code: each.message for each in planned(cloud, package).findings}
+
+    assert messages["E-PUBLIC-ENDPOINT"].endswith("no TLS")
+
+
+def test_with_no_account_there_are_no_deployments(state: Path) -> None:
+    from targets.aci import AciTarget
+
+    assert AciTarget().deployments(AciSettings()) == ()
+    assert AciTarget().inspect("churn", AciSettings()) is None
+    [finding] = AciTarget().preflight(AciSettings())
+    assert (finding.code, finding.blocking) == ("E-AUTH", True)
+    with pytest.raises(DrayError, match="subscription"):
+        AciTarget().deployments(AciSettings(resource_group="team"))
+
+
+def test_deployments_of_the_whole_subscription_are_found(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    anywhere = cloud.target(cloud.access(resource_group=None))
+
+    [found] = anywhere.deployments(AciSettings())
+
+    assert (found.name, found.detail["resource_group"], found.state) == (NAME, "rehearsal", "running")
+    anywhere.destroy(found, SilentProgress())
+    assert cloud.stored() == {}

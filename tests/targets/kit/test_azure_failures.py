@@ -1,0 +1,170 @@
+"""Azure's refusals, from real error bodies, in our words: by the code, wherever it stands."""
+
+import json
+from typing import Any
+
+import pytest
+from azure.core import exceptions as sdk
+
+from packager.core import errors
+from targets.kit.azure.failures import azure_errors, cause_of, errors_in, has_code
+
+
+class Answer:
+    """As much of an answer as the SDK's exceptions carry."""
+
+    def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        self.status_code, self.headers, self.reason = status, headers or {}, "reason"
+        self._text = body if isinstance(body, str) else json.dumps(body)
+
+    def text(self, encoding: str | None = None) -> str:
+        return self._text
+
+    def body(self) -> bytes:
+        return self._text.encode()
+
+    content_type = "application/json"
+
+
+def refused(status: int, body: Any, headers: dict[str, str] | None = None) -> errors.DrayError:
+    kinds = {401: sdk.ClientAuthenticationError, 404: sdk.ResourceNotFoundError, 409: sdk.ResourceExistsError}
+    return cause_of(
+        kinds.get(status, sdk.HttpResponseError)(response=Answer(status, body, headers)), "container group 'churn'"
+    )
+
+
+def error(code: str, message: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, **more}}
+
+
+INACCESSIBLE = (
+    "The image 'demo.azurecr.io/churn@sha256:1' in container group 'churn' is not accessible. Please check the image and"
+    " registry credential."
+)
+QUOTA = (
+    "Resource type 'Microsoft.ContainerInstance/containerGroups' container group quota 'StandardCores' exceeded in region"
+    " 'westeurope'. Limit: '10', Usage: '10' Requested: '1'."
+)
+UPDATES = (
+    "The updates on container group 'churn' are invalid. If you are going to update the os type, restart policy, network"
+    " profile, CPU, memory or GPU resources for a container group, you must delete it first and then create a new one."
+)
+CASES = [
+    (400, error("ContainerGroupQuotaReached", QUOTA), errors.QuotaReached),
+    (409, error("ContainerGroupQuotaReached", QUOTA), errors.QuotaReached),
+    (400, error("InaccessibleImage", INACCESSIBLE), errors.PullDenied),
+    (409, error("RegistryErrorResponse", "An error response is received from the docker registry 'index.docker.io'. Please retry later."), errors.RegistryUnavailable),
+    (409, error("ContainerGroupTransitioning", "The container group 'churn' is still transitioning, please retry later."), errors.Transitioning),
+    (400, error("InvalidRequestContent", "The request content was invalid and could not be deserialized: 'Could not find member'."), errors.RequestRefused),
+    (409, error("ServiceUnavailable", "The requested resource is not available in the location 'westeurope' at this moment."), errors.CapacityMissing),
+    (401, error("ExpiredAuthenticationToken", "The access token expiry UTC time '1/1/2026' is earlier than current UTC time."), errors.NotSignedIn),
+    (401, error("InvalidAuthenticationTokenTenant", "The access token is from the wrong issuer."), errors.NotSignedIn),
+    (403, error("AuthorizationFailed", "The client 'x' does not have authorization to perform action 'Microsoft.ContainerInstance/containerGroups/write'."), errors.Forbidden),
+    (403, error("RequestDisallowedByPolicy", "Resource 'churn' was disallowed by policy."), errors.Forbidden),
+    (409, error("ScopeLocked", "The scope cannot perform write operation because following scope(s) are locked."), errors.Forbidden),
+    (404, error("ResourceGroupNotFound", "Resource group 'team' could not be found."), errors.ResourceGroupMissing),
+    (404, error("SubscriptionNotFound", "The subscription 'x' could not be found."), errors.NotSignedIn),
+    (409, error("MissingSubscriptionRegistration", "The subscription is not registered to use namespace 'Microsoft.ContainerInstance'."), errors.Forbidden),
+    (409, error("DnsNameLabelAlreadyTaken", "taken"), errors.NameTaken),
+    (400, error("BadRequest", "The DNS name label 'churn' in container group 'churn' not available. Try using a different label."), errors.NameTaken),
+    (400, error("InvalidContainerGroupUpdate", UPDATES), errors.RequestRefused),
+    (429, error("SubscriptionRequestsThrottled", "Number of requests exceeded."), errors.Throttled),
+    (500, error("InternalServerError", "Encountered an internal server error."), errors.CloudFailed),
+    (400, error("LocationNotAvailableForResourceType", "The provided location 'mars' is not available."), errors.RequestRefused),
+    (400, error("ImageOsTypeNotMatchContainerGroup", "The OS type of image 'x' doesn't match the OS type of container group 'y'."), errors.ArchitectureMissing),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), CASES, ids=[f"{c[1]['error']['code']}-{c[0]}" for c in CASES])
+def test_a_known_code_has_its_cause_and_its_cure(
+    status: int, body: dict[str, Any], kind: type[errors.DrayError]
+) -> None:
+    found = refused(status, body)
+
+    assert type(found) is kind
+    assert found.message.startswith("Azure refused container group 'churn': ")
+    assert body["error"]["code"] in found.message
+    assert found.hint
+    assert has_code(found, body["error"]["code"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        error(
+            "DeploymentFailed", "At least one failed.", details=[{"code": "InaccessibleImage", "message": INACCESSIBLE}]
+        ),
+        error("Conflict", "see inside", innererror={"code": "InaccessibleImage", "message": INACCESSIBLE}),
+        error("Failed", json.dumps(error("InaccessibleImage", INACCESSIBLE))),
+        error("BadRequest", "Status: 400, Body: " + json.dumps(error("InaccessibleImage", INACCESSIBLE))),
+        {"status": "Failed", "error": {"code": "InaccessibleImage", "message": INACCESSIBLE}},
+        {
+            "properties": {
+                "provisioningState": "Failed",
+                "statusMessage": json.dumps(error("InaccessibleImage", INACCESSIBLE)),
+            }
+        },
+    ],
+    ids=["details", "innererror", "message", "message-end", "operation", "status-message"],
+)
+@pytest.mark.parametrize("status", [200, 400, 409])
+def test_the_cause_is_found_wherever_it_stands(body: dict[str, Any], status: int) -> None:
+    found = refused(status, body)
+
+    assert type(found) is errors.PullDenied
+    assert "is not accessible" in found.message
+    assert "{" not in found.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, errors.DeploymentFailed),
+        (400, errors.RequestRefused),
+        (401, errors.NotSignedIn),
+        (403, errors.Forbidden),
+        (404, errors.DeploymentMissing),
+        (409, errors.RequestRefused),
+        (429, errors.Throttled),
+        (503, errors.CloudFailed),
+    ],
+)
+@pytest.mark.parametrize("body", ["", "<html>", error("NeverHeardOf", "so it is"), [], error("", "")])
+def test_what_is_not_known_is_still_one_of_ours(status: int, kind: type[errors.DrayError], body: Any) -> None:
+    found = refused(status, body)
+
+    assert type(found) is kind
+    assert found.hint
+    assert "\n" not in found.message
+
+
+def test_the_wait_and_the_ids_of_a_refusal_are_kept() -> None:
+    found = refused(429, error("TooManyRequests", "slow down"), {"Retry-After": "17", "x-ms-request-id": "abc"})
+
+    assert found.detail["retry_after_s"] == 17
+    assert found.detail["request_id"] == "abc"
+
+
+def test_nesting_without_an_end_is_read_to_a_bound() -> None:
+    body: Any = {"code": "Deepest", "message": "x"}
+    for _ in range(200):
+        body = {"error": {"code": "Outer", "message": "y", "details": [body]}}
+
+    assert 0 < len(errors_in(body)) < 20
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (sdk.ServiceRequestError("Connection refused"), errors.CloudUnreachable),
+        (sdk.ServiceResponseError("Connection aborted."), errors.CloudUnreachable),
+        (sdk.ClientAuthenticationError("DefaultAzureCredential failed to retrieve a token"), errors.NotSignedIn),
+        (sdk.AzureError("odd"), errors.DeploymentFailed),
+    ],
+)
+def test_what_never_became_an_answer_is_mapped_too(raised: Exception, kind: type[errors.DrayError]) -> None:
+    with pytest.raises(kind) as caught, azure_errors("container group 'churn'"):
+        raise raised
+
+    assert caught.value.hint
+    assert caught.value.__cause__ is raised
