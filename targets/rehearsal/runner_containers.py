@@ -192,6 +192,8 @@ def _body(workload: Workload, image: str, *, most_cpus: float) -> dict[str, Any]
         "User": _USER,
         "Env": [f"{name}={value}" for name, value in sorted(workload.environment.items())],
         "ExposedPorts": {port: {} for port in sorted(ports)},
+        # Whether it is well is asked by the cloud, by the probes of the body.
+        "Healthcheck": {"Test": ["NONE"]},
         **({"Entrypoint": list(workload.command), "Cmd": []} if workload.command else {}),
         "HostConfig": {
             "ReadonlyRootfs": True,

@@ -140,6 +140,15 @@ def test_it_ends_with_what_it_runs_when_it_is_told_to(toys: StageFolder, image_l
     assert not toys.path.exists()
 
 
+def test_a_command_that_comes_as_it_ends_begins_another(toys: StageFolder) -> None:
+    stage = opened()
+    with target_of(stage).client() as client:
+        client.post("/_rehearsal/end")
+    again = opened()
+    assert pid_of(again) != pid_of(stage)
+    assert running_in(toys) == [pid_of(again)]
+
+
 def test_what_a_killed_one_left_is_ended_by_the_next(toys: StageFolder, image_layout: Path) -> None:
     stage = opened()
     deployed(stage, image_layout)
