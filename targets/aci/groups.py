@@ -1,6 +1,7 @@
 """Container groups of a subscription: what the SDK can do, in our types, with our errors and our patience."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -86,12 +87,14 @@ class ContainerGroups:
         progress: Progress,
         *,
         until: float,
+        patience_s: float = math.inf,
         refuse: Callable[[], None] = nothing,
     ) -> Group:
         """Make a group, or put another in its place, and wait until Azure has done it.
 
         Args:
             until: On the monotonic clock.
+            patience_s: How long another change is waited for.
             refuse: Called when another change is under way; raises where that is another command's.
 
         Raises:
@@ -104,7 +107,7 @@ class ContainerGroups:
                 poller = self._client.container_groups.begin_create_or_update(resource_group, name, model)
                 return _group(self._wait(poller, what, until))
 
-        return self._patiently(once, progress, until, refuse)
+        return self._patiently(once, progress, until, refuse, patience_s)
 
     def tag(self, resource_group: str, name: str, tags: dict[str, str]) -> Group:
         """Give a group these tags instead of those that it has; nothing restarts."""
@@ -178,16 +181,23 @@ class ContainerGroups:
                 raise NotReady(f"Azure has not finished {what} in the time that it was given", hint="raise --timeout")
         return poller.result()
 
-    def _patiently(self, once: Callable[[], _T], progress: Progress, until: float, refuse: Callable[[], None]) -> _T:
+    def _patiently(
+        self,
+        once: Callable[[], _T],
+        progress: Progress,
+        until: float,
+        refuse: Callable[[], None],
+        patience_s: float = math.inf,
+    ) -> _T:
         """Again while another change is under way, and a few times where Azure says that it cannot read the image."""
-        pulls = 1
+        pulls, calm_by = 1, time.monotonic() + patience_s
         while True:
             try:
                 return once()
             except Transitioning as error:
                 refuse()
                 wait = self.access.poll_s
-                self._sleep_or_raise(error, wait, until, progress)
+                self._sleep_or_raise(error, wait, min(until, calm_by), progress)
             except (PullDenied, RegistryUnavailable) as error:
                 pulls += 1
                 if pulls > _PULL_TRIES or not has_code(error, "InaccessibleImage", "RegistryErrorResponse"):

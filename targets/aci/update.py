@@ -5,13 +5,14 @@ release and the old one into the group together, so that whoever finds it, after
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from packager.core.errors import DeploymentFailed, DrayError
+from packager.core.errors import DeploymentFailed, DrayError, Transitioning
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from targets.aci.body import Wanted, container_group
@@ -79,8 +80,8 @@ def start_trial(work: Work, chosen: Course, group_name: str) -> Group:
     work.progress.step(f"creating container group {group_name}")
     try:
         return _bring_up(work, chosen.at(facts), facts, group_name)
-    except BaseException:
-        _quietly("deleted", group_name, lambda: delete_trial(work, group_name))
+    except BaseException as error:
+        _after(error, f"{group_name} could not be deleted", lambda: delete_trial(work, group_name))
         raise
 
 
@@ -95,9 +96,9 @@ def update_in_place(work: Work, chosen: Course, live: Group) -> Group:
     work.progress.step(f"updating container group {live.name} in place")
     try:
         return _bring_up(work, chosen.at(facts), facts, live.name, before=live)
-    except BaseException:
+    except BaseException as error:
         if restored_to is not None:
-            _quietly("brought back", live.name, lambda: undo(work, live.name))
+            _after(error, f"what served in {live.name} before could not be brought back", lambda: undo(work, live.name))
         raise
 
 
@@ -119,7 +120,12 @@ def undo(work: Work, group_name: str) -> None:
     # Until it serves again, it is still the update that is being undone.
     pending = replace(facts, served=back.served, previous=back.served, holder=work.holder)
     wanted = _as_it_was(work, group, back.served, pending)
-    _bring_up(work, wanted, pending, group_name, before=group, limit_s=max(work.limit_s, _UNDO_S))
+    try:
+        _bring_up(work, wanted, pending, group_name, before=group, limit_s=_UNDO_S, patience_s=work.limit_s)
+    except Transitioning as error:
+        work.progress.detail(f"{error.message}: making the group anew")
+        delete(work, group)
+        _bring_up(work, wanted, pending, group_name, limit_s=_UNDO_S)
     work.groups.tag(work.resource_group, group_name, {**others(wanted.tags), **tags_of(back)})
 
 
@@ -164,6 +170,7 @@ def _bring_up(
     *,
     before: Group | None = None,
     limit_s: float | None = None,
+    patience_s: float = math.inf,
 ) -> Group:
     """Send a body, wait until its release is ready there, and tell how long nothing served."""
     until = time.monotonic() + (limit_s or work.limit_s)
@@ -176,6 +183,7 @@ def _bring_up(
             model,
             work.progress,
             until=until,
+            patience_s=patience_s,
             refuse=lambda: _refuse_other(work, group_name),
         )
     endpoint = endpoint_of(work, made, facts.served)
@@ -242,9 +250,12 @@ def delete_trial(work: Work, group_name: str) -> None:
         delete(work, group)
 
 
-def _quietly(what: str, group_name: str, undoing: Callable[[], None]) -> None:
-    """Undo after a failure, which is what the user must hear about, whatever becomes of this."""
+def _after(cause: BaseException, what: str, undoing: Callable[[], None]) -> None:
+    """Undo after a failure; where even that fails, the cause says so, for it is what the user must hear about."""
     try:
         undoing()
     except DrayError as error:
-        logger.warning("%s was not %s: %s", group_name, what, error.message)
+        logger.warning("%s: %s", what, error.message)
+        cause.add_note(f"{what}: {error.message}")
+        if isinstance(cause, DrayError):
+            cause.detail["left_behind"] = error.as_dict()
