@@ -58,6 +58,7 @@ APIS: Final[Mapping[str, Api]] = {
         "targets.rehearsal.arm.app:create_app", "targets.rehearsal.arm.faults:FAULTS", Platform("linux", "amd64")
     ),
 }
+_PORTS: Final = range(26000, 32000)
 _LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 128
 _LOOK_S: Final = 0.25
@@ -85,7 +86,8 @@ def run(name: str, folder: StageFolder, api: str | None = None) -> None:
 
 async def _serve(name: str, folder: StageFolder, api: Api, engine: Engine) -> None:
     write_certificates(folder.ca_file, folder.certificate, folder.key)
-    api_socket, registry_socket = _listener(), _listener()
+    # The registry stands in the names of images, and so in plans: two of the same hour should be the same.
+    api_socket, registry_socket = _listener(), _listener(usual=_usual_port(folder))
     facts = _facts(name, engine, api_socket, registry_socket)
     store, faults, token = BlobStore(folder.blobs), Faults(_named(api.faults)), folder.token()
     life = Life(alive=lambda identity: RuntimeProcess(identity, folder.path, folder.log).alive())
@@ -139,8 +141,16 @@ def _facts(name: str, engine: Engine, api: socket.socket, registry: socket.socke
     )
 
 
-def _listener() -> socket.socket:
-    return socket.create_server((_LOOPBACK, 0), backlog=_BACKLOG)
+def _listener(*, usual: int = 0) -> socket.socket:
+    try:
+        return socket.create_server((_LOOPBACK, usual), backlog=_BACKLOG)
+    except OSError:
+        return socket.create_server((_LOOPBACK, 0), backlog=_BACKLOG)
+
+
+def _usual_port(folder: StageFolder) -> int:
+    """One that is the folder's own as long as nobody else has it; below those that systems give away."""
+    return _PORTS[int(folder.id, 16) % len(_PORTS)]
 
 
 def _server(app: "ASGIApp", tls: StageFolder | None) -> "uvicorn.Server":

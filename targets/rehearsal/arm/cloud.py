@@ -40,14 +40,16 @@ class Cloud:
         self._resource_groups: dict[tuple[str, str], ResourceGroupState] = {}
 
     def resource_group(self, subscription: str, name: str) -> ResourceGroupState:
-        """Raises ArmError: there is none."""
+        """Any of a team's settings: which of them exist in its subscription, nobody here knows.
+
+        Raises:
+            ArmError: The fault ``no-group`` strikes.
+        """
+        if self.world.faults.due("no-group"):
+            raise no_resource_group(name)
         with self.lock:
             found = self._resource_groups.get((subscription.lower(), name.lower()))
-        if found is not None:
-            return found
-        if name.lower() == RESOURCE_GROUP:
-            return ResourceGroupState(name=RESOURCE_GROUP, location=HOME_REGION)
-        raise no_resource_group(name)
+        return found or ResourceGroupState(name=name, location=HOME_REGION)
 
     def resource_groups(self, subscription: str) -> list[ResourceGroupState]:
         """All of a subscription; the one that each rehearsal has is the first."""
@@ -56,7 +58,7 @@ class Cloud:
         own = (
             []
             if any(each.name.lower() == RESOURCE_GROUP for each in made)
-            else [self.resource_group("", RESOURCE_GROUP)]
+            else [ResourceGroupState(name=RESOURCE_GROUP, location=HOME_REGION)]
         )
         return own + made
 

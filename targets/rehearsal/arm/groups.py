@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from targets.rehearsal.arm.bodies import ContainerGroup
+from targets.rehearsal.arm.container_bodies import Container
 from targets.rehearsal.arm.containers import ContainerRun
 from targets.rehearsal.arm.errors import GROUP_TYPE
 from targets.rehearsal.arm.events import Event, EventLog
@@ -43,6 +44,7 @@ class Group:
         stopped: By a request; not by the end of its containers.
         shown: Whether GET finds it: a first PUT that is still being judged made it, and may undo it.
         stuck: Its change never ends, by a fault: it can be deleted all the same.
+        sound: Containers of earlier bodies, and of this one, that no fault struck.
     """
 
     id: GroupId
@@ -62,6 +64,11 @@ class Group:
     events: EventLog = field(default_factory=EventLog)
     quit: threading.Event = field(default_factory=threading.Event)
     principal: str = field(default_factory=lambda: str(uuid.uuid4()))
+    sound: list[list[Container]] = field(default_factory=list, repr=False)
+
+    def ran(self, body: ContainerGroup) -> bool:
+        """Whether these very containers ran here before, without a fault."""
+        return body.properties.containers in self.sound
 
     def state(self) -> str:
         """Its ``instanceView.state``. Source: "Azure Container Instances states" on Microsoft Learn."""

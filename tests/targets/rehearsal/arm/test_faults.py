@@ -6,7 +6,7 @@ import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError, ServiceResponseError
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient as Client
-from azure.mgmt.containerinstance.models import ContainerGroup
+from azure.mgmt.containerinstance.models import ContainerGroup, EnvironmentVariable
 
 from packager.core.errors import UsageError
 from targets.rehearsal.arm import FAULTS, containers
@@ -187,3 +187,14 @@ def test_every_fault_has_words_and_an_unknown_one_is_refused(arm: Arm) -> None:
     assert all(len(words) > 20 for words in FAULTS.values())
     with pytest.raises(UsageError, match="no fault is called 'rain'"):
         arm.faults.set(("rain",))
+
+
+def test_what_served_before_is_spared_by_faults_of_containers(arm: Arm, sdk: Client) -> None:
+    put(sdk)
+    arm.faults.set(("crash", "lro-failed"))
+    changed = ContainerGroup.deserialize(group_body())
+    changed.containers[0].environment_variables = [EnvironmentVariable(name="A", value="1")]
+    with pytest.raises(HttpResponseError):
+        sdk.container_groups.begin_create_or_update(GROUP, "churn", changed).result()
+
+    assert put(sdk).instance_view.state == "Running"
