@@ -70,8 +70,6 @@ def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -
         kept = {run.plan.name: run.events for run in old} if updates and body is group.body else {}
         group.quit.set()
         group.body, group.stopped = body, False
-        if staging.sound:
-            group.sound.append(body.properties.containers)
     cloud.tell()
     return Change(group, operation, partial(_replace, cloud, group, old, staging, kept))
 
@@ -136,6 +134,8 @@ def _replace(
             pass
     with group.lock:
         group.provisioning = "Succeeded"
+        if staging.sound:
+            group.sound.append(group.body.properties.containers)
     supervise(group)
 
 

@@ -140,9 +140,8 @@ class Cloud:
 
     def tell(self) -> None:
         """Let the stand-in know how many groups there are."""
-        with self.lock:
-            count = sum(group.shown for group in self._groups.values())
-        self.world.held(count)
+        with self.lock:  # so that the last number told is the last that was true
+            self.world.held(sum(group.shown for group in self._groups.values()))
 
     def operate(self, group: Group) -> Operation:
         """A new operation on a group."""

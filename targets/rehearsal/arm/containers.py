@@ -61,7 +61,11 @@ class ContainerRun:
                 return
             old, new = self.id, f"{self.plan.group}-{self.plan.name}-{uuid.uuid4().hex[:12]}"
             self.events.add("Created", "Created container")
-            self.runner.start(replace(self.plan.workload, id=new))
+            try:
+                self.runner.start(replace(self.plan.workload, id=new))
+            except BaseException:
+                self.runner.remove(new)
+                raise
             self.events.add("Started", "Started container")
             self.id, self.waiting = new, ""
             if old:
@@ -125,7 +129,13 @@ class ContainerRun:
 
     def _again(self) -> None:
         self.restarts += 1
+        # Set before the start, which clears it: one that cannot be started is waited with like one that crashed.
+        self._wait(self._backoff_s())
         self.start()
+
+    def _wait(self, backoff_s: float) -> None:
+        self.waiting = f"CrashLoopBackOff: Back-off {backoff_s:g}s restarting failed"
+        self.due = time.monotonic() + backoff_s
 
     def _ended(self, status: WorkloadStatus) -> None:
         if self.plan.policy == "Never" or (self.plan.policy == "OnFailure" and status.exit_code == 0):
@@ -136,8 +146,7 @@ class ContainerRun:
         if not backoff_s:
             self._again()
             return
-        self.waiting = f"CrashLoopBackOff: Back-off {backoff_s:g}s restarting failed"
-        self.due = time.monotonic() + backoff_s
+        self._wait(backoff_s)
         self.events.add("BackOff", "Back-off restarting failed container", warning=True)
 
     def _backoff_s(self) -> float:

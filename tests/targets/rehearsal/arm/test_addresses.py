@@ -2,15 +2,22 @@
 
 import json
 import socket
+import ssl
 import struct
 import sys
+from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from targets.rehearsal.arm.addresses import Addresses
+from targets.rehearsal.arm.tamper import TamperedRunner
 from targets.rehearsal.arm.wrong_numbers import tampered
+from targets.rehearsal.workload import Workload
+from tests.support.arm_server import _certificates
+from tests.support.fake_runner import FakeRunner
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
 
@@ -78,3 +85,33 @@ def test_binary_tensors_get_other_numbers_and_keep_their_size() -> None:
 
 def test_what_is_no_json_is_left_as_it_is() -> None:
     assert tampered(b"plain", {}) == b"plain"
+
+
+@linux
+def test_the_proxy_speaks_tls_where_the_workload_does(tmp_path: Path) -> None:
+    ca, certificate, key = _certificates(tmp_path)
+    files = {"/tls/cert": certificate.read_bytes(), "/tls/key": key.read_bytes()}
+    environment = {"DRAY_TLS_CERT_FILE": "/tls/cert", "DRAY_TLS_KEY_FILE": "/tls/key"}
+    addresses, secure = Addresses(), _SecureRunner(certificate, key)
+    runner = TamperedRunner(secure, addresses, "wrong")
+    runner.start(Workload(id="a", image="x", address="127.0.0.1", ports=(18443,), environment=environment, files=files))
+    try:
+        with httpx.Client(verify=ssl.create_default_context(cafile=str(ca))) as client:
+            answer = client.post("https://127.0.0.1:18443/v2/models/m/infer", json={})
+    finally:
+        runner.remove("a")
+    assert answer.json()["outputs"][0]["data"] == [4]
+
+
+class _SecureRunner(FakeRunner):
+    """Its workloads serve TLS."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        super().__init__()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+
+    def start(self, workload: Workload) -> None:
+        super().start(workload)
+        for server in self.runs[workload.id].servers:
+            server.socket = self._context.wrap_socket(server.socket, server_side=True)

@@ -1,5 +1,6 @@
 """Each fault ends in what Azure would send or show, and strikes as often as it was told to."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from azure.mgmt.containerinstance.models import ContainerGroup, EnvironmentVaria
 
 from packager.core.errors import UsageError
 from targets.rehearsal.arm import FAULTS, containers
+from targets.rehearsal.workload import Workload
 from tests.support.arm_server import Arm, group_body, group_path, wait_until
 
 GROUP = "rehearsal"
@@ -198,3 +200,24 @@ def test_what_served_before_is_spared_by_faults_of_containers(arm: Arm, sdk: Cli
         sdk.container_groups.begin_create_or_update(GROUP, "churn", changed).result()
 
     assert put(sdk).instance_view.state == "Running"
+
+
+def test_the_documentation_has_every_fault() -> None:
+    page = (Path(__file__).parents[4] / "docs/rehearsal-faults.md").read_text(encoding="utf-8")
+    told = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert told == set(FAULTS) | {"PUT", "GET", "PATCH", "DELETE", "POST …/stop", "GET …/containers/NAME/logs"} | {
+        "GET …/locations/REGION/usages"
+    }
+
+
+def test_a_container_that_cannot_be_started_fails_the_operation_and_leaves_nothing(
+    arm: Arm, sdk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(workload: Workload) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(arm.runner, "start", refuse)
+    with pytest.raises(HttpResponseError) as caught:
+        put(sdk)
+    assert (caught.value.status_code, caught.value.error.code) == (200, "InternalServerError")
+    assert (arm.runner.runs, sdk.container_groups.get(GROUP, "churn").provisioning_state) == ({}, "Failed")
