@@ -30,7 +30,7 @@ from targets.aci.secrets import SecretValues
 from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
-from targets.kit.api_keys import own_key
+from targets.kit.api_keys import if_here, own_key
 from targets.kit.azure.access import AzureAccess, account_configured, azure_access
 from targets.kit.packages import keep_package, kept_package
 
@@ -115,11 +115,12 @@ class AciTarget(Target[AciSettings]):
 
     @contextmanager
     def connect(self, deployment: Deployment) -> Iterator[HttpInferenceClient]:
-        """A client of its endpoint, which shows the first of its keys."""
+        """A client of its endpoint, which shows the first of its keys and takes the certificate that was deployed."""
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
-        key = own_key(_settings(deployment).api_keys)
-        with HttpInferenceClient(deployment.endpoint, token=key) as client:
+        settings = _settings(deployment)
+        key, certificate = own_key(settings.api_keys), if_here(settings.tls_cert)
+        with HttpInferenceClient(deployment.endpoint, token=key, certificate=certificate) as client:
             yield client
 
     def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
