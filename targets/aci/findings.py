@@ -58,9 +58,13 @@ def _steps(settings: AciSettings) -> Findings:
 
 
 def _limits(settings: AciSettings, region: str, groups: ContainerGroups) -> Findings:
-    rows = [row for row in groups.capabilities(region) if _is_for(row, settings)]
+    try:
+        every = groups.capabilities(region)
+    except DrayError as error:
+        return (_unchecked(f"what a container group of {region} may have", error),)
+    rows = [row for row in every if _is_for(row, settings)]
     if not rows:
-        known = {normal(str(row.get("location") or "")) for row in groups.capabilities(region)}
+        known = {normal(str(row.get("location") or "")) for row in every}
         if settings.gpu and region in known:
             message = f"{region} has no GPU {settings.gpu.sku} for container groups"
             return (Finding(CapacityMissing.code, message, "another region or sku", blocking=True),)
@@ -121,7 +125,10 @@ def _secrets(settings: AciSettings) -> Findings:
 
 def _quota(chosen: Course, groups: ContainerGroups) -> Findings:
     settings, region = chosen.wanted.settings, chosen.wanted.region
-    used = groups.usages(region)
+    try:
+        used = groups.usages(region)
+    except DrayError as error:
+        return (_unchecked(f"the quota in {region}", error),)
     wanted = {"ContainerGroups": 1.0}
     cores = f"Standard{settings.gpu.sku}Cores" if settings.gpu else "StandardCores"
     wanted[cores] = float(settings.gpu.count) if settings.gpu else settings.cpu
@@ -172,6 +179,13 @@ def _image(chosen: Course, settings: AciSettings) -> Findings:
 def is_azure_registry(image: ImageRef) -> bool:
     """Whether Azure's own identities can pull it."""
     return ".azurecr." in image.host
+
+
+def _unchecked(what: str, error: DrayError) -> Finding:
+    """A role on one resource group alone does not let people read what is the subscription's."""
+    return Finding(
+        "E-UNCHECKED", f"{what} could not be looked at: {error.message}", "Azure will say so if it is too much"
+    )
 
 
 def _blocking(message: str, hint: str) -> Finding:

@@ -12,6 +12,7 @@ from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings
 from packager.core.errors import (
+    CloudUnreachable,
     DrayError,
     EnvironmentMissing,
     InvocationError,
@@ -31,7 +32,7 @@ from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
 from targets.kit.api_keys import if_here, own_key
-from targets.kit.azure.access import AzureAccess, account_configured, azure_access
+from targets.kit.azure.access import AzureAccess, account_configured, account_implied, azure_access
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
@@ -247,9 +248,10 @@ class AciTarget(Target[AciSettings]):
         try:
             with self._groups(settings) as groups:
                 return self._described_groups(groups, settings, name)
-        except (NotSignedIn, EnvironmentMissing) as error:
+        except (NotSignedIn, EnvironmentMissing, CloudUnreachable) as error:
             # An account of Azure's own command line may be there for other work, and its login may have ended.
-            if self.access is not None or _asked_for(settings) or not _implied(settings, error):
+            nobodys = isinstance(error, EnvironmentMissing) or account_implied()
+            if self.access is not None or _asked_for(settings) or not nobodys:
                 raise
             logger.info("no deployments on aci: %s", error.message)
             return ()
@@ -278,10 +280,3 @@ def _settings_of(plan: DeploymentPlan) -> AciSettings:
 
 def _asked_for(settings: AciSettings) -> bool:
     return bool(settings.subscription or settings.resource_group)
-
-
-def _implied(settings: AciSettings, error: DrayError) -> bool:
-    """Whether the account is nobody's choice for this tool."""
-    if isinstance(error, EnvironmentMissing):
-        return True
-    return azure_access(settings.subscription).implied

@@ -50,7 +50,6 @@ class AzureAccess:
         poll_s: Between two questions about what is under way; the server's Retry-After comes first.
         reach: How what is deployed is reached: by its name, or by its address where no name server knows the name.
         resource_group, region: Where nothing else is said.
-        implied: Nobody named an account for this tool: it is the one of Azure's own command line.
         transport: Makes what carries requests, instead of the SDK's own.
     """
 
@@ -62,7 +61,6 @@ class AzureAccess:
     reach: Literal["fqdn", "ip"] = "fqdn"
     resource_group: str | None = None
     region: str | None = None
-    implied: bool = False
     transport: Callable[[], Any] | None = field(default=None, repr=False)
 
     @property
@@ -106,8 +104,7 @@ def azure_access(subscription: str | None = None, environ: Mapping[str, str] | N
         raise ConfigurationError(
             f"AZURE_ARM_ENDPOINT is no HTTPS address: {endpoint!r}", hint=f"for example {PUBLIC_CLOUD}"
         )
-    named = subscription or environ.get("AZURE_SUBSCRIPTION_ID")
-    chosen = named or default_subscription(environ)
+    chosen = subscription or environ.get("AZURE_SUBSCRIPTION_ID") or default_subscription(environ)
     if not chosen:
         raise NotSignedIn("nothing says which Azure subscription is meant", hint=f"AZURE_SUBSCRIPTION_ID; {_SIGN_IN}")
     return AzureAccess(
@@ -116,15 +113,19 @@ def azure_access(subscription: str | None = None, environ: Mapping[str, str] | N
         _credential(endpoint, environ),
         resource_group=environ.get("AZURE_DEFAULTS_GROUP"),
         region=environ.get("AZURE_DEFAULTS_LOCATION"),
-        implied=named is None and not environ.get("AZURE_ACCESS_TOKEN"),
     )
 
 
 def account_configured(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether anything here names an Azure account; costs a look at one file and loads no SDK."""
+    """Whether anything here names an Azure subscription; costs a look at one file and loads no SDK."""
     environ = os.environ if environ is None else environ
-    named = any(environ.get(name) for name in ("AZURE_SUBSCRIPTION_ID", "AZURE_ACCESS_TOKEN"))
-    return named or default_subscription(environ) is not None
+    return bool(environ.get("AZURE_SUBSCRIPTION_ID")) or default_subscription(environ) is not None
+
+
+def account_implied(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether nobody named an account for this tool: what there is belongs to Azure's own command line."""
+    environ = os.environ if environ is None else environ
+    return not any(environ.get(name) for name in ("AZURE_SUBSCRIPTION_ID", "AZURE_ACCESS_TOKEN"))
 
 
 def default_subscription(environ: Mapping[str, str]) -> str | None:

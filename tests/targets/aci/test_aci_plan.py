@@ -59,6 +59,14 @@ def container(body: dict[str, Any]) -> dict[str, Any]:
     return body["properties"]["containers"][0]["properties"]
 
 
+def variables(body: dict[str, Any]) -> Any:
+    return container(body)["environmentVariables"]
+
+
+def variable(body: dict[str, Any], name: str) -> Any:
+    return next(each for each in variables(body) if each["name"] == name)
+
+
 def test_a_plan_is_the_same_twice_and_follows_the_schema(cloud: AciCloud, package: ModelPackage) -> None:
     one, two = planned(cloud, package), planned(cloud, package)
 
@@ -79,17 +87,14 @@ def test_after_a_deployment_there_is_nothing_to_do(cloud: AciCloud, package: Mod
 
 
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "env": (lambda b: container(b)["environmentVariables"].append({"name": "B", "value": "2"}), "environmentVariables[B]"),
-    "value": (
-        lambda b: next(e for e in container(b)["environmentVariables"] if e["name"] == "A").update(value="9"),
-        "environmentVariables[A].value",
-    ),
+    "env": (lambda b: variables(b).append({"name": "B", "value": "2"}), "environmentVariables[B]"),
+    "value": (lambda b: variable(b, "A").update(value="9"), "environmentVariables[A].value"),
     "image": (lambda b: container(b).update(image="registry.example/other@sha256:" + "2" * 64), "image"),
     "tag": (lambda b: b["tags"].update(team="other"), "tags.team"),
     "tag-gone": (lambda b: b["tags"].pop("team"), "tags.team"),
     "command": (lambda b: container(b).update(command=["sleep", "1"]), "command"),
     "probe": (lambda b: container(b).pop("livenessProbe"), "livenessProbe"),
-    "probe-delay": (lambda b: container(b)["livenessProbe"].update(initialDelaySeconds=7), "livenessProbe.initialDelaySeconds"),
+    "probe-delay": (lambda b: container(b)["livenessProbe"].update(initialDelaySeconds=7), "initialDelaySeconds"),
     "label": (lambda b: b["properties"]["ipAddress"].update(dnsNameLabel="another-one"), "ipAddress.dnsNameLabel"),
     "version": (lambda b: b["tags"].update({"dray-state": "update"}), "tests"),
 }  # fmt: skip
