@@ -32,6 +32,7 @@ _TMP_MIB: Final = 64
 _PROCESSES: Final = 1024
 _ALL_LINES: Final = 100_000
 _NOT_STARTED: Final = 128
+_FORMAT_ERROR: Final = 1
 _UNSET_TIME: Final = "0001-"
 
 
@@ -41,6 +42,7 @@ class _NeverRan:
 
     words: str
     at: str
+    exit_code: int
 
 
 class ContainerRunner:
@@ -95,19 +97,19 @@ class ContainerRunner:
         if image and image.platform != self.platform:
             # An engine may emulate other processors; clouds do not.
             program = next(iter(workload.command or image.command), "")
-            self._never[workload.id] = _NeverRan(f"exec {program}: exec format error", _now())
+            self._never[workload.id] = _NeverRan(f"exec {program}: exec format error", _now(), _FORMAT_ERROR)
             return
         name = self._name_of(image) if image else workload.image
         try:
             with ContainerEngine(self._host) as engine:
                 self._start(engine, workload, name)
         except DrayError as error:
-            self._never[workload.id] = _NeverRan(error.message, _now())
+            self._never[workload.id] = _NeverRan(error.message, _now(), _NOT_STARTED)
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002 - the field's own name
         """How it is now."""
         if never := self._never.get(id):
-            return WorkloadStatus("terminated", _NOT_STARTED, "Error", never.at, never.at)
+            return WorkloadStatus("terminated", never.exit_code, "Error", never.at, never.at)
         with ContainerEngine(self._host) as engine:
             container = self._found(engine, id)
         if container is None:
@@ -192,6 +194,8 @@ def _body(workload: Workload, image: str, *, most_cpus: float) -> dict[str, Any]
         "User": _USER,
         "Env": [f"{name}={value}" for name, value in sorted(workload.environment.items())],
         "ExposedPorts": {port: {} for port in sorted(ports)},
+        # Whether it is well is asked by the cloud, by the probes of the body.
+        "Healthcheck": {"Test": ["NONE"]},
         **({"Entrypoint": list(workload.command), "Cmd": []} if workload.command else {}),
         "HostConfig": {
             "ReadonlyRootfs": True,

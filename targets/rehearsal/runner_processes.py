@@ -79,32 +79,24 @@ class ProcessRunner:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
-    def start(self, workload: Workload, image: StoredImage, *, foreign: bool = False) -> None:
+    def start(self, workload: Workload, image: StoredImage | None, *, foreign: bool = False) -> None:
         """Start it; what stands against that is in its log, as a program would have left it.
 
         Args:
+            image: None where it was not pulled.
             foreign: The cloud could not run the image's programs.
         """
         home = self._home(workload.id)
         home.mkdir(parents=True)
-        environment = {**_settings_of(image.environment), **workload.environment}
-        port = environment.pop("DRAY_PORT", "").strip() or _PORT
-        words = _format_error(workload, image) if foreign else self._hindrance(workload, image, port)
-        if words:
-            (home / _LOG).write_text(f"{words}\n", encoding="utf-8")
-            run = _Run(None, _now(), _now(), _NO_PROGRAM)
+        if image is None:
+            run = _refused(home, f"{workload.image} was not pulled")
+        elif foreign:
+            program = next(iter(workload.command or image.command), "")
+            run = _refused(home, f"exec {program}: exec format error", exit_code=1)
+        elif words := self._hindrance(workload, image):
+            run = _refused(home, words)
         else:
-            # Behind a port that the workload does not open nobody reaches it, here as there.
-            seen = not workload.ports or int(port) in workload.ports
-            launch = RuntimeLaunch(
-                packages=(self._package(image),),
-                host=workload.address if seen else _LOOPBACK,
-                port=int(port) if seen else free_port(_LOOPBACK),
-                folder=home,
-                log=home / _LOG,
-                environment=_repointed(environment, _placed(workload.files, home / "files")),
-            )
-            run = _Run(RuntimeProcess.start(launch), _now())
+            run = _Run(RuntimeProcess.start(self._launch(workload, image, home)), _now())
         with self._lock:
             self._runs[workload.id] = run
 
@@ -168,13 +160,28 @@ class ProcessRunner:
         elif not run.process.alive():
             run.exit_code, run.finished_at = _KILLED, _now()
 
-    def _hindrance(self, workload: Workload, image: StoredImage, port: str) -> str:
+    def _launch(self, workload: Workload, image: StoredImage, home: Path) -> RuntimeLaunch:
+        port = int(_port_of(workload, image))
+        # Behind a port that the workload does not open nobody reaches it, here as there.
+        seen = not workload.ports or port in workload.ports
+        environment = {**_settings_of(image.environment), **workload.environment}
+        return RuntimeLaunch(
+            packages=(self._package(image),),
+            host=workload.address if seen else _LOOPBACK,
+            port=port if seen else free_port(_LOOPBACK),
+            folder=home,
+            log=home / _LOG,
+            environment=_repointed(environment, _placed(workload.files, home / "files")),
+        )
+
+    def _hindrance(self, workload: Workload, image: StoredImage) -> str:
         """Why it cannot run as a process; empty where it can."""
         if not self._package(image).is_dir():
             return f"{workload.image} holds no model package, and there is no container engine to run anything else"
         command = workload.command
         if command and command != image.command and command[-2:] != RUNTIME[-2:]:
             return f"there is no container engine to run {' '.join(command)!r}: a process is the runtime, nothing else"
+        port = _port_of(workload, image)
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
             return f"E-SETTING DRAY_PORT is {port!r}, allowed: a whole number from 1 to 65535"
         return ""
@@ -197,8 +204,16 @@ def _unpacked(image: StoredImage, layer: str, out: Path) -> bool:
         raise PullRefused("unreachable", f"failed to extract layer {layer}: {error.message}") from error
 
 
-def _format_error(workload: Workload, image: StoredImage) -> str:
-    return f"exec {next(iter(workload.command or image.command), '')}: exec format error"
+def _refused(home: Path, words: str, *, exit_code: int = _NO_PROGRAM) -> _Run:
+    """A workload that never ran, and its log."""
+    (home / _LOG).write_text(f"{words}\n", encoding="utf-8")
+    return _Run(None, _now(), _now(), exit_code)
+
+
+def _port_of(workload: Workload, image: StoredImage) -> str:
+    """What the runtime would listen on in a container, as it is written."""
+    given = {**image.environment, **workload.environment}.get("DRAY_PORT", "")
+    return given.strip() or _PORT
 
 
 def _settings_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -196,7 +196,10 @@ def needs(body: ContainerGroup, *, running: bool) -> Iterator[tuple[str, int]]:
     if not running:
         return
     requests = [container.properties.resources.requests for container in body.properties.containers]
-    yield "StandardCores", -int(-sum(request.cpu for request in requests) // 1)
+    yield (
+        f"Standard{'Spot' if body.properties.priority == 'Spot' else ''}Cores",
+        -int(-sum(request.cpu for request in requests) // 1),
+    )
     for request in requests:
         if request.gpu is not None:
             yield f"Standard{request.gpu.sku}Cores", request.gpu.count

@@ -51,6 +51,7 @@ class ContainerRun:
     waiting: str = ""
     due: float = 0.0
     over: bool = False
+    stopped: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def start(self) -> None:
@@ -95,9 +96,11 @@ class ContainerRun:
         self.over = True
         with self.lock:
             self.waiting = ""
-            if self.id and self.status().state != "terminated":
-                self.events.add("Killing", f"Killing container with id {self.id}.")
+            status = self.status()
+            if self.id and status.state != "terminated":
+                self.events.add("Killing", f"Killing container {self.plan.name} (platform initiated).")
                 self.runner.stop(self.id, grace_s=STOP_GRACE_S)
+                self.previous, self.stopped = status, True
 
     def remove(self) -> None:
         """Leave nothing of it."""
@@ -113,7 +116,7 @@ class ContainerRun:
     def view(self) -> Mapping[str, object]:
         """Its ``instanceView``."""
         waiting = self.waiting
-        state = {"state": "Waiting", "detailStatus": waiting} if waiting else shown(self.status())
+        state = {"state": "Waiting", "detailStatus": waiting} if waiting else shown(self.status(), stopped=self.stopped)
         view: dict[str, object] = {"restartCount": self.restarts, "currentState": state}
         if self.previous is not None:
             view["previousState"] = shown(self.previous)
@@ -141,12 +144,19 @@ class ContainerRun:
         return min(FIRST_BACKOFF_S * 2 ** (self.restarts - 1), LONGEST_BACKOFF_S) if self.restarts else 0.0
 
 
-def shown(status: WorkloadStatus) -> Mapping[str, object]:
-    """A run's state, as an ``instanceView`` has it."""
+def shown(status: WorkloadStatus, *, stopped: bool = False) -> Mapping[str, object]:
+    """A run's state, as an ``instanceView`` has it.
+
+    Args:
+        stopped: By a request. Source: a recording of Azure/azure-powershell, Stop-AzContainerGroup.
+    """
     if status.state == "waiting":
         return {"state": "Waiting", "detailStatus": ""}
     if status.state == "running":
         return {"state": "Running", "startTime": status.started_at or now(), "detailStatus": ""}
+    if stopped:
+        words = "Container stopped per client request"
+        return {"state": "Terminated", "finishTime": status.finished_at or now(), "detailStatus": words}
     end: dict[str, object] = {"state": "Terminated"}
     if status.started_at:
         end["startTime"] = status.started_at

@@ -1,5 +1,6 @@
 """What runs a group's containers, with the faults that strike them, and how its operation ends."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -22,21 +23,23 @@ class Staging:
 
     Attributes:
         runner: The world's own, or one that stands in front of it.
+        digests: The images' names by digest, by their names in the body.
         ending: The fault that strikes the operation; empty for none.
     """
 
     runner: Runner
+    digests: Mapping[str, str]
     ending: Ending = ""
 
 
-def stage(world: World, addresses: Addresses) -> Staging:
+def stage(world: World, addresses: Addresses, digests: Mapping[str, str]) -> Staging:
     """For a change that is accepted: each fault that is due strikes it once.
 
     Raises:
         ArmError: A fault needs what this machine does not have.
     """
     ending: Ending = next((name for name in _ENDINGS if world.faults.due(name)), "")
-    return Staging(_runner(world, addresses), ending)
+    return Staging(_runner(world, addresses), digests, ending)
 
 
 def _runner(world: World, addresses: Addresses) -> Runner:

@@ -30,9 +30,11 @@ from tests.support.toy_stage import running_in, wait_until_gone
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need POSIX")
 OPENS = """
+import sys
 from tests.support.toy_cloud import ToyRehearsal
 from packager.core.progress import SilentProgress
-print(ToyRehearsal().open([], SilentProgress()).target.facts.process.pid)
+print(ToyRehearsal().open([], SilentProgress()).target.facts.process.pid, flush=True)
+sys.stdin.read()
 """
 SECRET = "an-api-key-of-somebody"
 
@@ -42,9 +44,10 @@ def opened(*faults: str) -> Stage:
 
 
 def command() -> "subprocess.Popen[str]":
-    """Another command that opens the rehearsal, says the stand-in's process id, and ends."""
+    """Another command that opens the rehearsal, says the stand-in's process id, and ends when its input does."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", OPENS], env=environment, stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", OPENS], env=environment, stdin=pipe, stdout=pipe, text=True)
 
 
 def target_of(stage: Stage) -> ToyTarget:
@@ -118,8 +121,10 @@ def test_a_stand_in_that_nobody_used_ends_with_who_opened_it(toys: StageFolder) 
 
 def test_two_commands_at_once_begin_one(toys: StageFolder) -> None:
     commands = [command() for _ in range(3)]
-    found = {int(each.communicate(timeout=60)[0]) for each in commands}
+    found = {int(each.stdout.readline()) for each in commands if each.stdout}
     assert len(found) == 1
+    for each in commands:
+        each.communicate(timeout=60)
     wait_until_gone(found.pop())
     assert running_in(toys) == []
 
@@ -138,6 +143,15 @@ def test_it_ends_with_what_it_runs_when_it_is_told_to(toys: StageFolder, image_l
     for pid in running:
         wait_until_gone(pid)
     assert not toys.path.exists()
+
+
+def test_a_command_that_comes_as_it_ends_begins_another(toys: StageFolder) -> None:
+    stage = opened()
+    with target_of(stage).client() as client:
+        client.post("/_rehearsal/end")
+    again = opened()
+    assert pid_of(again) != pid_of(stage)
+    assert running_in(toys) == [pid_of(again)]
 
 
 def test_what_a_killed_one_left_is_ended_by_the_next(toys: StageFolder, image_layout: Path) -> None:

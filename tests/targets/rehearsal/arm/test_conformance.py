@@ -33,7 +33,7 @@ def made(arm: Arm) -> Iterator[Arm]:
     with arm.http() as http:
         http.put(group_path("churn"), json=body)
         wait_until(lambda: http.get(group_path("churn")).json()["properties"]["provisioningState"] == "Succeeded")
-    yield arm
+    return arm
 
 
 @pytest.mark.parametrize(

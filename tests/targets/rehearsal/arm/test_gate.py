@@ -129,6 +129,7 @@ def test_a_subscription_has_so_many_requests_at_once_and_gets_some_back_each_sec
     with pytest.raises(ArmError) as caught:
         rates.take("s", "POST")
     assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "1")
-    assert rates.take("s", "GET") and rates.take("other", "PUT")
+    assert rates.take("s", "GET")
+    assert rates.take("other", "PUT")
     moment = 1.0
     assert rates.take("s", "PUT") == {"x-ms-ratelimit-remaining-subscription-writes": "9"}

@@ -65,7 +65,7 @@ def test_it_is_refused(change: dict[str, Any], code: str, words: str) -> None:
     assert words in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["Churn", "churn-", "-churn", "a" * 64, "chu_rn"])
+@pytest.mark.parametrize("name", ["", "churn-", "-churn", "a" * 64, "chu_rn"])
 def test_a_name_that_is_no_host_name_is_refused(name: str) -> None:
     with pytest.raises(ArmError, match="InvalidContainerGroupName"):
         judge(name, "westeurope", ContainerGroup.model_validate(group_body()))
