@@ -12,6 +12,7 @@ from packager.core.smoke import SmokeReport
 from runtime.contract.certificate import BatchSafety, Certificate, Parity
 from runtime.contract.manifest import ModelManifest, OutputTolerance, Signature
 from runtime.contract.transformation import Transformation
+from runtime.contract.wire import InferenceResponse
 
 
 class Printable(Protocol):
@@ -144,6 +145,14 @@ class StatusDocument(RootModel[tuple[DeploymentDocument, ...]]):
     def to_json(self) -> str:
         """The list as indented JSON."""
         return self.model_dump_json(indent=2)
+
+
+class AnswerDocument(RootModel[InferenceResponse]):
+    """An endpoint's answer."""
+
+    def to_json(self) -> str:
+        """The answer as indented JSON."""
+        return self.model_dump_json(indent=2, exclude_none=True)
 
 
 class DeployDocument(DeploymentDocument):

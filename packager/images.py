@@ -9,25 +9,41 @@ from typing import Any, TypedDict, Unpack
 
 from packager import plugins
 from packager.core.artifact import ModelPackage
+from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.deployment import TargetSettings
-from packager.core.errors import EngineUnavailable, EnvironmentMissing, UsageError
+from packager.core.errors import (
+    BaseUnusable,
+    EngineUnavailable,
+    EnvironmentMissing,
+    ImageMissing,
+    RegistryError,
+    UsageError,
+    WheelsUnavailable,
+)
 from packager.core.files import ensure_folder
 from packager.core.image import BuiltImage, ImageRef, Platform
 from packager.core.progress import Progress, SilentProgress
 from packager.core.protocols import HoldsImages
+from packager.core.rehearsal import Stage
 from packager.core.state import cache_home, state_home
 from packager.documents import ImageDocument, VerifiedImageDocument
 from packager.image.base import DEFAULT_BASE
 from packager.image.build import ImageRequest, build_layout
 from packager.image.generate import generate
-from packager.image.outputs import archive
+from packager.image.outputs import archive, push
+from packager.image.package_only import package_only_layout
+from packager.image.registry_http import RegistrySettings
 from packager.image.run import Destination, default_ref, make_image
 from packager.image.verify import verify_image
 from packager.pack import open_package
 from packager.project import resolve_settings
 
 _BUILDERS = ("auto", "docker", "oci")
+# Without these a machine makes no whole image, and a rehearsal goes on without.
+_UNOBTAINABLE = (BaseUnusable, ImageMissing, RegistryError, WheelsUnavailable)
+# A rehearsal can do without the base, so it does not wait a minute for a registry that a firewall hides.
+_IMPATIENT = RegistrySettings(tries=2, connect_timeout_s=5.0)
 _OTHER_ARCHIVES = {".zip", ".gz", ".tgz", ".xz", ".bz2", ".zst"}
 
 
@@ -105,31 +121,109 @@ def verify(image: str, *, progress: Progress | None = None) -> VerifiedImageDocu
     return VerifiedImageDocument(image=image, digest=found.digest, package_digest=found.package, platforms=platforms)
 
 
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """An image in an OCI layout.
+
+    Attributes:
+        why: Why it holds the package and nothing to run it; empty for a whole image.
+    """
+
+    built: BuiltImage
+    layout: Path
+    why: str = ""
+
+    def archive(self) -> Iterator[bytes]:
+        """In pieces, as ``docker load`` reads it."""
+        return archive(self.built, self.layout)
+
+    def push(self, credentials: CredentialSource, progress: Progress) -> int:
+        """Bring what the registry of its name lacks; the bytes that travelled.
+
+        Raises:
+            PushDenied, RegistryError: Of the registry.
+        """
+        return push(self.built, self.layout, credentials, progress).sent_bytes
+
+
 @contextmanager
-def image_archive(
-    package: ModelPackage, options: ImageOptions, platform: Platform, progress: Progress
-) -> Iterator[tuple[BuiltImage, Iterator[bytes]]]:
-    """A package's image for one platform, as an archive in pieces that is there while the block lasts.
+def laid_out(
+    package: ModelPackage,
+    options: ImageOptions,
+    platforms: tuple[Platform, ...],
+    progress: Progress,
+    *,
+    stage: Stage | None = None,
+) -> Iterator[LaidOut]:
+    """A package's image, which is there while the block lasts; the same bytes every time.
+
+    Args:
+        stage: The stand-in that it is for: its registry takes it, and it holds the package alone where processes run
+            it, or where this machine cannot make a whole one.
 
     Raises:
         ImageError: It cannot be built.
     """
-    request = _request(package, {**options, "platforms": (str(platform),)})
-    if not options.get("tag"):
-        # Each package has a name of its own: what runs keeps its image, whatever is built after it.
-        short = package.digest.removeprefix("sha256:")[:12]
-        request = replace(request, ref=replace(request.ref, tag=f"{request.ref.tag}-{short}"))
+    request = replace(_request(package, {**options, "platforms": ()}), platforms=platforms)
+    if stage is not None:
+        ref = _unique(package, default_ref(package, stage.registry))
+        request = replace(request, ref=ref, registry=_IMPATIENT)
+    elif not options.get("tag"):
+        request = replace(request, ref=_unique(package, request.ref))
     cache = _cache()
     ensure_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".image-") as scratch:
-        built = build_layout(package, request, Path(scratch), cache=cache, progress=progress)
-        yield built, archive(built, Path(scratch))
+        yield _lay_out(package, request, Path(scratch), stage, progress)
+
+
+def _lay_out(
+    package: ModelPackage, request: ImageRequest, scratch: Path, stage: Stage | None, progress: Progress
+) -> LaidOut:
+    whole, why = scratch / "whole", _why_not_whole(stage)
+    whole.mkdir()
+    if not why:
+        try:
+            return LaidOut(build_layout(package, request, whole, cache=_cache(), progress=progress), whole)
+        except _UNOBTAINABLE as error:
+            if stage is None or _lies_here(request):
+                raise
+            why = error.message
+    progress.step(f"the runtime runs as a process here: {why}")
+    bare = scratch / "package-only"
+    return LaidOut(package_only_layout(package, request.ref, request.platforms, bare, cache=_cache()), bare, why)
+
+
+def _unique(package: ModelPackage, ref: ImageRef) -> ImageRef:
+    """A name that each package has for itself: what runs keeps its image, whatever is built after it."""
+    return replace(ref, tag=f"{ref.tag}-{package.digest.removeprefix('sha256:')[:12]}")
+
+
+def _why_not_whole(stage: Stage | None) -> str:
+    if stage is None or stage.runs == "containers":
+        return ""
+    return stage.why or "no container engine answers"
+
+
+def _lies_here(request: ImageRequest) -> bool:
+    """Whether the base or the wheels are files of the user's, who is told what is wrong with them."""
+    local = request.base.startswith((".", "/", "~")) or Path(request.base).exists()
+    return local or request.wheelhouse is not None
+
+
+def check_files(options: ImageOptions) -> None:
+    """Whether what an image is made of, and lies here, does.
+
+    Raises:
+        UsageError: There is no wheelhouse.
+    """
+    wheelhouse = options.get("wheelhouse")
+    if wheelhouse is not None and not Path(wheelhouse).is_dir():
+        raise UsageError(f"there is no wheelhouse at {str(wheelhouse)!r}", hint="name a folder of wheels")
 
 
 def _request(package: ModelPackage, options: ImageOptions) -> ImageRequest:
     tag, wheelhouse, base = options.get("tag"), options.get("wheelhouse"), options.get("base")
-    if wheelhouse is not None and not Path(wheelhouse).is_dir():
-        raise UsageError(f"there is no wheelhouse at {str(wheelhouse)!r}", hint="name a folder of wheels")
+    check_files(options)
     return ImageRequest(
         ref=ImageRef.parse(tag) if tag else default_ref(package, options.get("registry")),
         base=str(base or DEFAULT_BASE),

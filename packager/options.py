@@ -1,14 +1,18 @@
 """What a person says of a model to be packaged, and what the steps are told of it."""
 
 import os
+import pickle
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
 from packager.convert import Trust
 from packager.convert.environment import Agree
 from packager.core.conversion import InputHint, ModelSource
+from packager.core.errors import ModelInvalid
 from packager.transform import Wanted, wanted
 
 # A stem that says what the file is and not which model it holds; the folder's name is used then.
@@ -123,3 +127,39 @@ def _home_of(module: str, model: Path) -> str | None:
 def absolute(value: "str | os.PathLike[str] | None") -> Path | None:
     """A path that means the same in every folder; None stays None."""
     return None if value is None else Path(os.path.abspath(value))
+
+
+@contextmanager
+def as_file(model: Any) -> Iterator[Path]:
+    """The path of a model; a fitted object of a notebook is pickled to a file of its class's name first."""
+    if isinstance(model, str | os.PathLike):
+        yield Path(os.path.abspath(model))
+        return
+    with tempfile.TemporaryDirectory(prefix="dray-") as folder:
+        path = Path(folder) / f"{type(model).__name__.lower()}.pkl"
+        try:
+            path.write_bytes(pickle.dumps(model, protocol=5))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ModelInvalid(
+                f"an object of class {type(model).__name__} cannot be written to a file: {error}",
+                hint="save it as its framework does, and pass the path",
+            ) from error
+        yield path
+
+
+@contextmanager
+def samples_file(options: PackageOptions, folder: Path) -> Iterator[Path | None]:
+    """The samples as a file; arrays and frames of a notebook are written as what keeps their types."""
+    samples = options.get("samples")
+    if samples is None or isinstance(samples, str | os.PathLike):
+        yield absolute(samples)
+        return
+    if hasattr(samples, "to_parquet"):
+        path = folder / "samples.parquet"
+        samples.to_parquet(path)
+    else:
+        import numpy as np  # kept out of start-up
+
+        path = folder / "samples.npy"
+        np.save(path, np.asarray(samples), allow_pickle=False)
+    yield path

@@ -4,7 +4,6 @@ source model ─▶ ONNX ─▶ model package ─▶ deployment ─▶ smoke rep
 """
 
 import os
-import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,28 +18,29 @@ from packager.convert import convert
 from packager.convert.environment import EnvironmentChoice, nobody_agrees
 from packager.convert.judgement import Checks
 from packager.core import interrupts
-from packager.core.artifact import ModelPackage, Release
+from packager.core.artifact import ModelPackage
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, ConversionResult
-from packager.core.deployment import DeploymentPlan, TargetSettings
-from packager.core.errors import ModelInvalid
+from packager.core.deployment import Deployment, DeploymentPlan
 from packager.core.progress import Progress, SilentProgress
-from packager.core.protocols import Target
 from packager.core.state import cache_home
+from packager.deploy.places import Place, open_stage, striking
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
 from packager.image.contents import package_of_image
 from packager.images import ImageOptions
 from packager.options import (
     PackageOptions,
     absolute,
+    as_file,
     code_of,
     converter_options,
     default_name,
+    samples_file,
     source_of,
     wanted_transformation,
 )
 from packager.pack import next_version, with_labels, write_package
 from packager.project import resolve_settings
-from packager.releases import release_of
+from packager.releases import check_build, prepared
 from packager.smoke import run_smoke
 from packager.transform import Wanted, transform
 from runtime.contract.manifest import MANIFEST_NAME
@@ -58,6 +58,7 @@ class DeployRequest:
         name: Of the deployment; the model's name where None.
         image: How an image is built of a package, for targets that take one.
         configured: Settings from the project file; ``overrides``: ``key=value`` strings that win over them.
+        rehearse: On the target's stand-in on this machine, where ``faults`` (``NAME`` or ``NAME:TIMES``) strike.
         confirm: Shown every plan that changes something; by default those that need nobody's agreement pass.
     """
 
@@ -67,6 +68,8 @@ class DeployRequest:
     overrides: Sequence[str] = ()
     accept_unverified: bool = False
     image: ImageOptions = field(default_factory=ImageOptions)
+    rehearse: bool = False
+    faults: Sequence[str] = ()
     timeout_s: float = DEFAULT_TIMEOUT_S
     confirm: Confirm = lambda plan: not plan.confirm
 
@@ -93,7 +96,7 @@ def package(
     if not isinstance(model, str | os.PathLike):
         # The object is this process's own: what loading it would run has run here. The certificate says what it was.
         options["trust"] = True
-    with _as_file(model) as path:
+    with as_file(model) as path:
         return PackageDocument.of(_build(path, report, timeout_s=timeout_s, options=options))
 
 
@@ -103,6 +106,8 @@ def ship(
     target: str = "local",
     deployment: DeployRequest | None = None,
     settings: Mapping[str, Any] | None = None,
+    rehearse: bool = False,
+    faults: Sequence[str] = (),
     progress: Progress | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     **options: Unpack[PackageOptions],
@@ -111,32 +116,23 @@ def ship(
 
     Args:
         model: Path of a model file or folder, or a fitted object.
-        deployment: For what ``target``, ``settings`` and ``options['name']`` do not say.
+        deployment: Instead of ``target``, ``settings``, ``rehearse``, ``faults`` and ``options['name']``.
 
     Raises:
         DrayError: Of the step that failed; a deployment of the same name goes on serving.
     """
-    request = deployment or DeployRequest(target=target, name=options.get("name"), configured=settings or {})
+    request = deployment or DeployRequest(
+        target=target, name=options.get("name"), configured=settings or {}, rehearse=rehearse, faults=faults
+    )
     report = progress or SilentProgress()
     began = time.monotonic()
-    chosen, chosen_settings = _target(request)
-    deployer.check(chosen, chosen_settings)
-    document = package(model, progress=report, timeout_s=timeout_s, **options)
-    packaged = time.monotonic()
-    shipped = _deploy(
-        release_of(
-            document.package,
-            chosen,
-            chosen_settings,
-            report,
-            accept_unverified=request.accept_unverified,
-            build=request.image,
-        ),
-        chosen,
-        chosen_settings,
-        request,
-        report,
-    )
+    with striking(request.target, request.faults, report):
+        place = _place(request, report)
+        check_build(place, request.image)
+        deployer.check(place.target, place.settings)
+        document = package(model, progress=report, timeout_s=timeout_s, **options)
+        packaged = time.monotonic()
+        shipped = _deploy(document.package, place, request, report)
     seconds = {"package": round(packaged - began, 3), **shipped.seconds}
     return shipped.model_copy(update={"seconds": seconds})
 
@@ -147,16 +143,11 @@ def deploy(source: str | Path, request: DeployRequest, *, progress: Progress | N
     Raises:
         DrayError: Of the step that failed; a deployment of the same name goes on serving.
     """
-    chosen, settings = _target(request)
-    deployer.check(chosen, settings)
     report = progress or SilentProgress()
-    return _deploy(
-        release_of(source, chosen, settings, report, accept_unverified=request.accept_unverified, build=request.image),
-        chosen,
-        settings,
-        request,
-        report,
-    )
+    with striking(request.target, request.faults, report):
+        place = _place(request, report)
+        deployer.check(place.target, place.settings)
+        return _deploy(source, place, request, report)
 
 
 def plan(
@@ -166,17 +157,20 @@ def plan(
     progress: Progress | None = None,
     **options: Unpack[PackageOptions],
 ) -> PlanDocument:
-    """What ``deploy`` of a package, or ``ship`` of a model, would change. A model is packaged in the cache only."""
-    chosen, settings = _target(request)
+    """What ``deploy`` of a package, or ``ship`` of a model, would change; packages and images are made in the cache."""
     report = progress or SilentProgress()
-    with _planned_package(Path(source), report, options) as path:
-        release = release_of(path, chosen, settings, report, accept_unverified=request.accept_unverified)
-        name = request.name or release.package.manifest.name
-        return PlanDocument.of(deployer.plan(chosen, name, release, settings))
+    place = _place(request, report)
+    deployer.check(place.target, place.settings)
+    with (
+        _planned_package(Path(source), report, options) as path,
+        prepared(path, place, report, accept_unverified=request.accept_unverified, build=request.image) as ready,
+    ):
+        name = request.name or ready.release.package.manifest.name
+        return PlanDocument.of(ready.noted(deployer.plan(place.target, name, ready.release, place.settings)))
 
 
 def rollback(
-    name: str, targets: Sequence[Target[Any]], *, confirm: Confirm, timeout_s: float, progress: Progress | None = None
+    place: Place, deployment: Deployment, *, confirm: Confirm, timeout_s: float, progress: Progress | None = None
 ) -> DeployDocument:
     """Put the release that served before back, through the same plan, smoke tests and promotion.
 
@@ -184,14 +178,13 @@ def rollback(
         DrayError: Of the step that failed; what serves now goes on serving.
     """
     began, report = time.monotonic(), progress or SilentProgress()
-    target, deployment = deployer.find(name, targets)
     outcome = deployer.rollback(
-        target,
+        place.target,
         deployment,
         smoke=run_smoke,
         confirm=confirm,
         secrets={},
-        package_of=lambda image: package_of_image(image, report)[0],
+        package_of=lambda image: package_of_image(image, report, credentials=place.credentials)[0],
         progress=report,
         timeout_s=timeout_s,
     )
@@ -201,7 +194,7 @@ def rollback(
 def _build(model: Path, progress: Progress, *, timeout_s: float, options: PackageOptions) -> ModelPackage:
     name = options.get("name") or default_name(code_of(model)[0])
     wanted = wanted_transformation(options)
-    with tempfile.TemporaryDirectory(prefix="dray-") as scratch, _samples_file(options, Path(scratch)) as samples:
+    with tempfile.TemporaryDirectory(prefix="dray-") as scratch, samples_file(options, Path(scratch)) as samples:
         work = Path(scratch) / "conversion"
         work.mkdir()
         result = convert(
@@ -253,22 +246,26 @@ def _transformed(
     return transform(result, wanted, checks=checks, workdir=workdir, progress=progress, timeout_s=timeout_s)
 
 
-def _deploy(
-    release: Release, target: Target[Any], settings: TargetSettings, request: DeployRequest, progress: Progress
-) -> DeployDocument:
+def _deploy(source: str | Path, place: Place, request: DeployRequest, progress: Progress) -> DeployDocument:
     began = time.monotonic()
-    outcome = deployer.deploy(
-        target,
-        request.name or release.package.manifest.name,
-        release,
-        settings,
-        smoke=run_smoke,
-        confirm=request.confirm,
-        secrets={},
-        progress=progress,
-        timeout_s=request.timeout_s,
-    )
-    return _document(outcome, began)
+    accepted, build = request.accept_unverified, request.image
+    with prepared(source, place, progress, accept_unverified=accepted, build=build) as ready:
+        image = {"image": round(time.monotonic() - began, 3)} if place.target.takes_image else {}
+        deploying = time.monotonic()
+        outcome = deployer.deploy(
+            place.target,
+            request.name or ready.release.package.manifest.name,
+            ready.release,
+            place.settings,
+            smoke=run_smoke,
+            confirm=lambda plan: request.confirm(ready.noted(plan)),
+            secrets={},
+            progress=progress,
+            timeout_s=request.timeout_s,
+            bring=ready.bring,
+        )
+        document = _document(outcome, deploying)
+    return document.model_copy(update={"seconds": {**image, **document.seconds}})
 
 
 def _document(outcome: deployer.DeployOutcome, began: float) -> DeployDocument:
@@ -282,9 +279,12 @@ def _document(outcome: deployer.DeployOutcome, began: float) -> DeployDocument:
     )
 
 
-def _target(request: DeployRequest) -> tuple[Target[Any], TargetSettings]:
+def _place(request: DeployRequest, progress: Progress) -> Place:
+    """The target that is asked for, or its stand-in; settings are judged before that is started."""
     chosen = plugins.target(request.target)
-    return chosen, resolve_settings(chosen.settings_type, request.configured, request.overrides)
+    settings = resolve_settings(chosen.settings_type, request.configured, request.overrides)
+    stage = open_stage(request.target, request.faults, progress, rehearse=request.rehearse)
+    return Place(stage.target if stage else chosen, settings, stage)
 
 
 @contextmanager
@@ -301,42 +301,6 @@ def _planned_package(source: Path, progress: Progress, options: PackageOptions) 
             version = options.get("version") or number
         changed: PackageOptions = {**options, "out": Path(folder) / "package", "name": name, "version": version}
         yield _build(source, progress, timeout_s=DEFAULT_TIMEOUT_S, options=changed).root
-
-
-@contextmanager
-def _as_file(model: Any) -> Iterator[Path]:
-    """The path of a model; a fitted object of a notebook is pickled to a file of its class's name first."""
-    if isinstance(model, str | os.PathLike):
-        yield Path(os.path.abspath(model))
-        return
-    with tempfile.TemporaryDirectory(prefix="dray-") as folder:
-        path = Path(folder) / f"{type(model).__name__.lower()}.pkl"
-        try:
-            path.write_bytes(pickle.dumps(model, protocol=5))
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise ModelInvalid(
-                f"an object of class {type(model).__name__} cannot be written to a file: {error}",
-                hint="save it as its framework does, and pass the path",
-            ) from error
-        yield path
-
-
-@contextmanager
-def _samples_file(options: PackageOptions, folder: Path) -> Iterator[Path | None]:
-    """The samples as a file; arrays and frames of a notebook are written as what keeps their types."""
-    samples = options.get("samples")
-    if samples is None or isinstance(samples, str | os.PathLike):
-        yield absolute(samples)
-        return
-    if hasattr(samples, "to_parquet"):
-        path = folder / "samples.parquet"
-        samples.to_parquet(path)
-    else:
-        import numpy as np  # kept out of start-up
-
-        path = folder / "samples.npy"
-        np.save(path, np.asarray(samples), allow_pickle=False)
-    yield path
 
 
 def _out(options: PackageOptions, name: str, version: str) -> Path:

@@ -1,61 +1,213 @@
 """What ``deploy`` and ``plan`` are given: a package in a folder, or an image by its name."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from packager.core.artifact import ModelPackage, Release
-from packager.core.deployment import TargetSettings
-from packager.core.errors import ImageReferenceInvalid, UsageError
-from packager.core.image import ImageRef
+from packager.core.credentials_azure import registry_credentials
+from packager.core.deployment import Deployment, DeploymentPlan, Finding, TargetSettings
+from packager.core.errors import ArchitectureMissing, ImageError, ImageReferenceInvalid, UsageError
+from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
-from packager.core.protocols import HoldsImages, Target
-from packager.image.contents import package_of_image
-from packager.images import ImageOptions, image_archive
+from packager.core.protocols import HoldsImages, PullsImages
+from packager.core.rehearsal import Stage
+from packager.deploy.places import Place
+from packager.image.contents import image_platforms, package_of_image
+from packager.images import ImageOptions, LaidOut, check_files, laid_out
 from packager.pack import open_package
 
 
-def release_of(
-    source: str | Path,
-    target: Target[Any],
-    settings: TargetSettings,
-    progress: Progress,
-    *,
-    accept_unverified: bool,
-    build: ImageOptions | None = None,
-) -> Release:
-    """What shall serve: a package, or an image and the package that it holds.
+def _nothing() -> None:
+    """There is nothing to bring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A release that can be planned, and brought to where the target finds it.
+
+    Attributes:
+        bring: Loads or pushes the image that was built for it.
+        note: What a person who reads the plan must know besides; None for nothing.
+    """
+
+    release: Release
+    bring: Callable[[], None] = _nothing
+    note: Finding | None = None
+
+    def noted(self, plan: DeploymentPlan) -> DeploymentPlan:
+        """A plan with the note."""
+        return replace(plan, findings=(*plan.findings, self.note)) if self.note else plan
+
+
+@contextmanager
+def prepared(
+    source: str | Path, place: Place, progress: Progress, *, accept_unverified: bool, build: ImageOptions
+) -> Iterator[Prepared]:
+    """What shall serve: a package, or an image and the package that it holds. Nothing outside is changed.
 
     Args:
-        build: How an image is built of a package where the target takes images and keeps them itself; None builds none.
+        build: How an image is built of a package, where the target takes one; it lies here while the block lasts.
 
     Raises:
         UsageError: The target cannot take it.
-        PackageError, ImageError: It cannot be read.
+        PackageError, ImageError: It cannot be read or built.
     """
     image = None if Path(source).exists() else _image_named(str(source))
     if image is None:
         package = open_package(_package_path(source), accept_unverified=accept_unverified)
-        if build is None or not isinstance(target, HoldsImages):
-            return Release(package)
-        return Release(package, _built(package, target, settings, progress, build))
+    else:
+        _refuse_options(build, f"{str(source)!r} is an image already")
+        release = _of_image(image, place, progress, accept_unverified=accept_unverified)
+        if not _is_copied(release, place.stage):
+            yield Prepared(release, note=_note(place, ""))
+            return
+        package = release.package
+    if not isinstance(place.target, PullsImages | HoldsImages):
+        _refuse_options(build, f"{place.target.name!r} takes packages")
+        yield Prepared(Release(package), note=_note(place, ""))
+        return
+    options = _options(place, build)
+    platforms = _platforms(place.target.name, place.target, place.settings, options)
+    with laid_out(package, options, platforms, progress, stage=place.stage) as image_here:
+        yield _prepared(package, image_here, place, progress)
+
+
+def check_build(place: Place, build: ImageOptions) -> None:
+    """What can be said against an image before there is a package that it could be built of.
+
+    Raises:
+        UsageError: The target pulls its images, and no registry is named; or there is no image to be built.
+        ArchitectureMissing: It would not run there.
+    """
+    target = place.target
+    if not isinstance(target, PullsImages | HoldsImages):
+        _refuse_options(build, f"{target.name!r} takes packages")
+        return
+    _platforms(target.name, target, place.settings, _options(place, build))
+    check_files(build)
+
+
+def _options(place: Place, build: ImageOptions) -> ImageOptions:
+    target, tag = place.target, build.get("tag")
+    if not isinstance(target, PullsImages):
+        return {**build, "registry": None}
+    named = ImageRef.parse(tag).registry if tag else build.get("registry")
+    if named is None and place.stage is None:
+        what = f"{tag!r} names no registry, and {target.name!r}" if tag else f"{target.name!r}"
+        raise UsageError(
+            f"{what} pulls images from one",
+            hint="--tag registry.example/team/model:1, or `registry:` under `image:` in dray.yaml",
+        )
+    return build
+
+
+def package_of_deployment(deployment: Deployment, place: Place, progress: Progress) -> ModelPackage:
+    """The package that a deployment serves: kept here, or read from its image.
+
+    Raises:
+        UsageError: It is not kept here, and there is no image.
+        PackageError, ImageError: It cannot be read.
+    """
+    if deployment.package is not None:
+        return open_package(Path(deployment.package), accept_unverified=True)
+    if deployment.image is None:
+        raise UsageError(
+            f"no known package to hold {deployment.name!r} to", hint="add --package with the model package"
+        )
+    image, target = ImageRef.parse(deployment.image), place.target
+    if isinstance(target, HoldsImages) and (held := target.package_of(image, place.settings)):
+        return held
+    try:
+        return package_of_image(image, progress, credentials=place.credentials)[0]
+    except ImageError as error:
+        hint = f"{error.hint}; or add --package with the model package".removeprefix("; ")
+        raise type(error)(error.message, hint=hint, detail=error.detail) from error
+
+
+def _of_image(image: ImageRef, place: Place, progress: Progress, *, accept_unverified: bool) -> Release:
+    target, settings = place.target, place.settings
     if not target.takes_image:
         raise UsageError(
-            f"{target.name!r} takes packages, not images: {str(source)!r}", hint="name the package's folder"
+            f"{target.name!r} takes packages, not images: {str(image)!r}", hint="name the package's folder"
         )
     held = target.package_of(image, settings) if isinstance(target, HoldsImages) else None
-    package, image = (held, image) if held else package_of_image(image, progress)
-    return Release(open_package(package.root, accept_unverified=accept_unverified), image)
+    package, image = (held, image) if held else package_of_image(image, progress, credentials=place.credentials)
+    package = open_package(package.root, accept_unverified=accept_unverified)
+    if isinstance(target, PullsImages):
+        there = image_platforms(image, credentials=place.credentials)
+        if wanting := [each for each in target.platforms(settings) if each not in there]:
+            raise _not_there(str(image), wanting[0], there, target.name)
+        image = replace(image, tag=None)
+    return Release(package, image)
 
 
-def _built(
-    package: ModelPackage, target: HoldsImages[Any], settings: TargetSettings, progress: Progress, build: ImageOptions
-) -> ImageRef:
-    """The image of a package, in the target; what it has of the layers already is packed and sent all the same."""
-    with image_archive(package, build, target.platform(settings), progress) as (built, archive):
-        progress.step(f"loading {built.ref.repository}:{built.ref.tag}")
-        target.load_image(archive, settings)
-    return replace(built.ref, digest=None)
+def _prepared(package: ModelPackage, here: LaidOut, place: Place, progress: Progress) -> Prepared:
+    """The release that a built image makes: by its digest where it is pulled, by its tag where an engine holds it."""
+    built, target, settings = here.built, place.target, place.settings
+
+    def push() -> None:
+        progress.step(f"pushing {replace(built.ref, digest=None)}")
+        sent = here.push(registry_credentials(place.credentials), progress)
+        progress.detail(f"{sent / 1e6:.1f} MB were not there yet")
+
+    def load() -> None:
+        progress.step(f"loading {replace(built.ref, digest=None)}")
+        if isinstance(target, HoldsImages):
+            target.load_image(here.archive(), settings)
+
+    pulls = isinstance(target, PullsImages)
+    ref = replace(built.ref, tag=None) if pulls else replace(built.ref, digest=None)
+    release = Release(package, ref, built_for=built.platforms)
+    return Prepared(release, push if pulls else load, _note(place, here.why))
+
+
+def _platforms(
+    name: str, target: PullsImages[Any] | HoldsImages[Any], settings: TargetSettings, options: ImageOptions
+) -> tuple[Platform, ...]:
+    """What the image is built for: what runs there, and what was asked for besides where the target pulls it.
+
+    Raises:
+        ArchitectureMissing: Other platforms were asked for, and not the target's.
+    """
+    asked = tuple(dict.fromkeys(Platform.parse(text) for text in options.get("platforms") or ()))
+    pulls = isinstance(target, PullsImages)
+    runs = target.platforms(settings) if isinstance(target, PullsImages) else (target.platform(settings),)
+    if asked and (wanting := [each for each in runs if each not in asked]):
+        raise _not_there("the image that is asked for", wanting[0], asked, name)
+    return asked if asked and pulls else runs
+
+
+def _not_there(what: str, platform: Platform, there: tuple[Platform, ...], target: str) -> ArchitectureMissing:
+    listed = ", ".join(map(str, there)) or "none"
+    return ArchitectureMissing(
+        f"{what} is not for {platform}, which {target!r} runs, only for: {listed}",
+        hint=f"build it for that too: --platform {platform}",
+        detail={"target": str(platform), "image": [str(each) for each in there]},
+    )
+
+
+def _is_copied(release: Release, stage: Stage | None) -> bool:
+    """Whether only the package of an image can be run: by a process, which pulls from the stand-in's registry alone."""
+    elsewhere = stage is not None and release.image is not None and release.image.host != stage.registry
+    return elsewhere and stage is not None and stage.runs == "processes"
+
+
+def _note(place: Place, why: str) -> Finding | None:
+    if place.stage is None:
+        return None
+    why = why or place.stage.why
+    runs = f"the runtime runs as a process: {why}" if why else "it runs real containers"
+    where = f"the stand-in of {place.target.name!r} on this machine (registry {place.stage.registry})"
+    return Finding("E-REHEARSAL", f"a rehearsal on {where}; {runs}", hint="without --rehearse it is the real thing")
+
+
+def _refuse_options(options: ImageOptions, why: str) -> None:
+    given = [f"--{name}" for name in ("tag", "wheelhouse") if options.get(name)]
+    if given:
+        raise UsageError(f"{why}, so no image is built that {given[0]} could be about", hint=f"leave {given[0]} out")
 
 
 def _image_named(source: str) -> ImageRef | None:

@@ -1,5 +1,6 @@
 """``targets`` and ``doctor``: what is installed here, and what is missing."""
 
+import os
 import platform
 import shutil
 import sys
@@ -33,11 +34,19 @@ class ConverterRow(Document):
     installed: bool
 
 
+class RehearsalRow(Document):
+    """The stand-in of a target; ``faults`` in words, by what ``--fault`` calls them."""
+
+    name: str
+    faults: dict[str, str]
+
+
 class TargetsDocument(Document):
     """All plugins."""
 
     targets: tuple[TargetRow, ...]
     converters: tuple[ConverterRow, ...]
+    rehearsals: tuple[RehearsalRow, ...] = ()
 
 
 class DoctorCheck(Document):
@@ -65,7 +74,9 @@ class DoctorDocument(Document):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app, name="targets", help="List the installed targets with their settings, and the converters.")(_targets)
+    command(app, name="targets", help="List the installed targets with settings and rehearsals, and the converters.")(
+        _targets
+    )
     command(app, name="doctor", help="Say what is missing on this machine, with the cure.")(_doctor)
 
 
@@ -84,7 +95,10 @@ def _targets(console: Console) -> None:
         ConverterRow(name=name, installed=not plugins.absent_requirements(converter))
         for name, converter in plugins.converters().items()
     )
-    document = TargetsDocument(targets=targets, converters=converters)
+    rehearsals = tuple(
+        RehearsalRow(name=name, faults=dict(rehearsal.faults)) for name, rehearsal in plugins.rehearsals().items()
+    )
+    document = TargetsDocument(targets=targets, converters=converters, rehearsals=rehearsals)
     console.result(document, lambda: _targets_text(console, document))
 
 
@@ -94,12 +108,18 @@ def _targets_text(console: Console, document: TargetsDocument) -> str:
         for row in document.targets
     ]
     rows += [("converter", row.name, "model", "" if row.installed else "not installed") for row in document.converters]
+    for row in document.rehearsals:
+        rows.append(("rehearsal", row.name, "", "--rehearse"))
+        rows += [("fault", f"{row.name} {name}", "", words) for name, words in row.faults.items()]
     return console.table(("KIND", "NAME", "TAKES", "SETTINGS"), rows)
 
 
 def _doctor(console: Console) -> None:
     checks = tuple(_checks())
-    optional = tuple(_extra_check(extra) for extra in extras() if extra not in {"runtime", "sklearn", "all"})
+    optional = (
+        *(_extra_check(extra) for extra in extras() if extra not in {"runtime", "sklearn", "all"}),
+        _azure_account_check(),
+    )
     environments = tuple(_environment_checks())
     confinement = tuple(_confinement_checks())
     document = DoctorDocument(
@@ -141,6 +161,16 @@ def _extra_check(extra: str) -> DoctorCheck:
     absent = missing_from(extra)
     found = f"without {', '.join(absent)}" if absent else "installed"
     return DoctorCheck(name=extra, ok=not absent, found=found, cure=f'pip install "dray[{extra}]"' if absent else "")
+
+
+def _azure_account_check() -> DoctorCheck:
+    """Where the account comes from; whether somebody is signed in, only the network could say."""
+    if os.environ.get("AZURE_ACCESS_TOKEN"):
+        return DoctorCheck(name="azure account", ok=True, found="the token in AZURE_ACCESS_TOKEN")
+    if missing_from("azure"):
+        cure = 'pip install "dray[azure]"; --rehearse needs no account'
+        return DoctorCheck(name="azure account", ok=False, found="azure-identity is not installed", cure=cure)
+    return DoctorCheck(name="azure account", ok=True, found="what azure-identity finds at its first use; not asked now")
 
 
 def _environment_checks() -> Iterator[DoctorCheck]:

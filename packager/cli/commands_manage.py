@@ -3,18 +3,21 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from packager.cli import render
-from packager.cli.commands_deploy import confirmed
 from packager.cli.common import ProjectPath, TargetName, Timeout, command
-from packager.cli.console import Console, Format
+from packager.cli.console import Console
+from packager.cli.deploy_options import Faults, Rehearse, confirmed
 from packager.core.deployment import Deployment
 from packager.core.errors import UsageError
-from packager.core.protocols import InferenceClient, Target
-from packager.project import load_project
+from packager.core.protocols import InferenceClient
+from packager.project import load_project, resolve_settings
+
+if TYPE_CHECKING:
+    from packager.deploy.places import Place, Places
 
 SMOKE_FAILED = 6
 Where = Annotated[str, typer.Argument(help="A deployment's name, or a URL.", metavar="NAME|URL")]
@@ -41,19 +44,24 @@ def _test(
         ),
     ] = None,
     target: TargetName = None,
+    rehearse: Rehearse = False,
     timeout: Timeout = 30.0,
     file: ProjectPath = None,
 ) -> None:
     from packager.documents import SmokeDocument
     from packager.pack import open_package
+    from packager.releases import package_of_deployment
     from packager.smoke import run_smoke
 
-    with console.progress() as progress, _client(where, target, file) as (client, deployment):
-        path = package or (Path(deployment.package) if deployment and deployment.package else None)
-        if path is None:
+    with console.progress() as progress, _client(where, target, file, rehearse=rehearse) as (client, found):
+        if package is not None:
+            held = open_package(package)
+        elif found is not None:
+            held = package_of_deployment(found[1], found[0], progress)
+        else:
             raise UsageError(f"no known package to hold {where!r} to", hint="add --package with the model package")
         progress.step(f"asking {where}")
-        document = SmokeDocument.of(run_smoke(client, open_package(path), timeout_s=timeout))
+        document = SmokeDocument.of(run_smoke(client, held, timeout_s=timeout))
     console.result(document, lambda: render.smoke(document))
     if not document.passed:
         raise typer.Exit(SMOKE_FAILED)
@@ -74,33 +82,37 @@ def _invoke(
         str | None, typer.Option("--model", metavar="NAME", help="Name of the model, for a URL that serves several.")
     ] = None,
     target: TargetName = None,
+    rehearse: Rehearse = False,
     timeout: Timeout = 30.0,
     file: ProjectPath = None,
 ) -> None:
+    from packager.documents import AnswerDocument
     from packager.smoke import build_request
 
     if (input_file is None) == (not values):
         raise UsageError("an invocation takes either --input or -i", hint="for example -i 'X=[[5.1, 3.5, 1.4, 0.2]]'")
-    with _client(where, target, file) as (client, deployment):
-        name = model or (deployment.model if deployment else _only_model(client))
+    with _client(where, target, file, rehearse=rehearse) as (client, found):
+        name = model or (found[1].model if found else _only_model(client))
         request = build_request(client.metadata(name), input_file, values or ())
         answer = client.infer(name, request, timeout_s=timeout)
-    console.write(
-        render.answer(answer) if console.format is Format.TEXT else answer.model_dump_json(indent=2, exclude_none=True)
-    )
+    console.result(AnswerDocument(answer), lambda: render.answer(answer))
 
 
 def _status(
     console: Console,
     name: Annotated[str | None, typer.Argument(help="A deployment's name; all where left out.", metavar="NAME")] = None,
     target: TargetName = None,
+    rehearse: Rehearse = False,
     file: ProjectPath = None,
 ) -> None:
     from packager import deploy
     from packager.documents import DeploymentDocument, StatusDocument
 
-    targets = _targets(target, file)
-    found = [deploy.find(name, targets)[1]] if name else deploy.find_all(targets)
+    places = _places(target, file, rehearse=rehearse)
+    if name:
+        found: Sequence[Deployment] = [places.find(name)[1]]
+    else:
+        found = deploy.find_all(places.targets, places.settings)
     document = StatusDocument(tuple(DeploymentDocument.of(deployment) for deployment in found))
     console.result(document, lambda: render.status(console, document))
 
@@ -111,31 +123,39 @@ def _logs(
     follow: Annotated[bool, typer.Option("--follow", help="Go on printing until interrupted.")] = False,
     tail: Annotated[int | None, typer.Option("--tail", metavar="N", min=0, help="Print the last N lines only.")] = None,
     target: TargetName = None,
+    rehearse: Rehearse = False,
     file: ProjectPath = None,
 ) -> None:
     from collections import deque
 
-    where, deployment = _find(name, target, file)
-    lines = where.logs(deployment, follow=follow)
+    place, deployment = _places(target, file, rehearse=rehearse).find(name)
+    lines = place.target.logs(deployment, follow=follow)
     if tail is not None and not follow:
         lines = iter(deque(lines, maxlen=tail))
     for line in lines:
-        console.write(line)
+        console.lines(line)
 
 
 def _rollback(
     console: Console,
     name: DeploymentName,
     target: TargetName = None,
+    rehearse: Rehearse = False,
+    faults: Faults = None,
     timeout: Timeout = 600.0,
     file: ProjectPath = None,
 ) -> None:
+    from packager.deploy.places import check_faults, open_stage, striking
     from packager.pipeline import rollback
 
-    with console.progress() as progress:
+    check_faults(faults or (), rehearse=rehearse)
+    place, deployment = _places(target, file, rehearse=rehearse).find(name)
+    kind = deployment.target
+    with console.progress() as progress, striking(kind, faults or (), progress):
+        open_stage(kind, faults or (), progress, rehearse=rehearse)
         document = rollback(
-            name,
-            _targets(target, file),
+            place,
+            deployment,
             confirm=lambda plan: confirmed(console, plan),
             timeout_s=timeout,
             progress=progress,
@@ -143,16 +163,22 @@ def _rollback(
     console.result(document, lambda: render.deployed(document))
 
 
-def _delete(console: Console, name: DeploymentName, target: TargetName = None, file: ProjectPath = None) -> None:
+def _delete(
+    console: Console,
+    name: DeploymentName,
+    target: TargetName = None,
+    rehearse: Rehearse = False,
+    file: ProjectPath = None,
+) -> None:
     from packager import deploy
     from packager.documents import DeletedDocument
 
-    where, deployment = _find(name, target, file)
+    place, deployment = _places(target, file, rehearse=rehearse).find(name)
     console.note(f"plan for {name} on {deployment.target}\n  delete   {deployment.endpoint or name}")
     if not console.assume_yes and console.ask("Go on?") is False:
         raise KeyboardInterrupt
     with console.progress() as progress:
-        deploy.destroy(where, deployment, progress=progress)
+        deploy.destroy(place.target, deployment, progress=progress)
     document = DeletedDocument(name=deployment.name, target=deployment.target, state="deleted")
     console.result(document, lambda: f"{deployment.name} deleted from {deployment.target}")
 
@@ -171,7 +197,9 @@ def _only_model(client: InferenceClient) -> str:
 
 
 @contextmanager
-def _client(where: str, target: str | None, file: Path | None) -> Iterator[tuple[InferenceClient, Deployment | None]]:
+def _client(
+    where: str, target: str | None, file: Path | None, *, rehearse: bool
+) -> Iterator[tuple[InferenceClient, "tuple[Place, Deployment] | None"]]:
     """A client of a URL, or of a deployment through its target."""
     if "://" in where:
         from packager.core.http_client import HttpInferenceClient
@@ -179,22 +207,22 @@ def _client(where: str, target: str | None, file: Path | None) -> Iterator[tuple
         with HttpInferenceClient(where) as client:
             yield client, None
         return
-    found, deployment = _find(where, target, file)
-    with found.connect(deployment) as connected:
-        yield connected, deployment
+    place, deployment = _places(target, file, rehearse=rehearse).find(where)
+    with place.target.connect(deployment) as connected:
+        yield connected, (place, deployment)
 
 
-def _find(name: str, target: str | None, file: Path | None) -> tuple[Target[Any], Deployment]:
-    from packager import deploy
-
-    return deploy.find(name, _targets(target, file))
-
-
-def _targets(target: str | None, file: Path | None) -> Sequence[Target[Any]]:
-    """The targets to look in: one where ``-t`` says so, else all."""
+def _places(target: str | None, file: Path | None, *, rehearse: bool) -> "Places":
+    """Where to look: one target where ``-t`` says so, else all; in a rehearsal the stand-ins that live."""
     from packager import plugins
+    from packager.deploy.places import Places, rehearsed
 
-    if target is None:
-        return tuple(plugins.targets().values())
-    section = load_project(file).targets.get(target)
-    return (plugins.target(section.target if section else target),)
+    section = load_project(file).targets.get(target) if target else None
+    kind = section.target if section else target
+    settings = {}
+    if section is not None:
+        chosen = plugins.target(section.target)
+        settings[chosen.name] = resolve_settings(chosen.settings_type, section.settings, ())
+    if rehearse:
+        return rehearsed(kind, settings)
+    return Places((plugins.target(kind),) if kind else tuple(plugins.targets().values()), settings)

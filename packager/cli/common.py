@@ -9,7 +9,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from packager.cli.console import Console, Format, ProgressStyle
+from packager.cli.console import REHEARSAL, Console, Format, ProgressStyle
 from packager.core.errors import UsageError
 
 P = ParamSpec("P")
@@ -61,9 +61,10 @@ def command(
         @functools.wraps(function)
         def run(*args: Any, **given: Any) -> None:
             common = {name: given.pop(name) for name in _COMMON}
+            rehearsal = bool(given.get("rehearse"))
             if group is not None:
                 given["options"] = {name: given.pop(name) for name in group}
-            function(_console(**common), *args, **given)
+            function(_console(**common, rehearsal=rehearsal), *args, **given)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         parameters = [
@@ -90,13 +91,23 @@ def _parameters(options: Options) -> list[inspect.Parameter]:
 
 
 def _console(
-    *, output: Format, assume_yes: bool, quiet: bool, verbose: bool, progress: ProgressStyle, no_color: bool
+    *,
+    output: Format,
+    assume_yes: bool,
+    quiet: bool,
+    verbose: bool,
+    progress: ProgressStyle,
+    no_color: bool,
+    rehearsal: bool,
 ) -> Console:
     if quiet and verbose:
         raise UsageError("-q and -v exclude each other")
+    mark = REHEARSAL if rehearsal else ""
+    if logging.lastResort is not None:  # which prints warnings where nothing else was set up
+        logging.lastResort.setFormatter(logging.Formatter(f"{mark}%(message)s"))
     if verbose:
-        logging.basicConfig(level=logging.DEBUG, format="          %(name)s: %(message)s")
+        logging.basicConfig(level=logging.DEBUG, format=f"{mark}          %(name)s: %(message)s")
         for chatty in ("filelock", "httpcore", "httpx", "asyncio"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
     verbosity = -1 if quiet else 1 if verbose else 0
-    return Console(output, progress, verbosity, not no_color, assume_yes)
+    return Console(output, progress, verbosity, not no_color, assume_yes, rehearsal)

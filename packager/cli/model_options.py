@@ -232,10 +232,10 @@ def package_options(console: Console, project: ProjectFile, given: Mapping[str, 
     """Options of ``packager.package``: the command line's, else the project file's.
 
     Args:
-        given: By the names of ``MODEL_OPTIONS``.
+        given: By the names of ``MODEL_OPTIONS``, among others.
     """
     return {
-        **given,
+        **{name: given[name] for name in MODEL_OPTIONS},
         "inputs": tuple(_input_hint(text) for text in given["inputs"] or ()),
         "dynamic": tuple(map(_free_axis, given["dynamic"] or ())),
         "packages": tuple(given["packages"] or ()),

@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     """Exit status of ``dray`` with these arguments; see spec section 1 for the numbers."""
     from packager.cli.app import app
 
-    console = Console(format=_wanted_format(arguments))
+    console = Console(format=_wanted_format(arguments), rehearsal="--rehearse" in arguments)
     try:
         status = app(args=list(arguments), standalone_mode=False, prog_name="dray")
     except DrayError as error:

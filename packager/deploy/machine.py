@@ -42,6 +42,7 @@ def deploy(
     secrets: Secrets,
     progress: Progress,
     timeout_s: float,
+    bring: Callable[[], None] = lambda: None,
 ) -> DeployOutcome:
     """Bring a release up under ``name``; what served before goes on serving until the new one has passed its tests.
 
@@ -57,6 +58,7 @@ def deploy(
         secrets: What the plan's references stand for.
         progress: Told of every stage.
         timeout_s: For the release to become ready.
+        bring: Puts the release's image where the target finds it, once the plan was agreed to.
 
     Raises:
         DeploymentBusy: Another command is changing it.
@@ -72,6 +74,7 @@ def deploy(
             return DeployOutcome(agreed.live, _test(target, agreed.live, release, smoke, progress), agreed)
         if not confirm(agreed):
             raise DeploymentDeclined(f"the plan for {name!r} was not agreed to", hint="nothing was changed")
+        bring()
         return _carry_out(target, agreed, smoke, secrets, progress, timeout_s)
 
 

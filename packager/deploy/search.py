@@ -4,8 +4,10 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from packager.core.deployment import Deployment, TargetSettings
-from packager.core.errors import DeploymentMissing, DrayError, UsageError
+from packager.core.errors import ConfigurationError, DeploymentMissing, DrayError, UsageError
 from packager.core.protocols import Target
 
 Targets = Sequence[Target[Any]]
@@ -28,7 +30,7 @@ def find(name: str, targets: Targets, settings: Settings | None = None) -> tuple
     silent: dict[str, DrayError] = {}
     for target in targets:
         try:
-            deployment = target.inspect(name, _settings(target, settings))
+            deployment = target.inspect(name, settings_of(target, settings))
         except DrayError as error:
             silent[target.name] = error
             continue
@@ -47,15 +49,27 @@ def find_all(targets: Targets, settings: Settings | None = None) -> tuple[Deploy
     Raises:
         DrayError: A target could not be asked; half a list would look like a whole one.
     """
-    every = [deployment for target in targets for deployment in target.deployments(_settings(target, settings))]
+    every = [deployment for target in targets for deployment in target.deployments(settings_of(target, settings))]
     return tuple(sorted(every, key=lambda deployment: (deployment.target, deployment.name)))
 
 
-def _settings(target: Target[Any], settings: Settings | None) -> TargetSettings:
+def settings_of(target: Target[Any], settings: Settings | None) -> TargetSettings:
+    """Those that are given for a target, else its defaults.
+
+    Raises:
+        ConfigurationError: It has a setting without a default.
+    """
     given = (settings or {}).get(target.name)
     if given is not None:
         return given
-    made: TargetSettings = target.settings_type()
+    try:
+        made: TargetSettings = target.settings_type()
+    except ValidationError as error:
+        lacking = ".".join(map(str, error.errors()[0]["loc"])) or "a setting"
+        raise ConfigurationError(
+            f"where {target.name!r} is depends on its setting {lacking!r}",
+            hint="-t NAME of a target with its settings in dray.yaml",
+        ) from error
     return made
 
 
@@ -71,8 +85,13 @@ def _ambiguous(name: str, found: Sequence[Deployment]) -> UsageError:
 def _missing(
     name: str, targets: Targets, silent: Mapping[str, DrayError], settings: Settings | None
 ) -> DeploymentMissing:
+    if not targets:
+        return DeploymentMissing(
+            f"no deployment {name!r}: nothing is being rehearsed here",
+            hint="`dray deploy … --rehearse` begins a rehearsal; without --rehearse the real targets are asked",
+        )
     asked = [target for target in targets if target.name not in silent]
-    names = [deployment.name for target in asked for deployment in target.deployments(_settings(target, settings))]
+    names = [deployment.name for target in asked for deployment in target.deployments(settings_of(target, settings))]
     close = difflib.get_close_matches(name, names, n=1)
     unasked = "".join(f"; {target} could not be asked: {error.message}" for target, error in silent.items())
     return DeploymentMissing(

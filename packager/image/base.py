@@ -18,6 +18,7 @@ from packager.core.progress import Progress
 from packager.image.blobs import CONFIG, GZIP_LAYER, LAYER, MANIFEST, Manifest, as_json, descriptor_of, file_digest
 from packager.image.python import BasePython, find_python
 from packager.image.registry import Registry
+from packager.image.registry_http import RegistrySettings
 from packager.image.transfer import Layout, pull_layout
 
 # Distroless: no shell, no package manager, a user of its own. Pin it with @sha256:… where a build must not change.
@@ -45,7 +46,13 @@ class Base:
 
 
 def fetch_base(
-    name: str, platforms: Sequence[Platform], cache: Path, credentials: CredentialSource, progress: Progress
+    name: str,
+    platforms: Sequence[Platform],
+    cache: Path,
+    credentials: CredentialSource,
+    progress: Progress,
+    *,
+    settings: RegistrySettings | None = None,
 ) -> Layout:
     """The layout that holds the base.
 
@@ -67,7 +74,7 @@ def fetch_base(
     folder = cache / hashlib.sha256(str(ref.full).encode()).hexdigest()[:24]
     ensure_folder(folder)
     try:
-        with Registry(ref.host, credentials) as registry:
+        with Registry(ref.host, credentials, settings or RegistrySettings()) as registry:
             pull_layout(ref, folder, registry, progress, platforms=platforms)
     except RegistryError as error:
         hint = f"{error.hint}; or give --base another reference, an OCI layout or an archive".removeprefix("; ")

@@ -18,6 +18,7 @@ from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
 from packager.image.blobs import CONFIG, INDEX, MANIFEST, as_json
 from packager.image.layers import HOME, WHEELS, LayerStore, compiler_release
+from packager.image.registry_http import RegistrySettings
 from packager.image.transfer import Layout
 from packager.image.wheels import Wanted
 
@@ -38,6 +39,7 @@ class ImageRequest:
         platforms: One makes an image, several make an index of images.
         wheelhouse: Folder of wheels that stands for the index.
         compiled: Whether Python modules are compiled.
+        registry: How the base's registry is talked to.
         source: URL of what the image was made of, for its label.
     """
 
@@ -48,6 +50,7 @@ class ImageRequest:
     compiled: bool = True
     source: str | None = None
     credentials: CredentialSource = field(default_factory=Anonymous)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
 
 
 def build_layout(
@@ -65,14 +68,16 @@ def build_layout(
     store = LayerStore(cache / "layers", source_date_epoch())
     platforms = request.platforms or (native_platform(),)
     progress.step(f"reading the base {request.base}")
-    source = fetch_base(request.base, platforms, cache / "bases", request.credentials, progress)
+    source = fetch_base(
+        request.base, platforms, cache / "bases", request.credentials, progress, settings=request.registry
+    )
     bases = [read_base(source, request.base, each) for each in platforms]
     layout, layers, manifests = Layout(out), {}, []
     for base in bases:
         added = added_layers(package, request, base, store, progress)
         manifests.append(_write(layout, package, request, base, store, added))
         layers[base.platform] = (*base.layers, *added)
-    top = manifests[0] if len(manifests) == 1 else _index(layout, package, manifests)
+    top = manifests[0] if len(manifests) == 1 else index_of(layout, package, manifests)
     layout.name(top, request.ref.tag or "latest")
     blobs = {each.descriptor.digest: each.descriptor.size for found in layers.values() for each in found}
     ref = request.ref.with_digest(top.digest)
@@ -115,9 +120,9 @@ def _write(
     layout: Layout, package: ModelPackage, request: ImageRequest, base: Base, store: LayerStore, added: Sequence[Layer]
 ) -> Descriptor:
     for layer in base.layers:
-        _link(base.layout.blob_path(layer.descriptor.digest), layout.blob_path(layer.descriptor.digest))
+        link(base.layout.blob_path(layer.descriptor.digest), layout.blob_path(layer.descriptor.digest))
     for layer in added:
-        _link(store.path(layer), layout.blob_path(layer.descriptor.digest))
+        link(store.path(layer), layout.blob_path(layer.descriptor.digest))
     labels = labels_of(package, request, base)
     config = as_json(config_of(base, added, labels, epoch=store.epoch))
     descriptor = Descriptor(CONFIG, layout.put(config), len(config))
@@ -168,8 +173,18 @@ def config_of(base: Base, added: Sequence[Layer], labels: Mapping[str, str], *, 
 
 def labels_of(package: ModelPackage, request: ImageRequest, base: Base) -> dict[str, str]:
     """What the image says of itself."""
-    manifest = package.manifest
     labels = {
+        **package_labels(package),
+        "dray.python": str(base.python),
+        "dray.compiled": compiler_release(base.python.version) if request.compiled else "false",
+    }
+    return {**labels, "org.opencontainers.image.source": request.source} if request.source else labels
+
+
+def package_labels(package: ModelPackage) -> dict[str, str]:
+    """What any image of a package says of it."""
+    manifest = package.manifest
+    return {
         "org.opencontainers.image.title": manifest.name,
         "org.opencontainers.image.version": manifest.version,
         "org.opencontainers.image.description": f"the model {manifest.name} {manifest.version}, served by dray",
@@ -177,10 +192,7 @@ def labels_of(package: ModelPackage, request: ImageRequest, base: Base) -> dict[
         "dray.package.name": manifest.name,
         "dray.package.version": manifest.version,
         "dray.version": dray_version(),
-        "dray.python": str(base.python),
-        "dray.compiled": compiler_release(base.python.version) if request.compiled else "false",
     }
-    return {**labels, "org.opencontainers.image.source": request.source} if request.source else labels
 
 
 def dray_version() -> str:
@@ -201,7 +213,8 @@ def _environment(base: Base) -> list[str]:
     return [f"{name}={value}" for name, value in sorted({"PATH": _PATH, **given, **own}.items())]
 
 
-def _index(layout: Layout, package: ModelPackage, manifests: Sequence[Descriptor]) -> Descriptor:
+def index_of(layout: Layout, package: ModelPackage, manifests: Sequence[Descriptor]) -> Descriptor:
+    """The index of an image for several platforms, written."""
     annotations = {
         "org.opencontainers.image.title": package.manifest.name,
         "org.opencontainers.image.version": package.manifest.version,
@@ -217,7 +230,8 @@ def _index(layout: Layout, package: ModelPackage, manifests: Sequence[Descriptor
     return Descriptor(INDEX, layout.put(content), len(content))
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """Put a blob into a layout, without a copy where the file system allows it."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)

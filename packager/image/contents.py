@@ -1,5 +1,6 @@
 """The model package that an image in a registry holds, without an engine: only the layer with the model is fetched."""
 
+import json
 import tarfile
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.errors import ImageInvalid, ImageUnfaithful, PackageError
 from packager.core.files import ensure_folder
-from packager.core.image import MODEL_FOLDER, ImageRef
+from packager.core.image import MODEL_FOLDER, ImageRef, Platform
 from packager.core.progress import Progress
 from packager.core.state import cache_home
 from packager.image.blobs import Manifest, descriptor_of
@@ -38,6 +39,24 @@ def package_of_image(
         top = registry.manifest(ref.path, ref.selector)
         manifest = _first_platform(registry, ref, top)
         return _package(registry, ref, manifest), ref.with_digest(top.descriptor.digest)
+
+
+def image_platforms(ref: ImageRef, *, credentials: CredentialSource | None = None) -> tuple[Platform, ...]:
+    """For which platforms a registry has an image.
+
+    Raises:
+        ImageMissing, PullDenied, RegistryError: Of the registry.
+    """
+    with Registry(ref.host, registry_credentials(credentials)) as registry:
+        top = registry.manifest(ref.path, ref.selector)
+        if top.is_index:
+            entries = map(descriptor_of, top.document.get("manifests") or ())
+            return tuple(each.platform for each in entries if each.platform and each.platform.os != "unknown")
+        try:
+            config = json.loads(registry.blob(ref.path, descriptor_of(top.document["config"])))
+            return (Platform.of_json(config),)
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ImageInvalid(f"{ref} does not say what it is for", hint="build and push it again") from error
 
 
 def _first_platform(registry: Registry, ref: ImageRef, top: Manifest) -> Manifest:

@@ -116,10 +116,10 @@ def image_findings(engine: ContainerEngine, release: Release, known: Iterable[Co
     """What stands in the way of running the image here, found without pulling it."""
     ref, facts = required_image(release), engine.facts()
     try:
-        if image := find_image(engine, release, known):
+        if not release.built_for and (image := find_image(engine, release, known)):
             check_image(image, release, facts)
             return ()
-        platforms = engine.registry_platforms(ref, registry_credentials().credential(ref.host))
+        platforms = release.built_for or engine.registry_platforms(ref, registry_credentials().credential(ref.host))
     except (ImageError, DrayError) as error:
         return (Finding(error.code, error.message, error.hint, blocking=True),)
     if facts.platform in platforms:

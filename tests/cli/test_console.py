@@ -53,6 +53,26 @@ def test_a_terminal_gets_stages_with_the_time_each_took(monkeypatch: pytest.Monk
     assert "s  converting [a]" in terminal.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("hint", "printed"),
+    [
+        ("`dray logs iris` shows its log", "`dray logs iris --rehearse` shows its log"),
+        ("`dray logs iris --rehearse` shows it", "`dray logs iris --rehearse` shows it"),
+        ("`dray package m.onnx` makes one", "`dray package m.onnx` makes one"),
+    ],
+)
+def test_commands_that_a_rehearsal_hints_at_are_of_the_rehearsal(
+    hint: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from packager.core.errors import UsageError
+
+    Console(rehearsal=True).error(UsageError("wrong\nin two lines", hint=hint))
+
+    assert capsys.readouterr().err.splitlines() == [
+        "rehearsal: error E-USAGE: wrong", "rehearsal: in two lines", f"rehearsal:   hint: {printed}",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("color", "no_color", "styled"), [(True, "", True), (False, "", False), (True, "1", False)])
 def test_colour_is_for_terminals_that_want_it(
     color: bool, no_color: str, styled: bool, monkeypatch: pytest.MonkeyPatch

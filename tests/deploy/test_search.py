@@ -49,6 +49,21 @@ def test_unknown_name_offers_the_nearest_and_tells_who_could_not_be_asked(one: R
     assert caught.value.hint == "did you mean 'churn'?"
 
 
+class Located(MemorySettings):
+    place: str
+
+
+def test_target_whose_place_is_a_setting_could_not_be_asked(one: Release) -> None:
+    elsewhere = MemoryTarget("elsewhere")
+    elsewhere.settings_type = Located  # type: ignore[misc]
+
+    with pytest.raises(DeploymentMissing) as caught:
+        find("churn", [holding("here", release=one), elsewhere])
+
+    assert "where 'elsewhere' is depends on its setting 'place'" in caught.value.message
+    assert find("churn", [holding("here", "churn", release=one), elsewhere])[1].target == "here"
+
+
 def test_all_deployments_come_by_target_and_name(one: Release) -> None:
     here, there = holding("here", "b", "a", release=one), holding("there", "c", release=one)
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.command import dray
 from tests.support.engine_images import EngineImages, engine_images, shared_layers
+from tests.support.index import require_index
 from tests.support.packages import logistic_model, make_package
 
 __all__ = ["engine_images", "shared_layers"]
@@ -52,3 +53,27 @@ def test_target_of_packages_takes_no_image() -> None:
     run = dray("deploy", "registry.example/team/churn:1", "-t", "local", "-o", "json")
 
     assert (run.status, run.document["error"]["code"]) == (2, "E-USAGE")
+
+
+@pytest.mark.usefixtures("engine", "shared_layers_of_images")
+def test_plan_of_a_package_names_the_image_that_deploy_loads(base_layout: Path, tmp_path: Path) -> None:
+    require_index()
+    package = make_package(tmp_path / "one").root
+    command = ("plan", package, "-t", "docker", "--base", base_layout, "-o", "json", "--exit-code")
+    first, second = dray(*command), dray(*command)
+    deployed = dray("deploy", package, "-t", "docker", "--base", base_layout, "-o", "json", "-y")
+    after = dray(*command)
+
+    assert (first.status, second.status, after.status) == (10, 10, 0), first.err
+    assert deployed.status == 0, deployed.err
+    assert first.out == second.out
+    [action] = first.document["actions"]
+    assert action["body"]["Image"] == deployed.document["image"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_platform_that_the_engine_does_not_run_is_refused_before_the_build(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "one").root
+    run = dray("deploy", package, "-t", "docker", "--platform", "linux/s390x", "-o", "json", "-y")
+
+    assert (run.status, run.document["error"]["code"]) == (4, "E-IMAGE-ARCH")
