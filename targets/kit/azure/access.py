@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from packager.core.errors import ConfigurationError, NotSignedIn
 from packager.core.extras import require_extra
+from packager.core.http_client import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ class AzureAccess:
             "connection_timeout": 10,
             "read_timeout": 120,
             "polling_interval": self.poll_s,
+            # No proxy of the environment leads to this machine itself.
+            "use_env_settings": not is_loopback(self.endpoint),
             "retry_policy": PatientRetry(backoff_s=min(0.8, self.poll_s)),
             **transport,
         }
