@@ -36,7 +36,6 @@ from targets.kit.azure.access import AzureAccess, account_configured, account_im
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
-_LINUX: Final = Platform("linux", "amd64")
 _TAKEN_UP_S: Final = 600.0
 
 
@@ -57,7 +56,7 @@ class AciTarget(Target[AciSettings]):
 
     def platforms(self, settings: AciSettings) -> tuple[Platform, ...]:
         """Linux on x86-64: Azure has no other for containers of Linux."""
-        return (_LINUX,)
+        return (findings.PLATFORM,)
 
     def preflight(self, settings: AciSettings) -> Findings:
         """Whether somebody is signed in, the resource group exists, and Azure has groups of this size there."""

@@ -71,6 +71,8 @@ class AzureAccess:
 
     def client_options(self) -> dict[str, Any]:
         """What every client of the SDK is made with, but for its subscription."""
+        from azure.core.pipeline.policies import SansIOHTTPPolicy
+
         from targets.kit.azure.retries import PatientRetry
 
         transport = {"transport": self.transport()} if self.transport else {}
@@ -84,6 +86,8 @@ class AzureAccess:
             "polling_interval": self.poll_s,
             # No proxy of the environment leads to this machine itself.
             "use_env_settings": not is_loopback(self.endpoint),
+            # The SDK's own tells twenty lines a request; the transport's log has one.
+            "http_logging_policy": SansIOHTTPPolicy(),
             "retry_policy": PatientRetry(backoff_s=min(0.8, self.poll_s)),
             **transport,
         }
