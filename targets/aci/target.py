@@ -13,6 +13,7 @@ from packager.core.credentials_azure import registry_credentials
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings
 from packager.core.errors import (
     CloudUnreachable,
+    DeploymentFailed,
     DrayError,
     EnvironmentMissing,
     InvocationError,
@@ -99,6 +100,9 @@ class AciTarget(Target[AciSettings]):
         with self._groups(settings) as groups:
             state, place, chosen = self._course(groups, plan.name, plan.release, settings)
             update.refuse_if_busy(state)
+            if planning.actions(state, chosen, place) != plan.actions:
+                message = f"{plan.name!r} has changed since the plan was made"
+                raise DeploymentFailed(message, hint="run it again: the plan will show what is there now")
             work = self._work(groups, plan.name, place.resource_group, secrets, progress, timeout_s)
             update.clear(work, state.leftovers)
             if state.live and chosen.way == "keep":

@@ -1,5 +1,7 @@
 """Plans for Azure: the same bytes twice, nothing to do after a deployment, and every hand edit by its field."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Change, DeploymentPlan
-from packager.core.errors import DrayError, NameTaken, QuotaReached
+from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import plan
@@ -231,3 +233,34 @@ def test_deployments_of_the_whole_subscription_are_found(cloud: AciCloud, packag
     assert (found.name, found.detail["resource_group"], found.state) == (NAME, "rehearsal", "running")
     anywhere.destroy(found, SilentProgress())
     assert cloud.stored() == {}
+
+
+def test_a_plan_that_the_cloud_has_overtaken_is_not_carried_out(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    made = planned(cloud, package, SETTINGS.model_copy(update={"env": {}}))
+    edit(cloud, lambda body: container(body).update(command=["sleep", "1"]))
+
+    with pytest.raises(DeploymentFailed, match="changed since the plan"):
+        cloud.target().apply(made, {}, SilentProgress(), timeout_s=5)
+
+
+def test_a_group_with_broken_tags_hides_no_other(
+    cloud: AciCloud, package: ModelPackage, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    edit(cloud, lambda body: body["tags"].update({"dray-state": "?"}))
+
+    assert cloud.target().deployments(SETTINGS) == ()
+    assert f"container group {NAME} is passed over" in caplog.text
+    with pytest.raises(DeploymentFailed, match="cannot be read"):
+        planned(cloud, package)
+
+
+def test_start_up_loads_nothing_of_azures(state: Path) -> None:
+    code = (
+        "import sys, targets.aci as aci; aci.AciTarget().deployments(aci.AciSettings()); print('azure' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.strip() == "False", done.stderr
