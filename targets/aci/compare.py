@@ -20,7 +20,7 @@ _FIXED: Final = (
 )  # fmt: skip
 _RESOURCES: Final = ".resources."
 _CONTAINER: Final = (
-    "command", "image", "livenessProbe", "ports", "readinessProbe", "resources", "securityContext", "volumeMounts",
+    "command", "image", "securityContext", "volumeMounts",
 )  # fmt: skip
 
 
@@ -95,6 +95,7 @@ def _container(container: Mapping[str, Any]) -> dict[str, Any]:
         "name": container.get("name"),
         "properties": {
             **{key: given.get(key) for key in _CONTAINER},
+            **{key: _probe(given.get(key)) for key in ("livenessProbe", "readinessProbe")},
             "resources": {
                 "requests": {key: requests.get(key) for key in ("cpu", "memoryInGB", "gpu")},
                 "limits": limits,
@@ -103,6 +104,14 @@ def _container(container: Mapping[str, Any]) -> dict[str, Any]:
             "environmentVariables": sorted(variables, key=lambda each: str(each["name"])),
         },
     }
+
+
+def _probe(probe: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Schemes are spelled in either case."""
+    asked = (probe or {}).get("httpGet")
+    if probe is None or not asked:
+        return probe
+    return {**probe, "httpGet": {**asked, "scheme": str(asked.get("scheme") or "http").lower()}}
 
 
 def _port(port: Mapping[str, Any]) -> dict[str, Any]:

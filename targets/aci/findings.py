@@ -8,6 +8,7 @@ from packager.core.artifact import Release
 from packager.core.credentials import resolve
 from packager.core.deployment import Finding, Findings
 from packager.core.errors import (
+    ArchitectureMissing,
     CapacityMissing,
     ConfigurationError,
     CredentialsUnusable,
@@ -15,7 +16,7 @@ from packager.core.errors import (
     QuotaReached,
     RequestRefused,
 )
-from packager.core.image import ImageRef
+from packager.core.image import ImageRef, Platform
 from targets.aci.groups import ContainerGroups
 from targets.aci.planning import Course, whole_steps
 from targets.aci.settings import AciSettings
@@ -24,6 +25,8 @@ from targets.aci.tags import MOST
 
 logger = logging.getLogger(__name__)
 # Source: learn.microsoft.com, "Resource availability and quota limits for Azure Container Instances".
+# Azure has no other processor for containers of Linux.
+PLATFORM: Final = Platform("linux", "amd64")
 _CPU_STEP, _MEMORY_STEP_GB = 0.01, 0.1
 _PRIVILEGED: Final = 1024
 _MIB_A_GB: Final = 1024
@@ -38,7 +41,12 @@ def late(chosen: Course, release: Release, groups: ContainerGroups) -> Findings:
     """What the release and what is there show: quota, tags, probes, memory."""
     settings = chosen.wanted.settings
     quota = _quota(chosen, groups) if chosen.way in ("create", "replace") else ()
-    return (*quota, *_tags(chosen), *_measured(settings, release, chosen.wanted.liveness_s), *_image(chosen, settings))
+    return (
+        *quota,
+        *_tags(chosen),
+        *_measured(settings, release, chosen.wanted.liveness_s),
+        *_image(chosen, settings, release),
+    )
 
 
 def of_error(error: DrayError) -> Finding:
@@ -58,9 +66,13 @@ def _steps(settings: AciSettings) -> Findings:
 
 
 def _limits(settings: AciSettings, region: str, groups: ContainerGroups) -> Findings:
-    rows = [row for row in groups.capabilities(region) if _is_for(row, settings)]
+    try:
+        every = groups.capabilities(region)
+    except DrayError as error:
+        return (_unchecked(f"what a container group of {region} may have", error),)
+    rows = [row for row in every if _is_for(row, settings)]
     if not rows:
-        known = {normal(str(row.get("location") or "")) for row in groups.capabilities(region)}
+        known = {normal(str(row.get("location") or "")) for row in every}
         if settings.gpu and region in known:
             message = f"{region} has no GPU {settings.gpu.sku} for container groups"
             return (Finding(CapacityMissing.code, message, "another region or sku", blocking=True),)
@@ -121,7 +133,10 @@ def _secrets(settings: AciSettings) -> Findings:
 
 def _quota(chosen: Course, groups: ContainerGroups) -> Findings:
     settings, region = chosen.wanted.settings, chosen.wanted.region
-    used = groups.usages(region)
+    try:
+        used = groups.usages(region)
+    except DrayError as error:
+        return (_unchecked(f"the quota in {region}", error),)
     wanted = {"ContainerGroups": 1.0}
     cores = f"Standard{settings.gpu.sku}Cores" if settings.gpu else "StandardCores"
     wanted[cores] = float(settings.gpu.count) if settings.gpu else settings.cpu
@@ -157,8 +172,13 @@ def _measured(settings: AciSettings, release: Release, liveness_s: int) -> Findi
     return tuple(found)
 
 
-def _image(chosen: Course, settings: AciSettings) -> Findings:
+def _image(chosen: Course, settings: AciSettings, release: Release) -> Findings:
     found, image = list[Finding](), chosen.wanted.image
+    if release.built_for and PLATFORM not in release.built_for:
+        message = f"{image} is built for {', '.join(map(str, release.built_for))}, and Azure runs {PLATFORM} alone"
+        found.append(
+            Finding(ArchitectureMissing.code, message, f"dray image PACKAGE --platform {PLATFORM}", blocking=True)
+        )
     if not image.pinned:
         message = f"{image} is named by its tag: whoever moves that changes what runs after the next restart"
         found.append(Finding("E-IMAGE-UNPINNED", message, "name it by its digest: image@sha256:…"))
@@ -172,6 +192,13 @@ def _image(chosen: Course, settings: AciSettings) -> Findings:
 def is_azure_registry(image: ImageRef) -> bool:
     """Whether Azure's own identities can pull it."""
     return ".azurecr." in image.host
+
+
+def _unchecked(what: str, error: DrayError) -> Finding:
+    """A role on one resource group alone does not let people read what is the subscription's."""
+    return Finding(
+        "E-UNCHECKED", f"{what} could not be looked at: {error.message}", "Azure will say so if it is too much"
+    )
 
 
 def _blocking(message: str, hint: str) -> Finding:

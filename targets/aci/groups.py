@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from packager.core.errors import (
+    DeploymentFailed,
     DeploymentMissing,
     DrayError,
     NotReady,
@@ -77,7 +78,9 @@ class ContainerGroups:
         with azure_errors("the list of container groups"):
             pages = operations.list_by_resource_group(resource_group) if resource_group else operations.list()
             found = [_group(each) for each in pages]
-        return tuple(sorted((each for each in found if each.ours), key=lambda each: (each.name, each.resource_group)))
+        return tuple(
+            sorted((each for each in found if _readable(each)), key=lambda each: (each.name, each.resource_group))
+        )
 
     def put(
         self,
@@ -209,6 +212,17 @@ class ContainerGroups:
             raise error
         progress.detail(f"{error.message}; trying again in {wait_s:.3g} s")
         time.sleep(wait_s)
+
+
+def _readable(group: Group) -> bool:
+    """Whether dray made it; one whose tags somebody broke must not stand in the way of all others."""
+    try:
+        if group.ours:
+            group.facts.served.chosen()
+            return True
+    except DeploymentFailed as error:
+        logger.warning("container group %s is passed over: %s", group.name, error.message)
+    return False
 
 
 def _group(model: Any) -> Group:

@@ -12,6 +12,8 @@ from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings
 from packager.core.errors import (
+    CloudUnreachable,
+    DeploymentFailed,
     DrayError,
     EnvironmentMissing,
     InvocationError,
@@ -30,12 +32,11 @@ from targets.aci.secrets import SecretValues
 from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
-from targets.kit.api_keys import own_key
-from targets.kit.azure.access import AzureAccess, account_configured, azure_access
+from targets.kit.api_keys import if_here, own_key
+from targets.kit.azure.access import AzureAccess, account_configured, account_implied, azure_access
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
-_LINUX: Final = Platform("linux", "amd64")
 _TAKEN_UP_S: Final = 600.0
 
 
@@ -56,7 +57,7 @@ class AciTarget(Target[AciSettings]):
 
     def platforms(self, settings: AciSettings) -> tuple[Platform, ...]:
         """Linux on x86-64: Azure has no other for containers of Linux."""
-        return (_LINUX,)
+        return (findings.PLATFORM,)
 
     def preflight(self, settings: AciSettings) -> Findings:
         """Whether somebody is signed in, the resource group exists, and Azure has groups of this size there."""
@@ -99,6 +100,9 @@ class AciTarget(Target[AciSettings]):
         with self._groups(settings) as groups:
             state, place, chosen = self._course(groups, plan.name, plan.release, settings)
             update.refuse_if_busy(state)
+            if planning.actions(state, chosen, place) != plan.actions:
+                message = f"{plan.name!r} has changed since the plan was made"
+                raise DeploymentFailed(message, hint="run it again: the plan will show what is there now")
             work = self._work(groups, plan.name, place.resource_group, secrets, progress, timeout_s)
             update.clear(work, state.leftovers)
             if state.live and chosen.way == "keep":
@@ -115,11 +119,12 @@ class AciTarget(Target[AciSettings]):
 
     @contextmanager
     def connect(self, deployment: Deployment) -> Iterator[HttpInferenceClient]:
-        """A client of its endpoint, which shows the first of its keys."""
+        """A client of its endpoint, which shows the first of its keys and takes the certificate that was deployed."""
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
-        key = own_key(_settings(deployment).api_keys)
-        with HttpInferenceClient(deployment.endpoint, token=key) as client:
+        settings = _settings(deployment)
+        key, certificate = own_key(settings.api_keys), if_here(settings.tls_cert)
+        with HttpInferenceClient(deployment.endpoint, token=key, certificate=certificate) as client:
             yield client
 
     def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
@@ -246,9 +251,10 @@ class AciTarget(Target[AciSettings]):
         try:
             with self._groups(settings) as groups:
                 return self._described_groups(groups, settings, name)
-        except (NotSignedIn, EnvironmentMissing) as error:
+        except (NotSignedIn, EnvironmentMissing, CloudUnreachable) as error:
             # An account of Azure's own command line may be there for other work, and its login may have ended.
-            if self.access is not None or _asked_for(settings) or not _implied(settings, error):
+            nobodys = isinstance(error, EnvironmentMissing) or account_implied()
+            if self.access is not None or _asked_for(settings) or not nobodys:
                 raise
             logger.info("no deployments on aci: %s", error.message)
             return ()
@@ -277,10 +283,3 @@ def _settings_of(plan: DeploymentPlan) -> AciSettings:
 
 def _asked_for(settings: AciSettings) -> bool:
     return bool(settings.subscription or settings.resource_group)
-
-
-def _implied(settings: AciSettings, error: DrayError) -> bool:
-    """Whether the account is nobody's choice for this tool."""
-    if isinstance(error, EnvironmentMissing):
-        return True
-    return azure_access(settings.subscription).implied

@@ -159,7 +159,8 @@ def endpoint_of(work: Work, group: Group, served: Served) -> Endpoint | None:
     if not host:
         return None
     token = first_key(work.values(settings.api_keys)) if settings.api_keys else None
-    return Endpoint(f"{settings.scheme}://{host}:{settings.port}", served.package, token)
+    certificate = work.values(settings.tls_cert) if settings.tls_cert else None
+    return Endpoint(f"{settings.scheme}://{host}:{settings.port}", served.package, token, certificate)
 
 
 def _bring_up(

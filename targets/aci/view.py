@@ -10,7 +10,7 @@ from targets.aci.names import group_names
 from targets.aci.state import Deployed, Group, deployed, state_of
 from targets.aci.update import TARGET
 from targets.aci.watch import Endpoint
-from targets.kit.api_keys import own_key
+from targets.kit.api_keys import if_here, own_key
 from targets.kit.packages import kept_package
 
 
@@ -46,8 +46,8 @@ def serves(group: Group, reach: str) -> bool | None:
     url = group.url(reach)
     if url is None:
         return False
-    served = group.facts.served
-    state = Endpoint(url, served.package, own_key(served.chosen().api_keys)).ask()
+    served, settings = group.facts.served, group.facts.served.chosen()
+    state = Endpoint(url, served.package, own_key(settings.api_keys), if_here(settings.tls_cert)).ask()
     if state is None:
         return False
     return None if state.state == "failed" else state.state == "ready"

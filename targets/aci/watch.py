@@ -36,18 +36,22 @@ class Endpoint:
     """One URL, asked again and again: which release is ready there, and for how long none was.
 
     Attributes:
+        certificate: That it must show; None for one that this machine's authorities vouch for.
         last, first: When the release before last answered, and the new one first did, on the monotonic clock.
     """
 
     url: str
     digest: str
     token: str | None = field(default=None, repr=False)
+    certificate: str | None = field(default=None, repr=False)
     last: float | None = None
     first: float | None = None
 
     def ask(self) -> ServerState | None:
         """What it says of itself now."""
-        with HttpInferenceClient(self.url, token=self.token, connect_timeout_s=_ASK_S, timeout_s=_ASK_S) as client:
+        with HttpInferenceClient(
+            self.url, token=self.token, certificate=self.certificate, connect_timeout_s=_ASK_S, timeout_s=_ASK_S
+        ) as client:
             try:
                 state = client.state()
             except InvocationError:  # another release's keys

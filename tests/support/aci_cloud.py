@@ -84,7 +84,7 @@ class RuntimeRunner:
             process.stop(grace_s=0.1)
 
     def running(self) -> Iterator[str]:
-        return iter([id for id, process in self.processes.items() if process.alive()])
+        return iter([key for key, process in self.processes.items() if process.alive()])
 
 
 class ReadyRunner(FakeRunner):

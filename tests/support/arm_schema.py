@@ -10,7 +10,7 @@ from tests.support.absent import absent
 
 SCHEMA = Path(__file__).parents[2] / "../shared/contracts/arm-schemas/Microsoft.ContainerInstance.2023-05-01.json"
 # The schema says integer; the swagger of the same version, and the service, say double.
-_NUMBERS = (("ResourceRequests", "cpu"), ("ResourceRequests", "memoryInGB"), ("ResourceLimits", "cpu"), ("ResourceLimits", "memoryInGB"))  # fmt: skip
+_NUMBERS = [(kind, key) for kind in ("ResourceRequests", "ResourceLimits") for key in ("cpu", "memoryInGB")]
 
 
 def group_validator() -> jsonschema.Draft4Validator:

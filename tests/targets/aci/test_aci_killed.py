@@ -1,5 +1,7 @@
 """A `dray deploy` to Azure ended between any two requests: whatever it left, the same command converges."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +100,28 @@ def test_first_deployment_killed_after_any_request_converges(
         assert again.deployment.state == "running", left
         assert len(cloud.stored()) == 1
         remove(cloud, IN_PLACE)
+
+
+@pytest.mark.parametrize("moment", ["PUT", "operations", "PATCH"])
+def test_update_whose_process_is_killed_converges_in_another(
+    cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage], moment: str
+) -> None:
+    old, new = packages
+    put(cloud.target(), IN_PLACE, old, report=PASSED)
+    target, fuse = fused(cloud, None)
+    put(target, IN_PLACE, new, report=PASSED)
+    remove(cloud, IN_PLACE)
+    last = next(index for index, line in enumerate(fuse.seen, 1) if moment in line)
+    put(cloud.target(), IN_PLACE, old, report=PASSED)
+    image = cloud.target().release_for_tests(new).image
+
+    program = [sys.executable, "-m", "tests.support.aci_deploy_and_die"]
+    argv = [*program, cloud.url, str(cloud.ca), str(new.root), str(image)]
+    done = subprocess.run([*argv, str(last)], cwd=ROOT, capture_output=True, timeout=60)
+
+    assert done.returncode == -9, done.stderr.decode()
+    again = put(cloud.target(), IN_PLACE, new, report=PASSED)
+    assert (again.deployment.state, again.deployment.version) == ("running", "2")
+    [group] = cloud.stored().values()
+    assert group.facts.state == "live"
+    assert group.facts.previous.version == "1"

@@ -1,5 +1,7 @@
 """Plans for Azure: the same bytes twice, nothing to do after a deployment, and every hand edit by its field."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Change, DeploymentPlan
-from packager.core.errors import DrayError, NameTaken, QuotaReached
+from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import plan
@@ -59,6 +61,14 @@ def container(body: dict[str, Any]) -> dict[str, Any]:
     return body["properties"]["containers"][0]["properties"]
 
 
+def variables(body: dict[str, Any]) -> Any:
+    return container(body)["environmentVariables"]
+
+
+def variable(body: dict[str, Any], name: str) -> Any:
+    return next(each for each in variables(body) if each["name"] == name)
+
+
 def test_a_plan_is_the_same_twice_and_follows_the_schema(cloud: AciCloud, package: ModelPackage) -> None:
     one, two = planned(cloud, package), planned(cloud, package)
 
@@ -79,17 +89,14 @@ def test_after_a_deployment_there_is_nothing_to_do(cloud: AciCloud, package: Mod
 
 
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "env": (lambda b: container(b)["environmentVariables"].append({"name": "B", "value": "2"}), "environmentVariables[B]"),
-    "value": (
-        lambda b: next(e for e in container(b)["environmentVariables"] if e["name"] == "A").update(value="9"),
-        "environmentVariables[A].value",
-    ),
+    "env": (lambda b: variables(b).append({"name": "B", "value": "2"}), "environmentVariables[B]"),
+    "value": (lambda b: variable(b, "A").update(value="9"), "environmentVariables[A].value"),
     "image": (lambda b: container(b).update(image="registry.example/other@sha256:" + "2" * 64), "image"),
     "tag": (lambda b: b["tags"].update(team="other"), "tags.team"),
     "tag-gone": (lambda b: b["tags"].pop("team"), "tags.team"),
     "command": (lambda b: container(b).update(command=["sleep", "1"]), "command"),
     "probe": (lambda b: container(b).pop("livenessProbe"), "livenessProbe"),
-    "probe-delay": (lambda b: container(b)["livenessProbe"].update(initialDelaySeconds=7), "livenessProbe.initialDelaySeconds"),
+    "probe-delay": (lambda b: container(b)["livenessProbe"].update(initialDelaySeconds=7), "initialDelaySeconds"),
     "label": (lambda b: b["properties"]["ipAddress"].update(dnsNameLabel="another-one"), "ipAddress.dnsNameLabel"),
     "version": (lambda b: b["tags"].update({"dray-state": "update"}), "tests"),
 }  # fmt: skip
@@ -226,3 +233,34 @@ def test_deployments_of_the_whole_subscription_are_found(cloud: AciCloud, packag
     assert (found.name, found.detail["resource_group"], found.state) == (NAME, "rehearsal", "running")
     anywhere.destroy(found, SilentProgress())
     assert cloud.stored() == {}
+
+
+def test_a_plan_that_the_cloud_has_overtaken_is_not_carried_out(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    made = planned(cloud, package, SETTINGS.model_copy(update={"env": {}}))
+    edit(cloud, lambda body: container(body).update(command=["sleep", "1"]))
+
+    with pytest.raises(DeploymentFailed, match="changed since the plan"):
+        cloud.target().apply(made, {}, SilentProgress(), timeout_s=5)
+
+
+def test_a_group_with_broken_tags_hides_no_other(
+    cloud: AciCloud, package: ModelPackage, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    edit(cloud, lambda body: body["tags"].update({"dray-state": "?"}))
+
+    assert cloud.target().deployments(SETTINGS) == ()
+    assert f"container group {NAME} is passed over" in caplog.text
+    with pytest.raises(DeploymentFailed, match="cannot be read"):
+        planned(cloud, package)
+
+
+def test_start_up_loads_nothing_of_azures(state: Path) -> None:
+    code = (
+        "import sys, targets.aci as aci; aci.AciTarget().deployments(aci.AciSettings()); print('azure' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.strip() == "False", done.stderr

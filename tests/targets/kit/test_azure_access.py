@@ -8,7 +8,7 @@ import pytest
 
 from packager.core.errors import ConfigurationError, EnvironmentMissing, NotSignedIn
 from targets.kit.azure import access
-from targets.kit.azure.access import account_configured, azure_access, default_subscription
+from targets.kit.azure.access import account_configured, account_implied, azure_access, default_subscription
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def signed_in(environ: dict[str, str], subscription: str = "from-az") -> None:
 def test_a_token_and_a_subscription_are_enough(nobody: dict[str, str]) -> None:
     found = azure_access(environ={**nobody, "AZURE_ACCESS_TOKEN": "s3cret", "AZURE_SUBSCRIPTION_ID": "sub"})
 
-    assert (found.endpoint, found.subscription, found.implied) == ("https://management.azure.com", "sub", False)
+    assert (found.endpoint, found.subscription) == ("https://management.azure.com", "sub")
     assert found.credential.get_token(found.scope).token == "s3cret"
     assert "s3cret" not in repr(found) + repr(found.credential)
 
@@ -51,7 +51,12 @@ def test_the_account_of_azures_command_line_is_implied(nobody: dict[str, str]) -
     signed_in(nobody)
 
     assert account_configured(nobody)
-    assert azure_access(environ=nobody).implied
+    assert account_implied(nobody)
+    assert not account_implied({**nobody, "AZURE_ACCESS_TOKEN": "t"})
+
+
+def test_a_token_alone_is_no_account(nobody: dict[str, str]) -> None:
+    assert not account_configured({**nobody, "AZURE_ACCESS_TOKEN": "for a registry"})
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"subscriptions": 7}', '{"subscriptions": [7]}'])

@@ -1,6 +1,7 @@
 """Azure's refusals, from real error bodies, in our words: by the code, wherever it stands."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,42 +38,9 @@ def error(code: str, message: str, **more: Any) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, **more}}
 
 
-INACCESSIBLE = (
-    "The image 'demo.azurecr.io/churn@sha256:1' in container group 'churn' is not accessible. Please check the image and"
-    " registry credential."
-)
-QUOTA = (
-    "Resource type 'Microsoft.ContainerInstance/containerGroups' container group quota 'StandardCores' exceeded in region"
-    " 'westeurope'. Limit: '10', Usage: '10' Requested: '1'."
-)
-UPDATES = (
-    "The updates on container group 'churn' are invalid. If you are going to update the os type, restart policy, network"
-    " profile, CPU, memory or GPU resources for a container group, you must delete it first and then create a new one."
-)
-CASES = [
-    (400, error("ContainerGroupQuotaReached", QUOTA), errors.QuotaReached),
-    (409, error("ContainerGroupQuotaReached", QUOTA), errors.QuotaReached),
-    (400, error("InaccessibleImage", INACCESSIBLE), errors.PullDenied),
-    (409, error("RegistryErrorResponse", "An error response is received from the docker registry 'index.docker.io'. Please retry later."), errors.RegistryUnavailable),
-    (409, error("ContainerGroupTransitioning", "The container group 'churn' is still transitioning, please retry later."), errors.Transitioning),
-    (400, error("InvalidRequestContent", "The request content was invalid and could not be deserialized: 'Could not find member'."), errors.RequestRefused),
-    (409, error("ServiceUnavailable", "The requested resource is not available in the location 'westeurope' at this moment."), errors.CapacityMissing),
-    (401, error("ExpiredAuthenticationToken", "The access token expiry UTC time '1/1/2026' is earlier than current UTC time."), errors.NotSignedIn),
-    (401, error("InvalidAuthenticationTokenTenant", "The access token is from the wrong issuer."), errors.NotSignedIn),
-    (403, error("AuthorizationFailed", "The client 'x' does not have authorization to perform action 'Microsoft.ContainerInstance/containerGroups/write'."), errors.Forbidden),
-    (403, error("RequestDisallowedByPolicy", "Resource 'churn' was disallowed by policy."), errors.Forbidden),
-    (409, error("ScopeLocked", "The scope cannot perform write operation because following scope(s) are locked."), errors.Forbidden),
-    (404, error("ResourceGroupNotFound", "Resource group 'team' could not be found."), errors.ResourceGroupMissing),
-    (404, error("SubscriptionNotFound", "The subscription 'x' could not be found."), errors.NotSignedIn),
-    (409, error("MissingSubscriptionRegistration", "The subscription is not registered to use namespace 'Microsoft.ContainerInstance'."), errors.Forbidden),
-    (409, error("DnsNameLabelAlreadyTaken", "taken"), errors.NameTaken),
-    (400, error("BadRequest", "The DNS name label 'churn' in container group 'churn' not available. Try using a different label."), errors.NameTaken),
-    (400, error("InvalidContainerGroupUpdate", UPDATES), errors.RequestRefused),
-    (429, error("SubscriptionRequestsThrottled", "Number of requests exceeded."), errors.Throttled),
-    (500, error("InternalServerError", "Encountered an internal server error."), errors.CloudFailed),
-    (400, error("LocationNotAvailableForResourceType", "The provided location 'mars' is not available."), errors.RequestRefused),
-    (400, error("ImageOsTypeNotMatchContainerGroup", "The OS type of image 'x' doesn't match the OS type of container group 'y'."), errors.ArchitectureMissing),
-]  # fmt: skip
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "azure_errors.json"
+CASES = [(row["status"], row["body"], getattr(errors, row["error"])) for row in json.loads(FIXTURE.read_text())]
+INACCESSIBLE = next(body["error"]["message"] for _, body, _ in CASES if body["error"]["code"] == "InaccessibleImage")
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), CASES, ids=[f"{c[1]['error']['code']}-{c[0]}" for c in CASES])
