@@ -240,9 +240,10 @@ def client_of(access: Any) -> Any:
 ENDS = {
     "quota": "E-QUOTA", "pull-auth": "E-IMAGE-PULL-AUTH", "image-missing": "E-IMAGE-MISSING",
     "registry": "E-REGISTRY-UNAVAILABLE", "arch": "E-IMAGE-ARCH", "crash": "E-CONTAINER-CRASH", "oom": "E-OOM",
-    "slow": "E-NOT-READY", "wrong-answer": "E-SMOKE", "throttle": "E-THROTTLED", "forbidden": "E-FORBIDDEN", "unauthorized": "E-AUTH",
-    "transitioning": "E-TRANSITIONING", "dns": "E-NAME-TAKEN", "invalid": "E-REQUEST-REFUSED",
-    "server-error": "E-CLOUD", "pull:1": "", "throttle:1": "", "transitioning:1": "", "server-error:1": "",
+    "slow": "E-NOT-READY", "wrong-answer": "E-SMOKE", "throttle": "E-THROTTLED", "forbidden": "E-FORBIDDEN",
+    "unauthorized": "E-AUTH", "transitioning": "E-TRANSITIONING", "dns": "E-NAME-TAKEN",
+    "invalid": "E-REQUEST-REFUSED", "server-error": "E-CLOUD", "pull:1": "", "throttle:1": "", "transitioning:1": "",
+    "server-error:1": "", "no-group": "E-NO-RESOURCE-GROUP",
 }  # fmt: skip
 
 
