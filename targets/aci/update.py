@@ -49,7 +49,7 @@ class Work:
     holder: Holder = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "holder", Holder.me(limit_s=2 * self.limit_s + _UNDO_S))
+        object.__setattr__(self, "holder", Holder.me(limit_s=self.limit_s + _UNDO_S))
 
     @property
     def reach(self) -> str:
