@@ -13,6 +13,8 @@ from packager.core.errors import ConfigurationError
 from runtime.contract.manifest import ModelName
 
 DEFAULT_FILE = "dray.yaml"
+# How patterns of settings begin that hold references to secrets.
+_REFERENCE = "^(env|file):"
 
 
 class _Section(BaseModel):
@@ -155,6 +157,16 @@ def _invalid(error: ValidationError, where: str, model: type[BaseModel]) -> Conf
             hint=f"did you mean {known!r}?" if known else f"known keys: {', '.join(model.model_fields)}",
             detail={"key": location, "nearest": known},
         )
+    if str(first.get("ctx", {}).get("pattern", "")).startswith(_REFERENCE):
+        # It may be a secret that was given in the wrong place, so it is not repeated.
+        return ConfigurationError(
+            f"{location!r} in {where} is a secret, which is given by reference, not by value",
+            hint="write it as env:NAME or file:PATH",
+            detail={"key": location},
+        )
+    if not first["loc"] and first["type"] == "value_error":
+        words = first["msg"].removeprefix("Value error, ")
+        return ConfigurationError(f"{where}: {words}", hint="docs/reference.md lists every key and what it may hold")
     return ConfigurationError(
         f"{location!r} in {where} cannot be {first.get('input')!r}: {first['msg'].lower()}",
         hint="docs/reference.md lists every key and what it may hold",

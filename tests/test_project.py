@@ -118,3 +118,21 @@ def test_the_published_schema_takes_the_example_and_refuses_a_typo() -> None:
         jsonschema.validate({"modle": "x"}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"targets": {"staging": {"target": "local", "prot": 1}}}, schema)
+
+
+@pytest.mark.parametrize("given", ["api_keys=hunter2", "secure_env.A=hunter2", "log_analytics.key=hunter2"])
+def test_a_secret_in_the_place_of_a_reference_is_not_repeated(given: str) -> None:
+    from targets.aci import AciSettings
+
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_settings(AciSettings, {"log_analytics": {"workspace": "0" * 36, "key": "env:K"}}, [given])
+
+    assert "hunter2" not in f"{caught.value.message}{caught.value.hint}{caught.value.detail}"
+    assert "env:NAME" in caught.value.hint
+
+
+def test_settings_that_contradict_each_other_are_told_in_one_line() -> None:
+    from targets.aci import AciSettings
+
+    with pytest.raises(ConfigurationError, match=r"^the target's settings: tls_cert and tls_key go together$"):
+        resolve_settings(AciSettings, {}, ["tls_cert=file:/c"])

@@ -19,6 +19,7 @@ from packager.core.errors import (
     InvocationError,
     NotSignedIn,
     ResourceGroupMissing,
+    UsageError,
 )
 from packager.core.http_client import HttpInferenceClient
 from packager.core.image import ImageRef, Platform
@@ -154,7 +155,14 @@ class AciTarget(Target[AciSettings]):
 
     def inspect(self, name: str, settings: AciSettings) -> Deployment | None:
         """The deployment as its group shows it; ``pending`` while a release of it is being tested."""
-        return next((each for each in self._found(settings, name)), None)
+        found = self._found(settings, name)
+        if len(found) > 1:
+            places = [each.detail["resource_group"] for each in found]
+            raise UsageError(
+                f"{name!r} is deployed in {len(found)} resource groups: {', '.join(places)}",
+                hint=f"say which: AZURE_DEFAULTS_GROUP={places[0]}",
+            )
+        return found[0] if found else None
 
     def deployments(self, settings: AciSettings) -> tuple[Deployment, ...]:
         """All of dray's deployments in the resource group, or in the subscription where none is named."""

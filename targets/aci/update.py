@@ -49,7 +49,7 @@ class Work:
     holder: Holder = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "holder", Holder.me(limit_s=2 * self.limit_s + _UNDO_S))
+        object.__setattr__(self, "holder", Holder.me(limit_s=self.limit_s + _UNDO_S))
 
     @property
     def reach(self) -> str:
@@ -78,6 +78,7 @@ def start_trial(work: Work, chosen: Course, group_name: str) -> Group:
     """
     facts = _begun(work, chosen.facts)
     work.progress.step(f"creating container group {group_name}")
+    _refuse_if_changed(work, group_name, None)
     try:
         return _bring_up(work, chosen.at(facts), facts, group_name)
     except BaseException as error:
@@ -94,6 +95,7 @@ def update_in_place(work: Work, chosen: Course, live: Group) -> Group:
     facts = _begun(work, chosen.facts)
     restored_to = _checked_way_back(work, facts)
     work.progress.step(f"updating container group {live.name} in place")
+    _refuse_if_changed(work, live.name, live.facts)
     try:
         return _bring_up(work, chosen.at(facts), facts, live.name, before=live)
     except BaseException as error:
@@ -199,6 +201,9 @@ def _bring_up(
     group = wait_ready(
         work.groups, work.resource_group, group_name, endpoint, until=until, ended_before=last_end(before)
     )
+    holder = group.facts.holder
+    if holder is not None and not holder.mine:
+        raise busy(work.name, TARGET, holder)
     if endpoint.gap_s is not None:
         work.progress.detail(f"for {endpoint.gap_s:.1f} s nothing was served")
     return group
@@ -232,6 +237,21 @@ def _as_it_was(work: Work, group: Group, served: Served, facts: Facts) -> Wanted
         tags={**foreign_tags(group), **settings.tags, **tags_of(facts)},
         pull=work.values.pulls(image, settings),
     )
+
+
+def _refuse_if_changed(work: Work, group_name: str, expected: Facts | None) -> None:
+    """Look once more right before the first change: who came meanwhile is not written over.
+
+    Raises:
+        DeploymentBusy, DeploymentFailed: Somebody did.
+    """
+    group = work.groups.get(work.resource_group, group_name)
+    facts = group.facts if group else None
+    refuse_if_held(work.name, TARGET, facts.holder if facts else None)
+    if facts != expected:
+        raise DeploymentFailed(
+            f"container group {group_name!r} has changed since the plan was made", hint="run it again"
+        )
 
 
 def _refuse_other(work: Work, group_name: str) -> None:

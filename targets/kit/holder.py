@@ -12,8 +12,6 @@ import psutil
 
 from packager.core.errors import DeploymentBusy
 
-# Beyond its own time limit, a command may still be bringing the old release back.
-_GRACE = 2.0
 _CLOCK_TOLERANCE_S = 2.0
 # Where it is written down, there may be room for 256 characters in all.
 _LONGEST = 60
@@ -26,7 +24,7 @@ class Holder:
     Attributes:
         began: Of its process, seconds since 1970, so that an id that was given again is not taken for it.
         since: ISO 8601, UTC.
-        limit_s: For how long it may take.
+        limit_s: For how long it may take, bringing an old release back included.
     """
 
     who: str
@@ -78,7 +76,7 @@ class Holder:
             since = datetime.fromisoformat(self.since)
         except ValueError:
             return False
-        return (now or datetime.now(UTC)) < since + timedelta(seconds=self.limit_s * _GRACE)
+        return (now or datetime.now(UTC)) < since + timedelta(seconds=self.limit_s)
 
     @property
     def _is_here(self) -> bool:

@@ -152,5 +152,7 @@ def _credential(endpoint: str, environ: Mapping[str, str]) -> Any:
         return FixedToken(token)
     from azure.identity import DefaultAzureCredential
 
+    # What the chain warns of, in many lines, it raises as well.
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
     authority = _AUTHORITIES.get(urlsplit(endpoint).hostname or "")
     return DefaultAzureCredential(**({"authority": authority} if authority else {}))

@@ -145,7 +145,9 @@ def _without_answer(error: "AzureError", what: str) -> DrayError:
 
     words = _one_line(str(error.message or error))
     if isinstance(error, sdk.ClientAuthenticationError):
-        return NotSignedIn(f"nobody is signed in to Azure: {_first_sentence(words)}", hint=_LOGIN)
+        tried = [line.strip() for line in str(error.message or error).splitlines() if line.startswith("\t")]
+        detail = {"tried": tried} if tried else {}
+        return NotSignedIn(f"nobody is signed in to Azure: {_first_sentence(words)}", hint=_LOGIN, detail=detail)
     if isinstance(error, sdk.ServiceRequestError | sdk.ServiceResponseError):
         certificate = "certificate" in words.lower()
         hint = "is there a proxy that opens TLS? name its authority in REQUESTS_CA_BUNDLE" if certificate else ""

@@ -1,12 +1,14 @@
 """Updates on Azure: in place and by replacement; whatever goes wrong, the old release answers at the old URL."""
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 
 from packager.core.artifact import ModelPackage
 from packager.core.credentials import Credential, CredentialSource
@@ -23,6 +25,8 @@ from packager.core.errors import (
     PullDenied,
     RegistryUnavailable,
     SmokeTestFailed,
+    Throttled,
+    UsageError,
 )
 from packager.core.image import ImageRef
 from packager.core.progress import SilentProgress
@@ -270,10 +274,12 @@ def destroy_it(cloud: AciCloud) -> None:
     destroy(cloud.target(), found, progress=SilentProgress())
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first-deployment", "update"])
 def test_one_of_two_at_once_wins_and_the_other_says_who(
-    cloud: AciCloud, old: ModelPackage, new: ModelPackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cloud: AciCloud, old: ModelPackage, new: ModelPackage, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
-    put(cloud.target(), IN_PLACE, old, report=PASSED)
+    if not first:
+        put(cloud.target(), IN_PLACE, old, report=PASSED)
     monkeypatch.setattr(Holder, "mine", property(lambda self: self.who == threading.current_thread().name))
     monkeypatch.setattr("targets.kit.holder._user", lambda: threading.current_thread().name)
     outcomes: dict[str, Any] = {}
@@ -287,6 +293,7 @@ def test_one_of_two_at_once_wins_and_the_other_says_who(
         together.wait(10)
         try:
             candidate = target.apply(made, {}, SilentProgress(), timeout_s=20)
+            time.sleep(1.5)  # smoke tests
             outcomes[me] = target.promote(candidate, SilentProgress())
         except DrayError as error:
             outcomes[me] = error
@@ -316,3 +323,35 @@ def test_an_image_that_no_registry_has_any_more_is_told_as_missing() -> None:
 
     assert isinstance(found, ImageMissing)
     assert ImageRef.parse("x")
+
+
+def test_a_wait_that_is_too_long_is_told_and_not_kept(cloud: AciCloud, old: ModelPackage) -> None:
+    class Throttling(RequestsTransport):
+        def send(self, request: Any, **options: Any) -> Any:
+            answer = super().send(request, **options)
+            answer.status_code = 429
+            answer.headers["Retry-After"] = "3600"
+            return answer
+
+    access = cloud.access(transport=lambda: Throttling(connection_verify=str(cloud.ca)))
+    began = time.monotonic()
+
+    with pytest.raises(Throttled) as caught:
+        cloud.target(access).deployments(IN_PLACE)
+
+    assert time.monotonic() - began < 5
+    assert "3600" in caught.value.hint
+
+
+def test_a_name_in_two_resource_groups_is_asked_about(cloud: AciCloud, old: ModelPackage) -> None:
+    with cloud.http() as http:
+        path = cloud.path(NAME).partition("/providers")[0].replace("/rehearsal", "/other")
+        http.put(path, json={"location": "westeurope"}, params={"api-version": "2021-04-01"}).raise_for_status()
+    for resource_group in ("rehearsal", "other"):
+        settings = AciSettings(port=18080, resource_group=resource_group)
+        put(cloud.target(), settings, old, report=PASSED)
+    anywhere = cloud.target(cloud.access(resource_group=None))
+
+    with pytest.raises(UsageError, match="2 resource groups: other, rehearsal"):
+        anywhere.inspect(NAME, AciSettings())
+    assert len(anywhere.deployments(AciSettings())) == 2
