@@ -32,6 +32,7 @@ def family(kind: type[DrayError]) -> Iterator[type[DrayError]]:
         (errors.PortInUse, 5),
         (errors.DeploymentBusy, 5),
         (errors.SmokeTestFailed, 6),
+        (errors.InterruptedByUser, 130),
         (DrayError, 1),
     ],
 )
