@@ -101,7 +101,7 @@ class Console:
     def _evidence(self, error: DrayError) -> str:
         """What else a person must see of an error: what was left, and the last events and log lines."""
         shown = [("left", line) for line in getattr(error, "__notes__", ())]
-        for name, key in (("event", "events"), ("log", "log")):
+        for name, key in (("tried", "tried"), ("event", "events"), ("log", "log")):
             lines = error.detail.get(key)
             if isinstance(lines, list):
                 shown += [(name, str(line)) for line in lines[-_SHOWN_LINES:]]
