@@ -147,6 +147,17 @@ def test_what_azure_changes_only_anew_is_a_replacement_that_is_asked_about(
     assert "cpu" in found.confirm[0]
 
 
+def test_a_replacement_takes_another_label_that_is_asked_for_at_once(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    moved = SETTINGS.model_copy(update={"cpu": 2.0, "dns_label": "somewhere-else"})
+
+    put(cloud.target(), moved, package, report=PASSED)
+
+    assert not planned(cloud, package, moved).changes_anything
+    [group] = cloud.stored().values()
+    assert group.label == "somewhere-else"
+
+
 def test_another_reference_is_a_change_and_what_is_behind_it_is_not(
     cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
