@@ -26,7 +26,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all o
 @linux
 def test_a_port_that_is_taken_on_every_address_is_told_as_such() -> None:
     with socket.socket() as program:
-        program.bind(("0.0.0.0", 0))  # noqa: S104 - that is the case
+        program.bind(("0.0.0.0", 0))
         program.listen()
         with pytest.raises(ArmError, match="listens on port .* on every address") as caught:
             Addresses().take("churn", (program.getsockname()[1],))
