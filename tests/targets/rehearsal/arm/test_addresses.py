@@ -28,7 +28,7 @@ def test_a_port_that_is_taken_on_every_address_is_told_as_such() -> None:
     with socket.socket() as program:
         program.bind(("0.0.0.0", 0))
         program.listen()
-        with pytest.raises(ArmError, match="listens on port .* on every address") as caught:
+        with pytest.raises(ArmError, match=r"listens on port .* on every address") as caught:
             Addresses().take("churn", (program.getsockname()[1],))
     assert caught.value.code == "PortInUseOnThisMachine"
 
