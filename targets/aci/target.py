@@ -19,6 +19,7 @@ from packager.core.errors import (
     InvocationError,
     NotSignedIn,
     ResourceGroupMissing,
+    UsageError,
 )
 from packager.core.http_client import HttpInferenceClient
 from packager.core.image import ImageRef, Platform
@@ -153,8 +154,19 @@ class AciTarget(Target[AciSettings]):
                 update.delete_trial(work, handle["group"])
 
     def inspect(self, name: str, settings: AciSettings) -> Deployment | None:
-        """The deployment as its group shows it; ``pending`` while a release of it is being tested."""
-        return next((each for each in self._found(settings, name)), None)
+        """The deployment as its group shows it; ``pending`` while a release of it is being tested.
+
+        Raises:
+            UsageError: Several resource groups have one of this name.
+        """
+        found = self._found(settings, name)
+        if len(found) > 1:
+            places = ", ".join(repr(each.detail["resource_group"]) for each in found)
+            raise UsageError(
+                f"{name!r} is deployed in {len(found)} resource groups: {places}",
+                hint="-t NAME of a target of dray.yaml that names one, or AZURE_DEFAULTS_GROUP",
+            )
+        return found[0] if found else None
 
     def deployments(self, settings: AciSettings) -> tuple[Deployment, ...]:
         """All of dray's deployments in the resource group, or in the subscription where none is named."""
@@ -262,7 +274,8 @@ class AciTarget(Target[AciSettings]):
     def _described_groups(
         self, groups: ContainerGroups, settings: AciSettings, name: str | None
     ) -> tuple[Deployment, ...]:
-        every = groups.list(settings.resource_group or groups.access.resource_group)
+        usual = None if groups.access.looks_everywhere else groups.access.resource_group
+        every = groups.list(settings.resource_group or usual)
         wanted = {(g.resource_group.lower(), g.facts.name) for g in every if name in (None, g.facts.name)}
         found = []
         for resource_group, each in sorted(wanted, key=lambda pair: (pair[1], pair[0])):

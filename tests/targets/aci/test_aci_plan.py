@@ -10,10 +10,10 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Change, DeploymentPlan
-from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached, ResourceGroupMissing
+from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached, ResourceGroupMissing, UsageError
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
-from packager.deploy import plan
+from packager.deploy import find, plan
 from packager.documents import PlanDocument
 from targets.aci import AciSettings
 from targets.aci.groups import ContainerGroups
@@ -253,6 +253,28 @@ def test_deployments_of_the_whole_subscription_are_found(cloud: AciCloud, packag
     assert (found.name, found.detail["resource_group"], found.state) == (NAME, "rehearsal", "running")
     anywhere.destroy(found, SilentProgress())
     assert cloud.stored() == {}
+
+
+def test_a_rehearsal_shows_what_was_deployed_to_any_resource_group(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS.model_copy(update={"resource_group": "team"}), package, report=PASSED)
+    here, everywhere = cloud.target(), cloud.target(cloud.access(looks_everywhere=True))
+
+    assert here.deployments(AciSettings()) == ()
+    assert [each.detail["resource_group"] for each in everywhere.deployments(AciSettings())] == ["team"]
+    assert everywhere.inspect(NAME, AciSettings()) is not None
+
+
+def test_of_one_name_in_two_resource_groups_none_is_picked(cloud: AciCloud, package: ModelPackage) -> None:
+    for resource_group in ("team", "team-eu"):
+        settings = SETTINGS.model_copy(
+            update={"resource_group": resource_group, "dns_label": f"churn-{resource_group}"}
+        )
+        put(cloud.target(), settings, package, report=PASSED)
+    anywhere = cloud.target(cloud.access(resource_group=None))
+
+    with pytest.raises(UsageError, match="in 2 resource groups: 'team', 'team-eu'"):
+        find(NAME, [anywhere])
+    assert find(NAME, [anywhere], {"aci": AciSettings(resource_group="team")})[1].detail["resource_group"] == "team"
 
 
 def test_a_plan_that_the_cloud_has_overtaken_is_not_carried_out(cloud: AciCloud, package: ModelPackage) -> None:
