@@ -3,6 +3,7 @@
 import shlex
 import ssl
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from packager.documents import DeployDocument
@@ -71,7 +72,7 @@ def _names(certificate: Path) -> tuple[str, ...]:
         found = context.get_ca_certs()
     except (OSError, ssl.SSLError):
         return ()
-    alternatives = found[0].get("subjectAltName", ()) if found else ()
+    alternatives: Any = found[0].get("subjectAltName", ()) if found else ()
     return tuple(str(name) for kind, name in alternatives if kind in ("DNS", "IP Address"))
 
 
