@@ -33,7 +33,7 @@ from targets.aci.secrets import SecretValues
 from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
-from targets.kit.api_keys import if_here, own_key
+from targets.kit.api_keys import if_here, key_to_ask_with
 from targets.kit.azure.access import AzureAccess, account_configured, account_implied, azure_access
 from targets.kit.packages import keep_package, kept_package
 
@@ -124,7 +124,7 @@ class AciTarget(Target[AciSettings]):
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
         settings = _settings(deployment)
-        key, certificate = own_key(settings.api_keys), if_here(settings.tls_cert)
+        key, certificate = key_to_ask_with(settings.api_keys), if_here(settings.tls_cert)
         with HttpInferenceClient(deployment.endpoint, token=key, certificate=certificate) as client:
             yield client
 
