@@ -1,7 +1,7 @@
 """The registry of a stand-in, asked by our own client and by requests that no client of ours makes."""
 
 import errno
-import os
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from targets.rehearsal.registry import LARGEST_MANIFEST
 from tests.support.packages import make_package
 from tests.support.stage_registry import TOKEN, USER, StageRegistry, package_image
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(8).randbytes(300_000)  # the same for each worker, which must collect the same tests
 DIGEST = digest_of(CONTENT)
 UPLOADS = "/v2/team/iris/blobs/uploads/"
 
