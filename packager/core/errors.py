@@ -106,6 +106,7 @@ __all__ = [
     "ImageMissing",
     "ImageReferenceInvalid",
     "ImageUnfaithful",
+    "InterruptedByUser",
     "InvocationError",
     "ModelInvalid",
     "ModelMissing",
@@ -130,6 +131,12 @@ __all__ = [
     "UsageError",
     "WheelsUnavailable",
 ]
+
+
+class InterruptedByUser(DrayError):
+    """The user stopped the command."""
+
+    code = "E-INTERRUPTED"
 
 
 class UsageError(DrayError):

@@ -22,6 +22,7 @@ from targets.aci.planning import Course, whole_steps
 from targets.aci.settings import AciSettings
 from targets.aci.state import normal
 from targets.aci.tags import MOST
+from targets.aci.tls import fault_of
 
 logger = logging.getLogger(__name__)
 # Source: learn.microsoft.com, "Resource availability and quota limits for Azure Container Instances".
@@ -121,13 +122,15 @@ def _exposure(settings: AciSettings) -> Findings:
 
 
 def _secrets(settings: AciSettings) -> Findings:
-    found = []
+    found, values = [], dict[str, str]()
     for name, reference in settings.references().items():
         try:
-            resolve(reference)
+            values[name] = resolve(reference)
         except CredentialsUnusable as error:
             message = f"{name}={reference} cannot be read here: {error.message}"
             found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
+    if values.keys() >= {"tls_cert", "tls_key"} and (wrong := fault_of(values["tls_cert"], values["tls_key"])):
+        found.append(_blocking(wrong, "a certificate and its key, both in PEM"))
     return tuple(found)
 
 

@@ -84,7 +84,8 @@ def course(state: Deployed, release: Release, settings: AciSettings, place: Plac
         return replace(in_place, way="keep")
     if settings.update == "in-place" and not (fixed(found) and live.runs):
         return replace(in_place, found=found)
-    beside = other_label(live.label) if label and live.label else label
+    # One that the old group does not have can be taken at once.
+    beside = other_label(label) if label and label == live.label else label
     moved = served.model_copy(update={"label": beside})
     facts = replace(updated, state="trial", served=moved, previous=live.facts.good or live.facts.served, before=None)
     return replace(_course("replace", facts, settings, beside, place, kept), found=found)

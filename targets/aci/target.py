@@ -33,7 +33,7 @@ from targets.aci.secrets import SecretValues
 from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
-from targets.kit.api_keys import if_here, own_key
+from targets.kit.api_keys import if_here, key_to_ask_with
 from targets.kit.azure.access import AzureAccess, account_configured, account_implied, azure_access
 from targets.kit.packages import keep_package, kept_package
 
@@ -124,7 +124,7 @@ class AciTarget(Target[AciSettings]):
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
         settings = _settings(deployment)
-        key, certificate = own_key(settings.api_keys), if_here(settings.tls_cert)
+        key, certificate = key_to_ask_with(settings.api_keys), if_here(settings.tls_cert)
         with HttpInferenceClient(deployment.endpoint, token=key, certificate=certificate) as client:
             yield client
 
@@ -154,13 +154,17 @@ class AciTarget(Target[AciSettings]):
                 update.delete_trial(work, handle["group"])
 
     def inspect(self, name: str, settings: AciSettings) -> Deployment | None:
-        """The deployment as its group shows it; ``pending`` while a release of it is being tested."""
+        """The deployment as its group shows it; ``pending`` while a release of it is being tested.
+
+        Raises:
+            UsageError: Several resource groups have one of this name.
+        """
         found = self._found(settings, name)
         if len(found) > 1:
-            places = [each.detail["resource_group"] for each in found]
+            places = ", ".join(repr(each.detail["resource_group"]) for each in found)
             raise UsageError(
-                f"{name!r} is deployed in {len(found)} resource groups: {', '.join(places)}",
-                hint=f"say which: AZURE_DEFAULTS_GROUP={places[0]}",
+                f"{name!r} is deployed in {len(found)} resource groups: {places}",
+                hint="-t NAME of a target of dray.yaml that names one, or AZURE_DEFAULTS_GROUP",
             )
         return found[0] if found else None
 
@@ -270,7 +274,8 @@ class AciTarget(Target[AciSettings]):
     def _described_groups(
         self, groups: ContainerGroups, settings: AciSettings, name: str | None
     ) -> tuple[Deployment, ...]:
-        every = groups.list(settings.resource_group or groups.access.resource_group)
+        usual = None if groups.access.looks_everywhere else groups.access.resource_group
+        every = groups.list(settings.resource_group or usual)
         wanted = {(g.resource_group.lower(), g.facts.name) for g in every if name in (None, g.facts.name)}
         found = []
         for resource_group, each in sorted(wanted, key=lambda pair: (pair[1], pair[0])):

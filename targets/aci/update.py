@@ -4,17 +4,16 @@ A trial is a group of its own until it is promoted by its tags, and deleted othe
 release and the old one into the group together, so that whoever finds it, after a crash too, can finish or undo it.
 """
 
-import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from packager.core.errors import DeploymentFailed, DrayError, Transitioning
+from packager.core.errors import DeploymentFailed, Transitioning
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
+from packager.core.undoing import undo_after
 from targets.aci.body import Wanted, container_group
 from targets.aci.compare import foreign_tags
 from targets.aci.groups import ContainerGroups
@@ -26,7 +25,6 @@ from targets.aci.watch import Endpoint, last_end, wait_ready, watching
 from targets.kit.api_keys import first_key
 from targets.kit.holder import Holder, busy, refuse_if_held
 
-logger = logging.getLogger(__name__)
 _UNDO_S: Final = 600.0
 _DELETE_S: Final = 300.0
 TARGET: Final = "aci"
@@ -82,7 +80,7 @@ def start_trial(work: Work, chosen: Course, group_name: str) -> Group:
     try:
         return _bring_up(work, chosen.at(facts), facts, group_name)
     except BaseException as error:
-        _after(error, f"{group_name} could not be deleted", lambda: delete_trial(work, group_name))
+        undo_after(error, f"{group_name} could not be deleted", lambda: delete_trial(work, group_name))
         raise
 
 
@@ -100,7 +98,9 @@ def update_in_place(work: Work, chosen: Course, live: Group) -> Group:
         return _bring_up(work, chosen.at(facts), facts, live.name, before=live)
     except BaseException as error:
         if restored_to is not None:
-            _after(error, f"what served in {live.name} before could not be brought back", lambda: undo(work, live.name))
+            undo_after(
+                error, f"what served in {live.name} before could not be brought back", lambda: undo(work, live.name)
+            )
         raise
 
 
@@ -269,14 +269,3 @@ def delete_trial(work: Work, group_name: str) -> None:
     holder = group.facts.holder
     if group.facts.name == work.name and group.facts.state == "trial" and holder is not None and holder.mine:
         delete(work, group)
-
-
-def _after(cause: BaseException, what: str, undoing: Callable[[], None]) -> None:
-    """Undo after a failure; where even that fails, the cause says so, for it is what the user must hear about."""
-    try:
-        undoing()
-    except DrayError as error:
-        logger.warning("%s: %s", what, error.message)
-        cause.add_note(f"{what}: {error.message}")
-        if isinstance(cause, DrayError):
-            cause.detail["left_behind"] = error.as_dict()

@@ -23,6 +23,7 @@ from targets.aci.state import Group
 
 _ASK_S: Final = 2.0
 _POLL_S: Final = 0.2
+_ENDS_AGAIN_S: Final = 5.0
 _TAIL: Final = 20
 _KILLED: Final = 137
 _OUT_OF_MEMORY: Final = "oomkilled"
@@ -143,11 +144,24 @@ def _refuse_if_ended(groups: ContainerGroups, group: Group, ended_before: str) -
         raise cause_of_end(groups, group, current)
     again = previous.get("exitCode") not in (None, 0) or _says(previous, _OUT_OF_MEMORY)
     if view.get("restartCount") and again and str(previous.get("finishTime") or "") != ended_before:
-        raise cause_of_end(groups, group, previous)
+        raise cause_of_end(groups, _ended_again(groups, group), previous)
     if group.provisioning == "Failed":
         raise _never_began(group)
     if current.get("state") == "Waiting" and (cause := _pull_failure(group)):
         raise cause
+
+
+def _ended_again(groups: ContainerGroups, group: Group) -> Group:
+    """The group once its container, started anew, has ended as before, if it soon does.
+
+    Azure gives the log of the present run, and that of the last one only until the next starts: what a container said
+    before it ended is gone as long as it runs again.
+    """
+    until = time.monotonic() + _ENDS_AGAIN_S
+    while (group.container.get("currentState") or {}).get("state") == "Running" and time.monotonic() < until:
+        time.sleep(_POLL_S)
+        group = groups.get(group.resource_group, group.name) or group
+    return group
 
 
 def cause_of_end(groups: ContainerGroups, group: Group, ended: Any) -> DrayError:
@@ -159,7 +173,7 @@ def cause_of_end(groups: ContainerGroups, group: Group, ended: Any) -> DrayError
         memory = _memory_gb(group)
         return OutOfMemory(
             f"the runtime took more than its {memory:g} GB of memory",
-            hint="raise --set memory_gb=N; `dray inspect` shows what the model was measured to take",
+            hint="raise --set memory_gb=N",
             detail=detail,
         )
     if _FORMAT_ERROR in " ".join(log).lower() or _says(ended, _FORMAT_ERROR):

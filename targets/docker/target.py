@@ -31,7 +31,7 @@ from targets.docker.state import (
     image_of,
     settings_of,
 )
-from targets.kit.api_keys import own_key
+from targets.kit.api_keys import key_to_ask_with, own_key
 from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import docker_host
 from targets.kit.packages import keep_package, kept_package
@@ -122,7 +122,7 @@ class DockerTarget(Target[DockerSettings]):
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
         settings = DockerSettings.model_validate(deployment.detail["settings"])
-        with HttpInferenceClient(deployment.endpoint, token=own_key(settings.api_keys)) as client:
+        with HttpInferenceClient(deployment.endpoint, token=key_to_ask_with(settings.api_keys)) as client:
             yield client
 
     def promote(self, candidate: Candidate, progress: Progress) -> Deployment:

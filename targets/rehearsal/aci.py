@@ -35,5 +35,6 @@ class AciRehearsal(OpensStage):
             poll_s=_POLL_S,
             reach="ip",
             resource_group=RESOURCE_GROUP,
+            looks_everywhere=True,
         )
         return AciTarget(access, StageToken(facts.registry, folder))

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
 from targets.rehearsal.manifests import INDEX, checked_manifest, referrers
 from targets.rehearsal.registry_codes import Refused
-from targets.rehearsal.registry_refusals import API, refused, unknown
+from targets.rehearsal.registry_refusals import API, no_room, refused, unknown
 
 # Who has the right to everything; the password is the stand-in's token.
 USER: Final = "dray"
@@ -67,7 +67,7 @@ def registry_app(store: BlobStore, token: str) -> Starlette:
         Route("/v2/{name:path}/tags/list", guarded(calls.tags), methods=["GET"]),
         Route("/v2/{name:path}/referrers/{digest}", guarded(calls.referrers), methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={Refused: refused, HTTPException: unknown})
+    return Starlette(routes=routes, exception_handlers={Refused: refused, HTTPException: unknown, OSError: no_room})
 
 
 def authorized(header: str, user: str, password: str) -> bool:

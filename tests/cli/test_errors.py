@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from packager.cli import main
 from packager.cli.run import exit_status, run
 from packager.core import errors
 from runtime.contract.errors import DrayError
@@ -32,6 +33,7 @@ def family(kind: type[DrayError]) -> Iterator[type[DrayError]]:
         (errors.PortInUse, 5),
         (errors.DeploymentBusy, 5),
         (errors.SmokeTestFailed, 6),
+        (errors.InterruptedByUser, 130),
         (DrayError, 1),
     ],
 )
@@ -93,6 +95,20 @@ def test_an_interrupt_is_exit_130(capsys: pytest.CaptureFixture[str], monkeypatc
 
     assert run(["inspect", "somewhere"]) == 130
     assert "E-INTERRUPTED" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_the_command_is_loaded_is_exit_130_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("packager.core.interrupts.listen", interrupted)
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "error E-INTERRUPTED: interrupted; nothing was begun\n"
 
 
 def test_a_bug_is_exit_1_with_a_traceback_and_still_one_document(

@@ -51,6 +51,7 @@ class AzureAccess:
         poll_s: Between two questions about what is under way; the server's Retry-After comes first.
         reach: How what is deployed is reached: by its name, or by its address where no name server knows the name.
         resource_group, region: Where nothing else is said.
+        looks_everywhere: Whether deployments are looked for in all resource groups where no setting names one.
         transport: Makes what carries requests, instead of the SDK's own.
     """
 
@@ -62,6 +63,7 @@ class AzureAccess:
     reach: Literal["fqdn", "ip"] = "fqdn"
     resource_group: str | None = None
     region: str | None = None
+    looks_everywhere: bool = False
     transport: Callable[[], Any] | None = field(default=None, repr=False)
 
     @property

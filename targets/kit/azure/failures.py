@@ -145,9 +145,14 @@ def _without_answer(error: "AzureError", what: str) -> DrayError:
 
     words = _one_line(str(error.message or error))
     if isinstance(error, sdk.ClientAuthenticationError):
-        tried = [line.strip() for line in str(error.message or error).splitlines() if line.startswith("\t")]
-        detail = {"tried": tried} if tried else {}
-        return NotSignedIn(f"nobody is signed in to Azure: {_first_sentence(words)}", hint=_LOGIN, detail=detail)
+        tried = [_one_line(line) for line in str(error.message).splitlines() if line.startswith("\t")]
+        said = f"nobody is signed in to Azure: {_first_sentence(words)}"
+        return NotSignedIn(said, hint=_LOGIN, detail={"tried": tried} if tried else {})
+    if isinstance(error, sdk.IncompleteReadError):
+        return CloudUnreachable(
+            f"the connection to Azure ended in the middle of an answer about {what}",
+            hint="check the network, and any proxy on the way; then the same command again",
+        )
     if isinstance(error, sdk.ServiceRequestError | sdk.ServiceResponseError):
         certificate = "certificate" in words.lower()
         hint = "is there a proxy that opens TLS? name its authority in REQUESTS_CA_BUNDLE" if certificate else ""

@@ -68,8 +68,7 @@ def cause_of_end(container: Container, log: list[str]) -> DrayError:
     if container.out_of_memory or (container.exit_status == _KILLED and container.document["HostConfig"].get("Memory")):
         limit = int(container.document["HostConfig"].get("Memory") or 0) >> 20
         message = f"the runtime took more than its {limit} MiB of memory" if limit else "the machine has no memory left"
-        hint = "raise --set memory_mib=N; `dray inspect` shows what the model was measured to take"
-        return OutOfMemory(message, hint=hint, detail=detail)
+        return OutOfMemory(message, hint="raise --set memory_mib=N", detail=detail)
     if _FORMAT_ERROR in " ".join(log).lower():
         return ArchitectureMissing(
             "the image is for another processor than the engine's: exec format error",

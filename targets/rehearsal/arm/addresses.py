@@ -5,11 +5,16 @@ import socket
 import sys
 import threading
 from collections.abc import Collection, Iterator
+from itertools import islice
+
+from targets.rehearsal.arm.errors import port_in_use_here
 
 # Of 127.0.0.0/8, which Linux has whole; elsewhere a machine has only 127.0.0.1.
 NETWORK = "127.77"
 WHOLE_NETWORK = sys.platform == "linux"
 _HOSTS = 256 * 254
+# Where so many have a port taken, a program listens on all addresses.
+_TRIES = 256
 
 
 class Addresses:
@@ -26,12 +31,17 @@ class Addresses:
 
         Args:
             label: Gives the same address each time, as long as that is free; without one each address is new.
+
+        Raises:
+            ArmError: A program of this machine listens on one of the ports on every address.
         """
         if not self._whole:
             return "127.0.0.1"
         with self._lock:
-            free = (each for each in self._candidates(label) if each not in self._taken and _free(each, ports))
-            address = next(free)
+            untaken = islice((each for each in self._candidates(label) if each not in self._taken), _TRIES)
+            address = next((each for each in untaken if _free(each, ports)), None)
+            if address is None:
+                raise port_in_use_here(ports)
             self._taken.add(address)
             return address
 

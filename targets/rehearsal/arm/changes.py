@@ -69,7 +69,7 @@ def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -
         old, group.runs, group.init_runs = [*group.init_runs, *group.runs], [], []
         kept = {run.plan.name: run.events for run in old} if updates and body is group.body else {}
         group.quit.set()
-        group.body, group.stopped = body, False
+        group.body, group.stopped, group.struck = body, False, not staging.sound
     cloud.tell()
     return Change(group, operation, partial(_replace, cloud, group, old, staging, kept))
 

@@ -36,6 +36,7 @@ class Cloud:
         self.rates = Rates()
         self.lock = threading.RLock()
         self._groups: dict[str, Group] = {}
+        self._ended_stuck: dict[str, Group] = {}
         self._operations: dict[str, Operation] = {}
         self._resource_groups: dict[tuple[str, str], ResourceGroupState] = {}
 
@@ -110,6 +111,8 @@ class Cloud:
             group = self._groups.get(id.key)
             if group is None:
                 group = self._groups[id.key] = Group(id, region, body, changing=True)
+                if stuck := self._ended_stuck.pop(id.key, None):  # its end was the only way to bring back what served
+                    group.sound, group.struck = stuck.sound, True
                 return group
             if group.region != region:
                 raise other_location(id.name, id.resource_group, old=group.region, new=region)
@@ -127,6 +130,8 @@ class Cloud:
         """It is deleted."""
         with self.lock:
             self._groups.pop(group.id.key, None)
+            if group.stuck:
+                self._ended_stuck[group.id.key] = group
             if group.address is not None:
                 self.addresses.give_back(group.address)
         self.tell()

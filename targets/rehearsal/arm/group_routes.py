@@ -46,7 +46,7 @@ def put_group(cloud: Cloud, call: Call) -> Answer:
         cloud.check_quota(group, body)
         _label_free(cloud, group, body)
         images = pull_all(cloud, group, body)
-        staging = stage(cloud.world, cloud.addresses, images, spared=group.ran(body))
+        staging = stage(cloud.world, cloud.addresses, images, spared=group.restores(body))
     change = changes.deploy(cloud, group, body, staging)
     answer = Answer(201 if new else 200, group_view(group), _follow(call, change.operation))
     change.begin()
@@ -172,7 +172,7 @@ def _run_again(cloud: Cloud, group: Group) -> Operation:
     with _refusable(cloud, group):
         cloud.check_quota(group, group.body)
         images = pull_all(cloud, group, group.body)
-        staging = stage(cloud.world, cloud.addresses, images, spared=group.ran(group.body))
+        staging = stage(cloud.world, cloud.addresses, images, spared=group.restores(group.body))
     change = changes.deploy(cloud, group, group.body, staging)
     change.begin()
     return change.operation

@@ -45,6 +45,7 @@ class Group:
         shown: Whether GET finds it: a first PUT that is still being judged made it, and may undo it.
         stuck: Its change never ends, by a fault: it can be deleted all the same.
         sound: Containers of earlier bodies, and of this one, that no fault struck.
+        struck: Whether a fault struck the last change.
     """
 
     id: GroupId
@@ -65,10 +66,12 @@ class Group:
     quit: threading.Event = field(default_factory=threading.Event)
     principal: str = field(default_factory=lambda: str(uuid.uuid4()))
     sound: list[list[Container]] = field(default_factory=list, repr=False)
+    struck: bool = False
 
-    def ran(self, body: ContainerGroup) -> bool:
-        """Whether these very containers ran here before, without a fault."""
-        return body.properties.containers in self.sound
+    def restores(self, body: ContainerGroup) -> bool:
+        """Whether these very containers ran here before what a fault struck, and are brought back; or run here now."""
+        containers = body.properties.containers
+        return containers in self.sound and (self.struck or containers == self.body.properties.containers)
 
     def state(self) -> str:
         """Its ``instanceView.state``. Source: "Azure Container Instances states" on Microsoft Learn."""

@@ -38,8 +38,8 @@ def stage(world: World, addresses: Addresses, digests: Mapping[str, str], *, spa
     """For a change that is accepted: each fault that is due strikes it once.
 
     Args:
-        spared: Nothing strikes: these very containers served here before, and are brought back. A rehearsed fault is
-            one of what is new; what was sound stays so.
+        spared: Nothing strikes: these very containers served here before what failed, and are brought back. A rehearsed
+            fault is one of what is new; what was sound stays so.
 
     Raises:
         ArmError: A fault needs what this machine does not have.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from packager.core.artifact import ModelPackage
-from packager.core.errors import DrayError
+from packager.core.errors import DrayError, ProcessCrash
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import deploy
@@ -96,6 +96,15 @@ def test_an_update_with_a_fault_leaves_the_old_release(
     # A group that is stuck is deleted and made anew: its label is the same, and so is its name in the real cloud.
     same = replace(found, endpoint=first.endpoint) if fault == "stuck" else found
     assert same == first
+
+
+def test_a_crash_is_told_in_its_last_words_although_the_container_runs_again(
+    cloud: AciCloud, package: ModelPackage
+) -> None:
+    cloud.faults.set(("crash",))
+
+    with pytest.raises(ProcessCrash, match=r"Protobuf parsing failed. \(rehearsed fault: crash\)"):
+        command(cloud, package)
 
 
 @pytest.mark.parametrize("fault", PASSING)

@@ -10,10 +10,10 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Change, DeploymentPlan
-from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached
+from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached, ResourceGroupMissing, UsageError
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
-from packager.deploy import plan
+from packager.deploy import find, plan
 from packager.documents import PlanDocument
 from targets.aci import AciSettings
 from targets.aci.groups import ContainerGroups
@@ -147,6 +147,17 @@ def test_what_azure_changes_only_anew_is_a_replacement_that_is_asked_about(
     assert "cpu" in found.confirm[0]
 
 
+def test_a_replacement_takes_another_label_that_is_asked_for_at_once(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS, package, report=PASSED)
+    moved = SETTINGS.model_copy(update={"cpu": 2.0, "dns_label": "somewhere-else"})
+
+    put(cloud.target(), moved, package, report=PASSED)
+
+    assert not planned(cloud, package, moved).changes_anything
+    [group] = cloud.stored().values()
+    assert group.label == "somewhere-else"
+
+
 def test_another_reference_is_a_change_and_what_is_behind_it_is_not(
     cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +195,7 @@ def test_a_group_that_dray_did_not_make_is_left_alone(cloud: AciCloud, package: 
     ("given", "code"),
     [
         ({"cpu": 8.0}, "E-CONFIG"), ({"memory_gb": 1.55}, "E-CONFIG"), ({"cpu": 1.001}, "E-CONFIG"),
-        ({"memory_gb": 64.0}, "E-CONFIG"), ({"resource_group": "nobody"}, "E-NO-RESOURCE-GROUP"),
+        ({"memory_gb": 64.0}, "E-CONFIG"),
         ({"tags": {f"t{i}": "" for i in range(48)}}, "E-REQUEST-REFUSED"),
     ],
 )  # fmt: skip
@@ -195,6 +206,15 @@ def test_what_azure_would_refuse_is_found_before(
         planned(cloud, package, AciSettings.model_validate({"port": 18080, **given}))
 
     assert caught.value.code == code
+    assert caught.value.hint
+
+
+def test_a_resource_group_that_is_not_there_is_found_before(cloud: AciCloud, package: ModelPackage) -> None:
+    cloud.faults.set(("no-group",))
+
+    with pytest.raises(ResourceGroupMissing) as caught:
+        planned(cloud, package)
+
     assert caught.value.hint
 
 
@@ -233,6 +253,28 @@ def test_deployments_of_the_whole_subscription_are_found(cloud: AciCloud, packag
     assert (found.name, found.detail["resource_group"], found.state) == (NAME, "rehearsal", "running")
     anywhere.destroy(found, SilentProgress())
     assert cloud.stored() == {}
+
+
+def test_a_rehearsal_shows_what_was_deployed_to_any_resource_group(cloud: AciCloud, package: ModelPackage) -> None:
+    put(cloud.target(), SETTINGS.model_copy(update={"resource_group": "team"}), package, report=PASSED)
+    here, everywhere = cloud.target(), cloud.target(cloud.access(looks_everywhere=True))
+
+    assert here.deployments(AciSettings()) == ()
+    assert [each.detail["resource_group"] for each in everywhere.deployments(AciSettings())] == ["team"]
+    assert everywhere.inspect(NAME, AciSettings()) is not None
+
+
+def test_of_one_name_in_two_resource_groups_none_is_picked(cloud: AciCloud, package: ModelPackage) -> None:
+    for resource_group in ("team", "team-eu"):
+        settings = SETTINGS.model_copy(
+            update={"resource_group": resource_group, "dns_label": f"churn-{resource_group}"}
+        )
+        put(cloud.target(), settings, package, report=PASSED)
+    anywhere = cloud.target(cloud.access(resource_group=None))
+
+    with pytest.raises(UsageError, match="in 2 resource groups: 'team', 'team-eu'"):
+        find(NAME, [anywhere])
+    assert find(NAME, [anywhere], {"aci": AciSettings(resource_group="team")})[1].detail["resource_group"] == "team"
 
 
 def test_a_plan_that_the_cloud_has_overtaken_is_not_carried_out(cloud: AciCloud, package: ModelPackage) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from packager.core.errors import CredentialsUnusable
+from packager.core.errors import ConfigurationError, CredentialsUnusable
 from packager.core.http_client import HttpInferenceClient
 from targets.aci import AciSettings
 from tests.contract_suites.target_suite import ask, put
@@ -45,6 +45,30 @@ def test_a_deployment_with_keys_and_tls_is_tested_through_both(
     [group] = runtime_cloud.stored().values()
     assert "first-key" not in str(group.document)
     assert "PRIVATE" not in str(group.document)
+
+
+FAULTY = {
+    "tls_cert is no certificate": lambda cert, key, other: (key, cert),
+    "tls_key is no private key": lambda cert, key, other: (cert, cert),
+    "tls_key is the key of another certificate": lambda cert, key, other: (cert, other),
+}
+
+
+@pytest.mark.parametrize("words", FAULTY)
+def test_a_certificate_that_cannot_serve_is_found_before_anything_is_changed(
+    cloud: AciCloud, settings: AciSettings, tmp_path: Path, state: Path, words: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    _, _, other = _certificates(tmp_path / "other")
+    own = (str(settings.tls_cert), str(settings.tls_key))
+    certificate, key = FAULTY[words](*own, f"file:{other}")
+    given = settings.model_copy(update={"tls_cert": certificate, "tls_key": key})
+
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        put(cloud.target(), given, make_package(tmp_path / "a"))
+
+    assert "BEGIN" not in str(caught.value.as_dict())
+    assert cloud.stored() == {}
 
 
 def test_another_certificate_is_not_taken(

@@ -136,3 +136,17 @@ def test_what_never_became_an_answer_is_mapped_too(raised: Exception, kind: type
 
     assert caught.value.hint
     assert caught.value.__cause__ is raised
+
+
+def test_nobody_signed_in_tells_what_each_credential_said() -> None:
+    words = "it failed. Attempted credentials:\n\tAzureCliCredential: Azure CLI not found on path\nTo mitigate this, …"
+    found = cause_of(sdk.ClientAuthenticationError(message=words), "resource group 'g'")
+
+    assert (found.code, found.detail["tried"]) == ("E-AUTH", ["AzureCliCredential: Azure CLI not found on path"])
+
+
+def test_an_answer_that_is_cut_is_told_as_such() -> None:
+    found = cause_of(sdk.IncompleteReadError(("Connection broken", ValueError())), "container group 'churn'")
+
+    assert found.code == "E-CLOUD-UNREACHABLE"
+    assert found.message == "the connection to Azure ended in the middle of an answer about container group 'churn'"

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from targets.rehearsal.arm.addresses import Addresses
+from targets.rehearsal.arm.errors import ArmError
 from targets.rehearsal.arm.tamper import TamperedRunner
 from targets.rehearsal.arm.wrong_numbers import tampered
 from targets.rehearsal.workload import Workload
@@ -20,6 +21,16 @@ from tests.support.arm_server import _certificates
 from tests.support.fake_runner import FakeRunner
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
+
+
+@linux
+def test_a_port_that_is_taken_on_every_address_is_told_as_such() -> None:
+    with socket.socket() as program:
+        program.bind(("0.0.0.0", 0))
+        program.listen()
+        with pytest.raises(ArmError, match=r"listens on port .* on every address") as caught:
+            Addresses().take("churn", (program.getsockname()[1],))
+    assert caught.value.code == "PortInUseOnThisMachine"
 
 
 @linux

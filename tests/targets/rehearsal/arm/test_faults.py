@@ -194,12 +194,38 @@ def test_every_fault_has_words_and_an_unknown_one_is_refused(arm: Arm) -> None:
 def test_what_served_before_is_spared_by_faults_of_containers(arm: Arm, sdk: Client) -> None:
     put(sdk)
     arm.faults.set(("crash", "lro-failed"))
-    changed = ContainerGroup.deserialize(group_body())
-    changed.containers[0].environment_variables = [EnvironmentVariable(name="A", value="1")]
     with pytest.raises(HttpResponseError):
-        sdk.container_groups.begin_create_or_update(GROUP, "churn", changed).result()
+        sdk.container_groups.begin_create_or_update(GROUP, "churn", _changed()).result()
 
     assert put(sdk).instance_view.state == "Running"
+
+
+def _changed() -> ContainerGroup:
+    changed = ContainerGroup.deserialize(group_body())
+    changed.containers[0].environment_variables = [EnvironmentVariable(name="A", value="1")]
+    return changed
+
+
+def test_what_served_before_is_spared_in_place_of_a_group_that_was_deleted_to_end_what_is_stuck(
+    arm: Arm, sdk: Client
+) -> None:
+    put(sdk)
+    arm.faults.set(("stuck",))
+    poller = sdk.container_groups.begin_create_or_update(GROUP, "churn", _changed())
+    poller.wait(0.3)
+    assert not poller.done()
+    sdk.container_groups.begin_delete(GROUP, "churn").result()
+
+    assert put(sdk).instance_view.state == "Running"
+
+
+def test_an_earlier_release_that_is_wanted_back_while_all_is_well_is_struck(arm: Arm, sdk: Client) -> None:
+    put(sdk)
+    sdk.container_groups.begin_create_or_update(GROUP, "churn", _changed()).result()
+    arm.faults.set(("lro-failed",))
+
+    with pytest.raises(HttpResponseError):
+        put(sdk)
 
 
 def test_the_documentation_has_every_fault() -> None:
