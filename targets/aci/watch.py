@@ -20,6 +20,7 @@ from packager.core.errors import (
 from packager.core.http_client import HttpInferenceClient, ServerState
 from targets.aci.groups import ContainerGroups
 from targets.aci.state import Group
+from targets.kit.azure.codes import in_words
 
 _ASK_S: Final = 2.0
 _POLL_S: Final = 0.2
@@ -27,8 +28,6 @@ _TAIL: Final = 20
 _KILLED: Final = 137
 _OUT_OF_MEMORY: Final = "oomkilled"
 _FORMAT_ERROR: Final = "exec format error"
-_DENIED: Final = ("unauthorized", "denied", "authentication required", "forbidden", "401", "403")
-_MISSING: Final = ("not found", "manifest unknown", "no such")
 
 
 @dataclass(slots=True)
@@ -189,13 +188,11 @@ def _pull_failure(group: Group) -> DrayError | None:
     """The cause, where events say for certain that the image cannot be had; what passes by itself is no such event."""
     for event in group.container.get("events") or ():
         words = str(event.get("message") or "")
-        if event.get("name") != "Failed" or "image" not in words.lower():
-            continue
-        detail = {"events": _events(group)}
-        if any(sign in words.lower() for sign in _DENIED):
-            return PullDenied(f"Azure may not pull the image: {words}", hint="--set registry_identity=…", detail=detail)
-        if any(sign in words.lower() for sign in _MISSING):
-            return ImageMissing(f"the registry has no such image: {words}", hint="push it again", detail=detail)
+        meaning = in_words(words) if event.get("name") == "Failed" else None
+        if meaning and meaning.kind in (PullDenied, ImageMissing):
+            return meaning.kind(
+                f"Azure cannot pull the image: {words}", hint=meaning.hint, detail={"events": _events(group)}
+            )
     return None
 
 

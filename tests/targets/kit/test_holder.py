@@ -12,8 +12,6 @@ import pytest
 from packager.core.errors import DeploymentBusy
 from targets.kit.holder import Holder, refuse_if_held
 
-ELSEWHERE = replace(Holder.me(limit_s=60), host="another-machine")
-
 
 def test_what_is_written_is_read_again() -> None:
     holder = Holder.me(limit_s=60)
@@ -49,8 +47,9 @@ def test_a_process_id_that_was_given_again_is_not_the_holder() -> None:
 
 
 def test_a_command_of_another_machine_holds_until_its_time_is_long_over() -> None:
-    since = datetime.fromisoformat(ELSEWHERE.since)
+    elsewhere = replace(Holder.me(limit_s=60), host="another-machine")
+    since = datetime.fromisoformat(elsewhere.since)
 
-    assert ELSEWHERE.at_work(datetime.now(UTC))
-    assert not ELSEWHERE.at_work(since + timedelta(seconds=121))
-    assert not replace(ELSEWHERE, since="yesterday").at_work()
+    assert elsewhere.at_work(datetime.now(UTC))
+    assert not elsewhere.at_work(since + timedelta(seconds=121))
+    assert not replace(elsewhere, since="yesterday").at_work()
