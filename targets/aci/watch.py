@@ -1,5 +1,6 @@
 """Waiting until a container group serves its release, or for the cause why it never will."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -8,26 +9,23 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from packager.core.errors import (
-    ArchitectureMissing,
     DrayError,
     ImageMissing,
     InvocationError,
     NotReady,
-    OutOfMemory,
-    ProcessCrash,
     PullDenied,
 )
 from packager.core.http_client import HttpInferenceClient, ServerState
 from targets.aci.groups import ContainerGroups
 from targets.aci.state import Group
+from targets.kit import endings
 from targets.kit.azure.codes import in_words
 
+logger = logging.getLogger(__name__)
 _ASK_S: Final = 2.0
 _POLL_S: Final = 0.2
 _TAIL: Final = 20
-_KILLED: Final = 137
 _OUT_OF_MEMORY: Final = "oomkilled"
-_FORMAT_ERROR: Final = "exec format error"
 
 
 @dataclass(slots=True)
@@ -122,7 +120,7 @@ def wait_ready(
             if state is not None and done:
                 if state.state == "ready":
                     return group
-                raise _failed(groups, group, state)
+                raise endings.never_ready(state, _log(groups, resource_group, name))
         if time.monotonic() >= until:
             raise _late(groups, resource_group, name, state)
         time.sleep(_POLL_S)
@@ -151,28 +149,14 @@ def _refuse_if_ended(groups: ContainerGroups, group: Group, ended_before: str) -
 
 def cause_of_end(groups: ContainerGroups, group: Group, ended: Any) -> DrayError:
     """Why the container ended: its memory limit, its architecture, or what it said last."""
-    log = groups.log(group.resource_group, group.name, tail=_TAIL).splitlines()
+    log = _log(groups, group.resource_group, group.name)
     status = ended.get("exitCode")
     detail = {"exit_status": status, "log": log, "group": group.name, "events": _events(group)}
-    if _says(ended, _OUT_OF_MEMORY) or status == _KILLED:
-        memory = _memory_gb(group)
-        return OutOfMemory(
-            f"the runtime took more than its {memory:g} GB of memory",
-            hint="raise --set memory_gb=N; `dray inspect` shows what the model was measured to take",
-            detail=detail,
-        )
-    if _FORMAT_ERROR in " ".join(log).lower() or _says(ended, _FORMAT_ERROR):
-        return ArchitectureMissing(
-            "the image is for another processor than Azure's: exec format error",
-            hint="dray image PACKAGE --platform linux/amd64 --push",
-            detail=detail,
-        )
-    said = f": {log[-1].strip()}" if log else ", and logged nothing"
-    return ProcessCrash(
-        f"the runtime ended with exit status {status} before it was ready{said}",
-        hint="the last lines of its log are in the detail",
-        detail=detail,
-    )
+    if _says(ended, _OUT_OF_MEMORY) or status == endings.KILLED:
+        return endings.out_of_memory(f"{_memory_gb(group):g} GB", "memory_gb", detail)
+    if endings.says_format_error(" ".join((*log, str(ended.get("detailStatus"))))):
+        return endings.wrong_processor("Azure", "linux/amd64", detail)
+    return endings.ended(f"with exit status {status}", log, detail)
 
 
 def _never_began(group: Group) -> DrayError:
@@ -196,27 +180,22 @@ def _pull_failure(group: Group) -> DrayError | None:
     return None
 
 
-def _failed(groups: ContainerGroups, group: Group, state: ServerState) -> NotReady:
-    code = f" ({state.error_code})" if state.error_code else ""
-    log = groups.log(group.resource_group, group.name, tail=_TAIL).splitlines()
-    return NotReady(
-        f"the runtime will not become ready{code}: {state.message or 'it does not say why'}",
-        hint=state.hint or "the last lines of its log are in the detail",
-        detail={"error_code": state.error_code, "detail": state.detail, "log": log},
-    )
-
-
 def _late(groups: ContainerGroups, resource_group: str, name: str, state: ServerState | None) -> NotReady:
     group = groups.get(resource_group, name)
     shown = group.container.get("currentState") or {} if group else {}
     how = f"it says {state.state!r}" if state else "its endpoint does not answer from here"
-    events = _events(group) if group else []
-    log = groups.log(resource_group, name, tail=_TAIL).splitlines()
-    return NotReady(
-        f"the runtime was not ready in time: its container is {str(shown.get('state') or 'unknown').lower()}, {how}",
-        hint="raise --timeout; its events and the last lines of its log are in the detail",
-        detail={"log": log, "events": events},
-    )
+    container = str(shown.get("state") or "unknown").lower()
+    log, events = _log(groups, resource_group, name), _events(group) if group else []
+    return endings.late(f"in time: its container is {container}, {how}", log, events=events)
+
+
+def _log(groups: ContainerGroups, resource_group: str, name: str) -> list[str]:
+    """Its last lines; none where Azure does not give them, for the cause is more than its log."""
+    try:
+        return groups.log(resource_group, name, tail=_TAIL).splitlines()
+    except DrayError as error:
+        logger.info("no log of %s: %s", name, error.message)
+        return []
 
 
 def _says(state: Any, words: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Change, DeploymentPlan
-from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached
+from packager.core.errors import DeploymentFailed, DrayError, NameTaken, QuotaReached, ResourceGroupMissing
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import plan
@@ -184,8 +184,7 @@ def test_a_group_that_dray_did_not_make_is_left_alone(cloud: AciCloud, package: 
     ("given", "code"),
     [
         ({"cpu": 8.0}, "E-CONFIG"), ({"memory_gb": 1.55}, "E-CONFIG"), ({"cpu": 1.001}, "E-CONFIG"),
-        ({"memory_gb": 64.0}, "E-CONFIG"), ({"resource_group": "nobody"}, "E-NO-RESOURCE-GROUP"),
-        ({"tags": {f"t{i}": "" for i in range(48)}}, "E-REQUEST-REFUSED"),
+        ({"memory_gb": 64.0}, "E-CONFIG"), ({"tags": {f"t{i}": "" for i in range(48)}}, "E-REQUEST-REFUSED"),
     ],
 )  # fmt: skip
 def test_what_azure_would_refuse_is_found_before(
@@ -196,6 +195,15 @@ def test_what_azure_would_refuse_is_found_before(
 
     assert caught.value.code == code
     assert caught.value.hint
+
+
+def test_a_resource_group_that_is_not_there_is_found_before(cloud: AciCloud, package: ModelPackage) -> None:
+    cloud.faults.set(("no-group",))
+
+    with pytest.raises(ResourceGroupMissing) as caught:
+        planned(cloud, package)
+
+    assert "az group create" in caught.value.hint
 
 
 def test_quota_is_looked_at_before(cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
