@@ -34,6 +34,7 @@ from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
 from targets.kit.api_keys import if_here, own_key
 from targets.kit.azure.access import AzureAccess, account_configured, account_implied, azure_access
+from targets.kit.images import required_image
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class AciTarget(Target[AciSettings]):
 
     def plan(self, name: str, release: Release, settings: AciSettings) -> DeploymentPlan:
         """The body that would be sent, and what it would change."""
-        planning.required_image(release)
+        required_image(release)
         with self._groups(settings) as groups:
             state, place, chosen = self._course(groups, name, release, settings)
             live = described(state.live, state_now(groups, state.live), groups) if state.live else None
@@ -211,7 +212,7 @@ class AciTarget(Target[AciSettings]):
         state = state_in(groups, resource_group, name)
         if state.live and not settings.region:
             region = state.live.region
-        image, values = planning.required_image(release), self._values({})
+        image, values = required_image(release), self._values({})
         place = planning.Place(
             groups.access.subscription, resource_group, region, "", pull=values.pulls(image, settings)
         )

@@ -19,7 +19,6 @@ from targets.docker.images import (
     image_findings,
     package_in,
     package_of,
-    required_image,
 )
 from targets.docker.settings import DockerSettings
 from targets.docker.state import (
@@ -35,6 +34,7 @@ from targets.kit.api_keys import own_key
 from targets.kit.endpoint import endpoint_state
 from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import docker_host
+from targets.kit.images import required_image
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
