@@ -49,11 +49,6 @@ def late(chosen: Course, release: Release, groups: ContainerGroups) -> Findings:
     )
 
 
-def of_error(error: DrayError) -> Finding:
-    """An error that would stop the deployment."""
-    return Finding(error.code, error.message, error.hint, blocking=True)
-
-
 def _steps(settings: AciSettings) -> Findings:
     found = []
     if not whole_steps(settings.cpu, _CPU_STEP):
@@ -137,9 +132,10 @@ def _quota(chosen: Course, groups: ContainerGroups) -> Findings:
         used = groups.usages(region)
     except DrayError as error:
         return (_unchecked(f"the quota in {region}", error),)
-    wanted = {"ContainerGroups": 1.0}
-    cores = f"Standard{settings.gpu.sku}Cores" if settings.gpu else "StandardCores"
-    wanted[cores] = float(settings.gpu.count) if settings.gpu else settings.cpu
+    cores = "StandardSpotCores" if settings.priority == "Spot" else "StandardCores"
+    wanted = {"ContainerGroups": 1.0, cores: settings.cpu}
+    if settings.gpu:
+        wanted[f"Standard{settings.gpu.sku}Cores"] = float(settings.gpu.count)
     found = []
     for name, more in wanted.items():
         if name in used and used[name][0] + more > used[name][1]:

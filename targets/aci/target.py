@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from packager.core.artifact import Release
 from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
-from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings
+from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings
 from packager.core.errors import (
     CloudUnreachable,
     DeploymentFailed,
@@ -67,7 +67,7 @@ class AciTarget(Target[AciSettings]):
                 _, region = self._where(groups, settings)
                 return findings.early(settings, region, groups)
         except DrayError as error:
-            return (findings.of_error(error),)
+            return (Finding.of_error(error),)
 
     def plan(self, name: str, release: Release, settings: AciSettings) -> DeploymentPlan:
         """The body that would be sent, and what it would change."""
@@ -79,7 +79,7 @@ class AciTarget(Target[AciSettings]):
                 update.refuse_if_busy(state)
                 held: Findings = ()
             except DrayError as error:
-                held = (findings.of_error(error),)
+                held = (Finding.of_error(error),)
             return DeploymentPlan(
                 target=self.name,
                 name=name,

@@ -22,8 +22,9 @@ from targets.aci.planning import Course
 from targets.aci.secrets import SecretValues
 from targets.aci.state import Deployed, Group
 from targets.aci.tags import Facts, Served, others, tags_of
-from targets.aci.watch import Endpoint, last_end, wait_ready, watching
+from targets.aci.watch import last_end, wait_ready
 from targets.kit.api_keys import first_key
+from targets.kit.endpoint import Endpoint, watching
 from targets.kit.holder import Holder, busy, refuse_if_held
 
 logger = logging.getLogger(__name__)

@@ -110,7 +110,7 @@ def image_findings(engine: ContainerEngine, release: Release, known: Iterable[Co
             return ()
         platforms = release.built_for or engine.registry_platforms(ref, registry_credentials().credential(ref.host))
     except (ImageError, DrayError) as error:
-        return (Finding(error.code, error.message, error.hint, blocking=True),)
+        return (Finding.of_error(error),)
     if facts.platform in platforms:
         return ()
     there = ", ".join(map(str, platforms)) or "none"

@@ -59,7 +59,7 @@ class DockerTarget(Target[DockerSettings]):
             with _engine(settings):
                 return ()
         except DrayError as error:
-            return (Finding(error.code, error.message, error.hint, blocking=True),)
+            return (Finding.of_error(error),)
 
     def load_image(self, archive: Iterator[bytes], settings: DockerSettings) -> None:
         """Take an image in the form that ``docker load`` reads."""

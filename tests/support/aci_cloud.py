@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import httpx
-import uvicorn
 from azure.core.pipeline.transport import RequestsTransport
 
 from packager.core.artifact import ModelPackage, Release
@@ -21,12 +20,10 @@ from packager.core.image import ImageRef
 from targets.aci import AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess
-from targets.rehearsal.arm.app import create_app
 from targets.rehearsal.arm.clock import now
-from targets.rehearsal.arm.faults import FAULTS
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
-from targets.rehearsal.world import Faults, World
-from tests.support.arm_server import API_VERSION, SUBSCRIPTION, TOKEN, _certificates, _serving, group_path, wait_until
+from targets.rehearsal.world import Faults
+from tests.support.arm_server import API_VERSION, SUBSCRIPTION, TOKEN, group_path, serving_arm, wait_until
 from tests.support.fake_runner import FakeRunner, Image
 
 REGISTRY = "registry.example"
@@ -160,15 +157,8 @@ class AciCloud:
 @contextmanager
 def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
     """Runs one until the block ends."""
-    ca, certificate, key = _certificates(folder)
-    faults = Faults(FAULTS)
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=lambda count: None)
-    config = uvicorn.Config(
-        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
-        log_level="warning", access_log=False, timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    with _serving(uvicorn.Server(config)) as port:
-        yield AciCloud(f"https://127.0.0.1:{port}", ca, runner, faults)
+    with serving_arm(folder, runner, log_level="warning", timeout_graceful_shutdown=2) as (url, ca, faults):
+        yield AciCloud(url, ca, runner, faults)
     with warnings.catch_warnings():
         # TLS connections that are on their way out when asyncio's loop ends are closed by nobody.
         warnings.simplefilter("ignore", ResourceWarning)

@@ -17,9 +17,10 @@ from packager.deploy import plan
 from packager.documents import PlanDocument
 from targets.aci import AciSettings
 from targets.aci.groups import ContainerGroups
+from targets.aci.settings import Gpu
 from tests.contract_suites.target_suite import NAME, put, release_of
 from tests.support.aci_cloud import AciCloud
-from tests.support.arm_schema import errors_in
+from tests.support.contracts import errors_in
 from tests.support.packages import make_package
 
 PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
@@ -206,13 +207,21 @@ def test_a_resource_group_that_is_not_there_is_found_before(cloud: AciCloud, pac
     assert "az group create" in caught.value.hint
 
 
-def test_quota_is_looked_at_before(cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        ContainerGroups, "usages", lambda self, region: {"StandardCores": (9, 10), "ContainerGroups": (1, 2)}
-    )
+@pytest.mark.parametrize(
+    ("counted", "given"),
+    [
+        ("StandardCores", {"cpu": 2.0}),
+        ("StandardSpotCores", {"cpu": 2.0, "priority": "Spot"}),
+        ("StandardV100Cores", {"gpu": Gpu(count=2)}),
+    ],
+)
+def test_quota_is_looked_at_before(
+    cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch, counted: str, given: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(ContainerGroups, "usages", lambda self, region: {counted: (9, 10), "ContainerGroups": (1, 2)})
 
-    with pytest.raises(QuotaReached, match="9 of 10 are used, and this takes 2 more"):
-        planned(cloud, package, AciSettings(cpu=2.0))
+    with pytest.raises(QuotaReached, match=f"{counted} in .*: 9 of 10 are used, and this takes 2 more"):
+        planned(cloud, package, AciSettings(**given))
 
 
 def test_a_public_endpoint_is_named_as_what_it_is(cloud: AciCloud, package: ModelPackage) -> None:

@@ -1,5 +1,6 @@
 """Answers as Azure really gives them: other casing, nulls, unknown and missing fields, every way to say it goes on."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from packager.core.artifact import ModelPackage
 from packager.core.credentials import Anonymous
 from packager.core.deployment import Deployment
-from packager.core.errors import DrayError
+from packager.core.errors import DrayError, PullDenied, RequestRefused, Throttled
 from packager.core.progress import SilentProgress
 from packager.deploy import plan
 from targets.aci import AciSettings
@@ -265,3 +266,57 @@ def test_an_operation_that_fails_with_status_200_ends_in_its_cause(
         assert "the node is gone" in caught.value.message
     assert len(replay.bodies("PUT")) == 1
     assert len(replay.bodies("DELETE")) == 1
+
+
+THROTTLED = {"error": {"code": "TooManyRequests", "message": "slow down"}}
+
+
+@dataclass
+class Throttling:
+    """Refuses the first change, and says for how long."""
+
+    azure: Azure
+    wait_s: int
+    refused: int = 0
+
+    def __call__(self, method: str, path: str, body: Any) -> Said:
+        if method == "PUT" and not self.refused:
+            self.refused += 1
+            return Said(429, THROTTLED, {"Retry-After": str(self.wait_s)})
+        return self.azure(method, path, body)
+
+
+def test_a_change_that_is_throttled_is_made_again_after_the_wait_that_is_asked_for(
+    runner: ReadyRunner, settings: AciSettings, package: ModelPackage
+) -> None:
+    replay, began = Replay(Throttling(Azure(), 1)), time.monotonic()
+
+    assert deployed(replay, runner, settings, package).state == "running"
+    assert len(replay.bodies("PUT")) == 2
+    assert time.monotonic() - began >= 1
+
+
+def test_a_wait_that_nobody_has_is_told_instead(
+    runner: ReadyRunner, settings: AciSettings, package: ModelPackage
+) -> None:
+    replay = Replay(Throttling(Azure(), 3600))
+
+    with pytest.raises(Throttled) as caught:
+        deployed(replay, runner, settings, package)
+
+    assert caught.value.hint == "again in 3600 s"
+    assert len(replay.bodies("PUT")) == 1
+
+
+@pytest.mark.parametrize(("code", "error"), [("InaccessibleImage", PullDenied), ("Other", RequestRefused)])
+def test_a_pull_that_fails_is_tried_a_few_times_and_anything_else_once(
+    code: str, error: type[DrayError], runner: ReadyRunner, settings: AciSettings, package: ModelPackage
+) -> None:
+    azure = Azure()
+    azure.put = lambda path, body: Said(400, {"error": {"code": code, "message": "x"}})  # type: ignore[method-assign]
+    replay = Replay(azure)
+
+    with pytest.raises(error):
+        deployed(replay, runner, settings, package)
+
+    assert len(replay.bodies("PUT")) == (4 if error is PullDenied else 1)

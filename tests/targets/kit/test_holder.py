@@ -51,5 +51,8 @@ def test_a_command_of_another_machine_holds_until_its_time_is_long_over() -> Non
     since = datetime.fromisoformat(elsewhere.since)
 
     assert elsewhere.at_work(datetime.now(UTC))
+    with pytest.raises(DeploymentBusy) as caught:
+        refuse_if_held("churn", "aci", elsewhere)
+    assert caught.value.hint.endswith(f"from {since + timedelta(seconds=120):%H:%M} UTC on it counts as dead")
     assert not elsewhere.at_work(since + timedelta(seconds=121))
     assert not replace(elsewhere, since="yesterday").at_work()
