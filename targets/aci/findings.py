@@ -78,7 +78,8 @@ def _limits(settings: AciSettings, region: str, groups: ContainerGroups) -> Find
     names = {"maxCpu": "cpu", "maxMemoryInGB": "memory_gb", "maxGpuCount": "gpu.count"}
     found = []
     for key, value in wanted.items():
-        limits = [float(row["capabilities"][key]) for row in rows if key in (row.get("capabilities") or {})]
+        given = [(row.get("capabilities") or {}).get(key) for row in rows]
+        limits = [float(each) for each in given if each is not None]
         if limits and value > max(limits):
             message = f"{names[key]}={value:g}, and a container group of {region} may have {max(limits):g}"
             found.append(_blocking(message, "ask for less, or choose another region"))

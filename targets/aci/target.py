@@ -202,8 +202,17 @@ class AciTarget(Target[AciSettings]):
         name = settings.resource_group or groups.access.resource_group
         if name is None:
             raise ResourceGroupMissing("nothing says which resource group", hint="--set resource_group=NAME")
-        region = groups.resource_group_region(name)
-        return name, settings.region or groups.access.region or region
+        chosen = settings.region or groups.access.region
+        try:
+            region = groups.resource_group_region(name)
+        except ResourceGroupMissing:
+            raise
+        except DrayError as error:  # who may look after container groups alone cannot see the group that they are in
+            if chosen is None:
+                raise
+            logger.info("resource group %s was not looked at: %s", name, error.message)
+            return name, chosen
+        return name, chosen or region
 
     def _course(
         self, groups: ContainerGroups, name: str, release: Release, settings: AciSettings

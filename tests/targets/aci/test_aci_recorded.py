@@ -11,7 +11,7 @@ import pytest
 from packager.core.artifact import ModelPackage
 from packager.core.credentials import Anonymous
 from packager.core.deployment import Deployment
-from packager.core.errors import DrayError, PullDenied, RequestRefused, Throttled
+from packager.core.errors import DrayError, Forbidden, NameTaken, PullDenied, RequestRefused, Throttled
 from packager.core.progress import SilentProgress
 from packager.deploy import plan
 from targets.aci import AciSettings
@@ -19,6 +19,7 @@ from targets.rehearsal.workload import Workload
 from tests.contract_suites.target_suite import NAME, put
 from tests.support.aci_cloud import ImagedAciTarget, ReadyRunner
 from tests.support.arm_replay import ENDPOINT, Replay, Said
+from tests.support.contracts import example
 from tests.support.packages import make_package
 from tests.support.servers import free_port
 from tests.targets.aci.test_aci_update import PASSED
@@ -29,6 +30,14 @@ Document = dict[str, Any]
 STARTED = {"state": "Running", "startTime": "2024-05-01T10:00:00Z", "detailStatus": ""}
 SUCCEEDED = Said(200, {"id": "/x", "status": "Succeeded", "startTime": "2024-05-01T10:00:00Z", "properties": {}})
 OK = Said(200)
+# Rows of quotas and of capabilities that say nothing.
+HOLLOW = [
+    {},
+    {"name": None, "currentValue": 1, "limit": 2},
+    {"name": {"value": "StandardCores"}, "currentValue": None},
+    {"osType": "Linux", "location": "westus", "ipAddressType": "Public", "gpu": "None", "capabilities": None},
+    {"osType": "Linux", "location": "westus", "gpu": "None", "capabilities": {"maxCpu": None, "maxMemoryInGB": 16}},
+]
 
 
 @dataclass
@@ -50,9 +59,10 @@ class Azure:
     def __call__(self, method: str, path: str, body: Any) -> Said:
         if "/operations/" in path:
             return self.ended
-        if path.endswith(("/usages", "/capabilities", "/containerGroups")):
-            there = [self.look(self.group)] if self.group and path.endswith("/containerGroups") else []
-            return Said(200, {"value": there})
+        if path.endswith(("/usages", "/capabilities")):
+            return Said(200, {"value": HOLLOW})
+        if path.endswith("/containerGroups"):
+            return Said(200, {"value": [self.look(self.group)] if self.group else []})
         if GROUP not in path:
             return Said(200, {"id": path, "name": "demo", "location": "West US", "tags": None})
         return getattr(self, method.lower())(path, body)
@@ -320,3 +330,38 @@ def test_a_pull_that_fails_is_tried_a_few_times_and_anything_else_once(
         deployed(replay, runner, settings, package)
 
     assert len(replay.bodies("PUT")) == (4 if error is PullDenied else 1)
+
+
+def test_a_resource_group_that_may_not_be_read_is_no_obstacle_where_the_region_is_named(
+    runner: ReadyRunner, settings: AciSettings, package: ModelPackage
+) -> None:
+    azure = Azure()
+
+    def answer(method: str, path: str, body: Any) -> Said:
+        if path.endswith("/resourcegroups/Demo"):
+            return Said(403, {"error": {"code": "AuthorizationFailed", "message": "no"}})
+        return azure(method, path, body)
+
+    with pytest.raises(Forbidden):
+        deployed(Replay(answer), runner, settings, package)
+    named = settings.model_copy(update={"region": "westus"})
+    assert deployed(Replay(answer), runner, named, package).state == "running"
+
+
+@pytest.mark.parametrize("name", ["ContainerGroupsList", "ContainerGroupsListByResourceGroup"])
+def test_groups_of_others_as_the_contract_shows_them_are_no_deployments(name: str, runner: ReadyRunner) -> None:
+    rows = example(name)["responses"]["200"]["body"]
+    replay = Replay(lambda method, path, body: Said(200, rows))
+
+    assert rows["value"]
+    assert target_of(replay, runner).deployments(AciSettings()) == ()
+
+
+@pytest.mark.parametrize("name", ["ContainerGroupsGet_Succeeded", "ContainerGroupsGet_Failed"])
+def test_a_group_of_others_as_the_contract_shows_it_is_left_alone(
+    name: str, runner: ReadyRunner, settings: AciSettings, package: ModelPackage
+) -> None:
+    azure = Azure(group=example(name)["responses"]["200"]["body"])
+
+    with pytest.raises(NameTaken, match="not dray's"):
+        deployed(Replay(azure), runner, settings, package)
