@@ -51,6 +51,10 @@ class Served(BaseModel):
     liveness_s: int
     created: str
 
+    def same_release(self, other: "Served") -> bool:
+        """Whether the other one is of the same package in the same image."""
+        return (self.package, self.image) == (other.package, other.image)
+
     def chosen(self) -> AciSettings:
         """The settings.
 
@@ -83,6 +87,12 @@ class Facts:
     previous: Served | None = None
     before: Served | None = None
     holder: Holder | None = None
+
+    @property
+    def earlier(self) -> Served | None:
+        """What a rollback brings back: what served before; of a rollback that was cut short, what that was to."""
+        resumed = self.state == "update" and self.before is not None and self.before.same_release(self.served)
+        return self.served if resumed else self.previous
 
     @property
     def good(self) -> Served | None:

@@ -172,7 +172,7 @@ class AciTarget(Target[AciSettings]):
         with self._groups(settings) as groups:
             live = state_in(groups, resource_group, deployment.name).live
             facts = live.facts if live else None
-        before = facts.previous if facts else None
+        before = facts.earlier if facts else None
         if facts is None or before is None:
             return None
         way = facts.served.chosen().update

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from packager.core.errors import (
@@ -76,7 +77,7 @@ def _refuse_if_ended(groups: ContainerGroups, group: Group, ended_before: str) -
         raise cause
 
 
-def cause_of_end(groups: ContainerGroups, group: Group, ended: Any) -> DrayError:
+def cause_of_end(groups: ContainerGroups, group: Group, ended: Mapping[str, Any]) -> DrayError:
     """Why the container ended: its memory limit, its architecture, or what it said last."""
     log = _log(groups, group.resource_group, group.name)
     status = ended.get("exitCode")
@@ -127,7 +128,7 @@ def _log(groups: ContainerGroups, resource_group: str, name: str) -> list[str]:
         return []
 
 
-def _says(state: Any, words: str) -> bool:
+def _says(state: Mapping[str, Any], words: str) -> bool:
     return words in str(state.get("detailStatus") or "").lower()
 
 
