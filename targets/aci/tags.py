@@ -113,7 +113,7 @@ def tags_of(facts: Facts) -> dict[str, str]:
         IMAGE: served.image[:_LONGEST],
         CREATED: served.created,
     }
-    holder = {HOLDER: str(facts.holder)[:_LONGEST]} if facts.holder and facts.state != "live" else {}
+    holder = {HOLDER: str(facts.holder)} if facts.holder and facts.state != "live" else {}
     records = {RELEASE: served, PREVIOUS: facts.previous, BEFORE: facts.before}
     packed = [_spread(key, record) for key, record in records.items() if record is not None]
     return {**plain, **holder, **{key: value for each in packed for key, value in each.items()}}

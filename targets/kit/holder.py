@@ -61,7 +61,7 @@ class Holder:
 
     def __str__(self) -> str:
         fields = ("who", "host", "pid", "began", "since", "limit_s")
-        return json.dumps({name: getattr(self, name) for name in fields}, separators=(",", ":"))
+        return json.dumps({name: getattr(self, name) for name in fields}, separators=(",", ":"), ensure_ascii=False)
 
     @property
     def mine(self) -> bool:

@@ -13,8 +13,9 @@ from packager.core.errors import DeploymentBusy
 from targets.kit.holder import Holder, refuse_if_held
 
 
-def test_what_is_written_is_read_again() -> None:
-    holder = Holder.me(limit_s=60)
+@pytest.mark.parametrize("who", ["ada", "ж" * 60])
+def test_what_is_written_is_read_again(who: str) -> None:
+    holder = replace(Holder.me(limit_s=86400), who=who, host="ü" * 60)
 
     assert Holder.parse(str(holder)) == holder
     assert len(str(holder)) <= 256
