@@ -3,6 +3,7 @@
 import gc
 import json
 import ssl
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -112,19 +113,24 @@ class ImagedAciTarget(AciTarget):
 
 @dataclass
 class AciCloud:
-    """A stand-in that runs."""
+    """A stand-in that runs.
+
+    Attributes:
+        subscription: Of its own: the default DNS label, and so the loopback address, is no other test's of this moment.
+    """
 
     url: str
     ca: Path
     runner: Any
     faults: Faults
+    subscription: str = field(default_factory=lambda: str(uuid.uuid4()))
     WRITABLE: ClassVar = (
         "containers", "imageRegistryCredentials", "ipAddress", "osType", "restartPolicy", "volumes", "diagnostics",
     )  # fmt: skip
 
     def path(self, name: str) -> str:
         """Of a group."""
-        return group_path(name)
+        return group_path(name).replace(SUBSCRIPTION, self.subscription)
 
     def http(self) -> httpx.Client:
         """The API without the SDK."""
@@ -138,7 +144,7 @@ class AciCloud:
 
     def access(self, **changed: Any) -> AzureAccess:
         given: dict[str, Any] = {"resource_group": "rehearsal", "reach": "ip", "ca_file": self.ca, "poll_s": 0.1}
-        return AzureAccess(self.url, SUBSCRIPTION, FixedToken(TOKEN), **{**given, **changed})
+        return AzureAccess(self.url, self.subscription, FixedToken(TOKEN), **{**given, **changed})
 
     def target(
         self, access: AzureAccess | None = None, credentials: CredentialSource | None = None, **changed: Any

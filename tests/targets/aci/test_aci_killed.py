@@ -116,7 +116,7 @@ def test_update_whose_process_is_killed_converges_in_another(
     image = cloud.target().release_for_tests(new).image
 
     program = [sys.executable, "-m", "tests.support.aci_deploy_and_die"]
-    argv = [*program, cloud.url, str(cloud.ca), str(new.root), str(image)]
+    argv = [*program, cloud.url, str(cloud.ca), cloud.subscription, str(new.root), str(image)]
     done = subprocess.run([*argv, str(last)], cwd=ROOT, capture_output=True, timeout=60)
 
     assert done.returncode == -9, done.stderr.decode()
