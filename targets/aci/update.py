@@ -178,7 +178,7 @@ def _bring_up(
     until = time.monotonic() + (limit_s or work.limit_s)
     model = container_group(wanted, work.values)
     watched = endpoint_of(work, before, facts.served) if before else None
-    # ARM has no compare-and-swap: what another command has begun since the plan was looked at is looked for just before.
+    # ARM has no compare-and-swap: what another command has begun since the plan was made is looked for just before.
     _refuse_other(work, group_name)
     with watching(watched):
         made = work.groups.put(

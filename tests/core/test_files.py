@@ -144,9 +144,12 @@ def test_folder_that_another_made_just_before_the_renaming_is_left(
 ) -> None:
     path = tmp_path / "package"
     monkeypatch.setattr(Path, "exists", lambda self: False)
+    making = new_folder(path)
+    making.__enter__()
+    path.mkdir()
+    (path / "theirs").touch()
 
-    with pytest.raises(FileExistsError), new_folder(path):
-        path.mkdir()
-        (path / "theirs").touch()
+    with pytest.raises(FileExistsError):
+        making.__exit__(None, None, None)
 
     assert [each.name for each in tmp_path.iterdir()] == ["package"]
