@@ -163,5 +163,7 @@ def test_a_secret_in_the_place_of_a_reference_is_not_repeated(given: str) -> Non
 def test_settings_that_contradict_each_other_are_told_in_one_line() -> None:
     from targets.aci import AciSettings
 
-    with pytest.raises(ConfigurationError, match=r"^the target.s settings cannot be: tls_cert and tls_key go together$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^the target.s settings cannot be: tls_cert and tls_key go together$"
+    ):
         resolve_settings(AciSettings, {}, ["tls_cert=file:/c"])

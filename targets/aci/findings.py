@@ -50,11 +50,6 @@ def late(chosen: Course, release: Release, groups: ContainerGroups) -> Findings:
     )
 
 
-def of_error(error: DrayError) -> Finding:
-    """An error that would stop the deployment."""
-    return Finding(error.code, error.message, error.hint, blocking=True)
-
-
 def _steps(settings: AciSettings) -> Findings:
     found = []
     if not whole_steps(settings.cpu, _CPU_STEP):
@@ -84,7 +79,8 @@ def _limits(settings: AciSettings, region: str, groups: ContainerGroups) -> Find
     names = {"maxCpu": "cpu", "maxMemoryInGB": "memory_gb", "maxGpuCount": "gpu.count"}
     found = []
     for key, value in wanted.items():
-        limits = [float(row["capabilities"][key]) for row in rows if key in (row.get("capabilities") or {})]
+        given = [(row.get("capabilities") or {}).get(key) for row in rows]
+        limits = [float(each) for each in given if each is not None]
         if limits and value > max(limits):
             message = f"{names[key]}={value:g}, and a container group of {region} may have {max(limits):g}"
             found.append(_blocking(message, "ask for less, or choose another region"))
@@ -140,9 +136,10 @@ def _quota(chosen: Course, groups: ContainerGroups) -> Findings:
         used = groups.usages(region)
     except DrayError as error:
         return (_unchecked(f"the quota in {region}", error),)
-    wanted = {"ContainerGroups": 1.0}
-    cores = f"Standard{settings.gpu.sku}Cores" if settings.gpu else "StandardCores"
-    wanted[cores] = float(settings.gpu.count) if settings.gpu else settings.cpu
+    cores = "StandardSpotCores" if settings.priority == "Spot" else "StandardCores"
+    wanted = {"ContainerGroups": 1.0, cores: settings.cpu}
+    if settings.gpu:
+        wanted[f"Standard{settings.gpu.sku}Cores"] = float(settings.gpu.count)
     found = []
     for name, more in wanted.items():
         if name in used and used[name][0] + more > used[name][1]:

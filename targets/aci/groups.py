@@ -153,7 +153,11 @@ class ContainerGroups:
         """Used and allowed, by the name of what is counted."""
         with azure_errors(f"the quota in {region}"):
             rows = [dict(row.serialize(keep_readonly=True)) for row in self._client.location.list_usage(region)]
-        return {str(row["name"]["value"]): (int(row["currentValue"]), int(row["limit"])) for row in rows}
+        return {
+            str(row["name"]["value"]): (int(row["currentValue"]), int(row["limit"]))
+            for row in rows
+            if (row.get("name") or {}).get("value") and None not in (row.get("currentValue"), row.get("limit"))
+        }
 
     def capabilities(self, region: str) -> tuple[dict[str, Any], ...]:
         """What one group may ask for in a region, by address type and GPU."""

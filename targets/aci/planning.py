@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from packager.core.artifact import Release
 from packager.core.deployment import Action, Change, Finding, Findings
-from packager.core.errors import ConfigurationError
 from packager.core.image import ImageRef
 from targets.aci.body import Wanted, as_planned, liveness_delay_s
 from targets.aci.compare import changes, fixed, foreign_tags
@@ -14,6 +13,7 @@ from targets.aci.names import default_label, labels_of, other_label
 from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed, Group
 from targets.aci.tags import CREATED, HOLDER, Facts, Served, tags_of
+from targets.kit.images import required_image
 
 Way = Literal["create", "in-place", "replace", "keep"]
 _WHEN_SENT = "set when it is sent"
@@ -53,19 +53,6 @@ class Course:
     def at(self, facts: Facts) -> Wanted:
         """What is wanted, with the tags of these facts."""
         return replace(self.wanted, tags={**self.wanted.tags, **tags_of(facts)})
-
-
-def required_image(release: Release) -> ImageRef:
-    """The release's image.
-
-    Raises:
-        ConfigurationError: It has none.
-    """
-    if release.image is None:
-        raise ConfigurationError(
-            "a container needs an image, and this release has none", hint="dray image PACKAGE --push"
-        )
-    return release.image
 
 
 def course(state: Deployed, release: Release, settings: AciSettings, place: Place) -> Course:

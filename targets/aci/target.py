@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from packager.core.artifact import Release
 from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
-from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings
+from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings
 from packager.core.errors import (
     CloudUnreachable,
     DeploymentFailed,
@@ -35,6 +35,7 @@ from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
 from targets.kit.api_keys import if_here, key_to_ask_with
 from targets.kit.azure.access import AzureAccess, account_configured, account_implied, azure_access
+from targets.kit.images import required_image
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
@@ -67,11 +68,11 @@ class AciTarget(Target[AciSettings]):
                 _, region = self._where(groups, settings)
                 return findings.early(settings, region, groups)
         except DrayError as error:
-            return (findings.of_error(error),)
+            return (Finding.of_error(error),)
 
     def plan(self, name: str, release: Release, settings: AciSettings) -> DeploymentPlan:
         """The body that would be sent, and what it would change."""
-        planning.required_image(release)
+        required_image(release)
         with self._groups(settings) as groups:
             state, place, chosen = self._course(groups, name, release, settings)
             live = described(state.live, state_now(groups, state.live), groups) if state.live else None
@@ -79,7 +80,7 @@ class AciTarget(Target[AciSettings]):
                 update.refuse_if_busy(state)
                 held: Findings = ()
             except DrayError as error:
-                held = (findings.of_error(error),)
+                held = (Finding.of_error(error),)
             return DeploymentPlan(
                 target=self.name,
                 name=name,
@@ -183,7 +184,7 @@ class AciTarget(Target[AciSettings]):
         with self._groups(settings) as groups:
             live = state_in(groups, resource_group, deployment.name).live
             facts = live.facts if live else None
-        before = facts.previous if facts else None
+        before = facts.earlier if facts else None
         if facts is None or before is None:
             return None
         way = facts.served.chosen().update
@@ -213,8 +214,17 @@ class AciTarget(Target[AciSettings]):
         name = settings.resource_group or groups.access.resource_group
         if name is None:
             raise ResourceGroupMissing("nothing says which resource group", hint="--set resource_group=NAME")
-        region = groups.resource_group_region(name)
-        return name, settings.region or groups.access.region or region
+        chosen = settings.region or groups.access.region
+        try:
+            region = groups.resource_group_region(name)
+        except ResourceGroupMissing:
+            raise
+        except DrayError as error:  # who may look after container groups alone cannot see the group that they are in
+            if chosen is None:
+                raise
+            logger.info("resource group %s was not looked at: %s", name, error.message)
+            return name, chosen
+        return name, chosen or region
 
     def _course(
         self, groups: ContainerGroups, name: str, release: Release, settings: AciSettings
@@ -223,7 +233,7 @@ class AciTarget(Target[AciSettings]):
         state = state_in(groups, resource_group, name)
         if state.live and not settings.region:
             region = state.live.region
-        image, values = planning.required_image(release), self._values({})
+        image, values = required_image(release), self._values({})
         place = planning.Place(
             groups.access.subscription, resource_group, region, "", pull=values.pulls(image, settings)
         )

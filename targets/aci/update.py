@@ -21,8 +21,9 @@ from targets.aci.planning import Course
 from targets.aci.secrets import SecretValues
 from targets.aci.state import Deployed, Group
 from targets.aci.tags import Facts, Served, others, tags_of
-from targets.aci.watch import Endpoint, last_end, wait_ready, watching
+from targets.aci.watch import last_end, wait_ready
 from targets.kit.api_keys import first_key
+from targets.kit.endpoint import Endpoint, watching
 from targets.kit.holder import Holder, busy, refuse_if_held
 
 _UNDO_S: Final = 600.0
@@ -179,6 +180,8 @@ def _bring_up(
     until = time.monotonic() + (limit_s or work.limit_s)
     model = container_group(wanted, work.values)
     watched = endpoint_of(work, before, facts.served) if before else None
+    # ARM has no compare-and-swap: what another command has begun since the plan was made is looked for just before.
+    _refuse_other(work, group_name)
     with watching(watched):
         made = work.groups.put(
             work.resource_group,

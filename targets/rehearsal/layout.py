@@ -15,6 +15,8 @@ from targets.kit.engine.process import ProcessIdentity
 
 # Of the document; a stand-in of another form is not talked to.
 FORM: Final = 1
+# Who has the right to everything in the registry; the password is the token.
+USER: Final = "dray"
 
 
 class StageFacts(Persisted):

@@ -23,7 +23,7 @@ from packager.core.rehearsal import Rehearsal, Stage
 from packager.core.state import state_home
 from targets.kit.engine.process import ProcessIdentity, RuntimeProcess, tail_of
 from targets.rehearsal.control import Control, Gone
-from targets.rehearsal.layout import StageFacts, StageFolder, write_private
+from targets.rehearsal.layout import USER, StageFacts, StageFolder, write_private
 from targets.rehearsal.leftovers import end_service, end_workloads, engine_of, program, remove_folder
 from targets.rehearsal.world import Faults
 
@@ -32,7 +32,6 @@ _END_S: Final = 20.0
 _POLL_S: Final = 0.02
 _TAIL_LINES: Final = 20
 _TOKEN_BYTES: Final = 32
-_USER: Final = "dray"
 # Where Docker's configuration, engine and keys are; none of them is a secret.
 _FOR_THE_ENGINE: Final = (
     "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "SSH_AUTH_SOCK",
@@ -54,7 +53,7 @@ class StageToken(CredentialSource):
         """The stand-in's user and token."""
         if registry != self.registry:
             return None
-        return Credential(_USER, self.folder.token(), source="the rehearsal")
+        return Credential(USER, self.folder.token(), source="the rehearsal")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 from urllib.parse import quote, unquote
@@ -25,7 +24,7 @@ from targets.kit.engine.ports import free_port
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess, processes_in
 from targets.rehearsal.layout import StageFolder, write_private
 from targets.rehearsal.stored_images import StoredImage
-from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, WorkloadStatus
+from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, WorkloadStatus, moment
 
 _LOOPBACK: Final = "127.0.0.1"
 _PORT: Final = "8080"
@@ -96,7 +95,7 @@ class ProcessRunner:
         elif words := self._hindrance(workload, image):
             run = _refused(home, words)
         else:
-            run = _Run(RuntimeProcess.start(self._launch(workload, image, home)), _now())
+            run = _Run(RuntimeProcess.start(self._launch(workload, image, home)), moment())
         with self._lock:
             self._runs[workload.id] = run
 
@@ -156,9 +155,9 @@ class ProcessRunner:
         code = reap(run.process.identity.pid)
         if code is not None:
             # As a shell and an engine say it: 128 and the signal.
-            run.exit_code, run.finished_at = (code if code >= 0 else 128 - code), _now()
+            run.exit_code, run.finished_at = (code if code >= 0 else 128 - code), moment()
         elif not run.process.alive():
-            run.exit_code, run.finished_at = _KILLED, _now()
+            run.exit_code, run.finished_at = _KILLED, moment()
 
     def _launch(self, workload: Workload, image: StoredImage, home: Path) -> RuntimeLaunch:
         port = int(_port_of(workload, image))
@@ -207,7 +206,7 @@ def _unpacked(image: StoredImage, layer: str, out: Path) -> bool:
 def _refused(home: Path, words: str, *, exit_code: int = _NO_PROGRAM) -> _Run:
     """A workload that never ran, and its log."""
     (home / _LOG).write_text(f"{words}\n", encoding="utf-8")
-    return _Run(None, _now(), _now(), exit_code)
+    return _Run(None, moment(), moment(), exit_code)
 
 
 def _port_of(workload: Workload, image: StoredImage) -> str:
@@ -240,7 +239,3 @@ def _repointed(environment: Mapping[str, str], placed: Mapping[str, str]) -> dic
         return placed.get(str(PurePosixPath(value.strip())), value) if is_file else value
 
     return {name: pointed(name, value) for name, value in environment.items()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -13,8 +13,7 @@ from packager.core.rehearsal import PACKAGE_ONLY_LABEL
 from targets.kit.engine.containers import ContainerEngine
 from targets.kit.engine.docker_host import DockerHost, docker_host
 from targets.rehearsal.blobs import BlobStore
-from targets.rehearsal.layout import StageFolder
-from targets.rehearsal.registry import USER
+from targets.rehearsal.layout import USER, StageFolder
 from targets.rehearsal.runner_containers import ContainerRunner
 from targets.rehearsal.runner_processes import ProcessRunner
 from targets.rehearsal.stored_images import StoredImage, find_image

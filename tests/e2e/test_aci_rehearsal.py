@@ -1,6 +1,5 @@
 """`--rehearse -t aci`, whole: the command line, the stand-in, its registry, and the real runtime behind it."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,41 +15,24 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from packager.cli.run import run
 from packager.core.state import state_home
+from targets.rehearsal.layout import StageFolder
+from tests.support.command import Run, in_process
 from tests.support.image_layers import keep_layers
 from tests.support.index import require_index
 from tests.support.nets import digits
 from tests.support.packages import logistic_model, make_package
 
 pytestmark = pytest.mark.e2e
+Dray = Callable[..., Run]
 KEY = "correct-horse-battery-staple"
 REHEARSAL = "rehearsal: "
-
-
-class Ran:
-    """A command that has ended."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-Dray = Callable[..., Ran]
 
 
 @pytest.fixture
 def dray(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dray]:
     monkeypatch.chdir(tmp_path)
-
-    def runs(*arguments: object) -> Ran:
-        capfd.readouterr()
-        status = run([str(argument) for argument in arguments])
-        return Ran(status, *capfd.readouterr())
-
+    runs = in_process(capfd)
     yield runs
     for deployment in runs("status", "--rehearse", "-o", "json").document:
         runs("delete", deployment["name"], "--rehearse", "-y")
@@ -274,9 +256,13 @@ def test_each_fault_ends_in_its_own_code_and_no_secret_is_told(
     assert {each["name"] for each in dray("status", "--rehearse", "-o", "json").document} == {
         "iris", *(f"strikes-{number}" for number, fault in enumerate(ENDS) if not ENDS[fault]),
     }  # fmt: skip
-    assert not [ran for ran in told if KEY in ran.out + ran.err]
-    assert not [line for line in command_lines() if KEY in line]
-    assert not [path for path in records() if KEY.encode() in path.read_bytes()]
+    stage = StageFolder.of("aci")
+    for secret in (KEY, stage.token()):
+        assert not [ran for ran in told if secret in ran.out + ran.err]
+        assert not [line for line in command_lines() if secret in line]
+        assert [path for path in records() if secret.encode() in path.read_bytes()] == (
+            [] if secret == KEY else [stage.token_file]
+        )
 
 
 def records() -> list[Path]:

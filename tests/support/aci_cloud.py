@@ -3,6 +3,7 @@
 import gc
 import json
 import ssl
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import httpx
-import uvicorn
 from azure.core.pipeline.transport import RequestsTransport
 
 from packager.core.artifact import ModelPackage, Release
@@ -21,12 +21,10 @@ from packager.core.image import ImageRef
 from targets.aci import AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess
-from targets.rehearsal.arm.app import create_app
 from targets.rehearsal.arm.clock import now
-from targets.rehearsal.arm.faults import FAULTS
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
-from targets.rehearsal.world import Faults, World
-from tests.support.arm_server import API_VERSION, SUBSCRIPTION, TOKEN, _certificates, _serving, group_path, wait_until
+from targets.rehearsal.world import Faults
+from tests.support.arm_server import API_VERSION, SUBSCRIPTION, TOKEN, group_path, serving_arm, wait_until
 from tests.support.fake_runner import FakeRunner, Image
 
 REGISTRY = "registry.example"
@@ -115,19 +113,24 @@ class ImagedAciTarget(AciTarget):
 
 @dataclass
 class AciCloud:
-    """A stand-in that runs."""
+    """A stand-in that runs.
+
+    Attributes:
+        subscription: Of its own: the default DNS label, and so the loopback address, is no other test's of this moment.
+    """
 
     url: str
     ca: Path
     runner: Any
     faults: Faults
+    subscription: str = field(default_factory=lambda: str(uuid.uuid4()))
     WRITABLE: ClassVar = (
         "containers", "imageRegistryCredentials", "ipAddress", "osType", "restartPolicy", "volumes", "diagnostics",
     )  # fmt: skip
 
     def path(self, name: str) -> str:
         """Of a group."""
-        return group_path(name)
+        return group_path(name).replace(SUBSCRIPTION, self.subscription)
 
     def http(self) -> httpx.Client:
         """The API without the SDK."""
@@ -141,7 +144,7 @@ class AciCloud:
 
     def access(self, **changed: Any) -> AzureAccess:
         given: dict[str, Any] = {"resource_group": "rehearsal", "reach": "ip", "ca_file": self.ca, "poll_s": 0.1}
-        return AzureAccess(self.url, SUBSCRIPTION, FixedToken(TOKEN), **{**given, **changed})
+        return AzureAccess(self.url, self.subscription, FixedToken(TOKEN), **{**given, **changed})
 
     def target(
         self, access: AzureAccess | None = None, credentials: CredentialSource | None = None, **changed: Any
@@ -160,15 +163,8 @@ class AciCloud:
 @contextmanager
 def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
     """Runs one until the block ends."""
-    ca, certificate, key = _certificates(folder)
-    faults = Faults(FAULTS)
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=lambda count: None)
-    config = uvicorn.Config(
-        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
-        log_level="warning", access_log=False, timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    with _serving(uvicorn.Server(config)) as port:
-        yield AciCloud(f"https://127.0.0.1:{port}", ca, runner, faults)
+    with serving_arm(folder, runner, log_level="warning", timeout_graceful_shutdown=2) as (url, ca, faults):
+        yield AciCloud(url, ca, runner, faults)
     with warnings.catch_warnings():
         # TLS connections that are on their way out when asyncio's loop ends are closed by nobody.
         warnings.simplefilter("ignore", ResourceWarning)

@@ -18,10 +18,10 @@ from runtime.contract.package import read_package
 from targets.aci import AciSettings, AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
 
-NAME, TOKEN, SUBSCRIPTION = "suite-churn", "t0ken-of-a-rehearsal", "11111111-2222-3333-4444-555555555555"
+NAME, TOKEN = "suite-churn", "t0ken-of-a-rehearsal"
 
 
-def main(url: str, ca: str, package: str, image: str, last: str) -> None:
+def main(url: str, ca: str, subscription: str, package: str, image: str, last: str) -> None:
     sent = 0
 
     class Deadly(RequestsTransport):
@@ -34,7 +34,7 @@ def main(url: str, ca: str, package: str, image: str, last: str) -> None:
             return answer
 
     access = AzureAccess(
-        url, SUBSCRIPTION, FixedToken(TOKEN), ca_file=Path(ca), poll_s=0.1, reach="ip", resource_group="rehearsal",
+        url, subscription, FixedToken(TOKEN), ca_file=Path(ca), poll_s=0.1, reach="ip", resource_group="rehearsal",
         transport=lambda: Deadly(connection_verify=ca),
     )  # fmt: skip
     passed = SmokeReport((SmokeCheck("ready", True, "", 1.0),))

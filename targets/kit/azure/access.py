@@ -120,6 +120,7 @@ def azure_access(subscription: str | None = None, environ: Mapping[str, str] | N
         endpoint,
         chosen,
         _credential(endpoint, environ),
+        ca_file=_authority(endpoint, environ),
         resource_group=environ.get("AZURE_DEFAULTS_GROUP"),
         region=environ.get("AZURE_DEFAULTS_LOCATION"),
     )
@@ -147,6 +148,12 @@ def default_subscription(environ: Mapping[str, str]) -> str | None:
         return next((str(each["id"]) for each in subscriptions if each.get("isDefault")), None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _authority(endpoint: str, environ: Mapping[str, str]) -> Path | None:
+    """Whom to trust on this machine itself, where nothing else of the environment counts; elsewhere the SDK looks."""
+    named = next((environ[name] for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), None)
+    return Path(named) if named and is_loopback(endpoint) else None
 
 
 def _credential(endpoint: str, environ: Mapping[str, str]) -> Any:

@@ -23,12 +23,14 @@ from packager.core.errors import (
     RequestRefused,
     Throttled,
 )
-from targets.kit.azure.codes import KNOWN, WORDS, Meaning
+from targets.kit.azure.codes import KNOWN, Meaning, in_words
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
 
 _DEEPEST: Final = 8
+# Where the cause may stand; a container group's operation that failed often has its events alone.
+_NESTED: Final = ("events", "error", "details", "innererror", "innerError", "message", "statusMessage")
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER = 401, 403, 404, 429, 500
 _LOGIN: Final = "az login, or a fresh token in AZURE_ACCESS_TOKEN; to try without an account: --rehearse"
 # What an error says when a long-running operation has failed, and nothing else about it.
@@ -71,7 +73,8 @@ def cause_of(error: "AzureError", what: str) -> DrayError:
     detail = _detail(error, status, found)
     if meaning := _meaning(found):
         chosen, told = meaning
-        return chosen.kind(f"Azure refused {what}: {_sentence(told)}", hint=chosen.hint, detail=detail)
+        hint = _when(detail, chosen.hint) if chosen.kind is Throttled else chosen.hint
+        return chosen.kind(f"Azure refused {what}: {_sentence(told)}", hint=hint, detail=detail)
     said = _sentence(_most_telling(found) or ArmError("", str(error.message)))
     return _by_status(status, what, said, detail)
 
@@ -88,8 +91,7 @@ def errors_in(document: Any, depth: int = 0) -> tuple[ArmError, ...]:
     if not isinstance(document, Mapping):
         return ()
     own = _own_error(document)
-    nested = (document.get(key) for key in ("error", "details", "innererror", "innerError", "message", "statusMessage"))
-    below = tuple(found for each in nested for found in errors_in(each, depth + 1))
+    below = tuple(found for key in _NESTED for found in errors_in(document.get(key), depth + 1))
     properties = document.get("properties")
     return (*own, *below, *(errors_in(properties, depth + 1) if isinstance(properties, Mapping) else ()))
 
@@ -110,11 +112,8 @@ def has_code(error: DrayError, *codes: str) -> bool:
 def _meaning(found: tuple[ArmError, ...]) -> tuple[Meaning, ArmError] | None:
     """The deepest error that is known: what stands around it only says that something failed."""
     for each in reversed(found):
-        for pattern, meaning in WORDS:
-            if pattern.search(each.message):
-                return meaning, each
-        if meaning_of_code := KNOWN.get(each.code.lower()):
-            return meaning_of_code, each
+        if meaning := in_words(each.message) or KNOWN.get(each.code.lower()):
+            return meaning, each
     return None
 
 
@@ -130,14 +129,18 @@ def _by_status(status: int, what: str, said: str, detail: Mapping[str, Any]) -> 
             f"Azure has no {what}: {said}", hint="`dray status` lists what there is", detail=detail
         )
     if status == _TOO_MANY:
-        wait = detail.get("retry_after_s")
-        hint = f"again in {wait:g} s" if wait else "again in some minutes"
-        return Throttled(message, hint=hint, detail=detail)
+        return Throttled(message, hint=_when(detail, "again in some minutes"), detail=detail)
     if status >= _SERVER:
         return CloudFailed(f"Azure failed at {what}: {said}", hint="again later; the detail has its id", detail=detail)
     if status < 300:
         return DeploymentFailed(f"Azure gave up on {what}: {said}", hint="Azure's own words say why", detail=detail)
     return RequestRefused(message, hint="`dray plan -o json` shows the body that was sent", detail=detail)
+
+
+def _when(detail: Mapping[str, Any], otherwise: str) -> str:
+    """When to ask again, as the answer has it."""
+    wait = detail.get("retry_after_s")
+    return f"again in {wait:g} s" if wait else otherwise
 
 
 def _without_answer(error: "AzureError", what: str) -> DrayError:

@@ -25,7 +25,6 @@ class Plan:
 
     Attributes:
         workload: Without an id of its own, as each start gets a new one.
-        image: Its digest or name, as events name it.
     """
 
     name: str

@@ -89,15 +89,6 @@ class Group:
         """Of all its containers."""
         return [event for run in (*self.init_runs, *self.runs) for event in run.events.entries()]
 
-    @property
-    def cores(self) -> float:
-        """What it takes of the quota."""
-        return (
-            0.0
-            if self.stopped
-            else sum(each.properties.resources.requests.cpu for each in self.body.properties.containers)
-        )
-
     def run_of(self, container: str) -> ContainerRun | None:
         """By the container's name."""
         return next((run for run in (*self.runs, *self.init_runs) if run.plan.name == container), None)

@@ -12,7 +12,7 @@ from packager.core.image import ImageRef
 from packager.project import resolve_settings
 from targets.aci.body import SECRETS, Wanted, as_planned, container_group, exact, registry_server
 from targets.aci.settings import AciSettings, Gpu
-from tests.support.arm_schema import errors_in, group_validator
+from tests.support.contracts import errors_in, group_validator
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = ImageRef("demo.azurecr.io", "team/churn", "1", DIGEST)

@@ -35,6 +35,7 @@ CODES = {
     "forbidden": "E-FORBIDDEN",
     "unauthorized": "E-AUTH",
     "transitioning": "E-TRANSITIONING",
+    "no-group": "E-NO-RESOURCE-GROUP",
     "dns": "E-NAME-TAKEN",
     "invalid": "E-REQUEST-REFUSED",
     "server-error": "E-CLOUD",
@@ -42,7 +43,7 @@ CODES = {
     "stuck": "E-NOT-READY",
 }
 # With these, not even the request that would undo the failure comes through.
-DEAF = {"throttle", "forbidden", "unauthorized", "transitioning", "server-error"}
+DEAF = {"throttle", "forbidden", "unauthorized", "transitioning", "server-error", "no-group"}
 PASSING = ("pull:1", "registry:1", "throttle:1", "transitioning:1", "server-error:1", "drop:1", "drop:2")
 
 

@@ -17,9 +17,10 @@ from packager.deploy import find, plan
 from packager.documents import PlanDocument
 from targets.aci import AciSettings
 from targets.aci.groups import ContainerGroups
+from targets.aci.settings import Gpu
 from tests.contract_suites.target_suite import NAME, put, release_of
 from tests.support.aci_cloud import AciCloud
-from tests.support.arm_schema import errors_in
+from tests.support.contracts import errors_in
 from tests.support.packages import make_package
 
 PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
@@ -195,8 +196,7 @@ def test_a_group_that_dray_did_not_make_is_left_alone(cloud: AciCloud, package: 
     ("given", "code"),
     [
         ({"cpu": 8.0}, "E-CONFIG"), ({"memory_gb": 1.55}, "E-CONFIG"), ({"cpu": 1.001}, "E-CONFIG"),
-        ({"memory_gb": 64.0}, "E-CONFIG"),
-        ({"tags": {f"t{i}": "" for i in range(48)}}, "E-REQUEST-REFUSED"),
+        ({"memory_gb": 64.0}, "E-CONFIG"), ({"tags": {f"t{i}": "" for i in range(48)}}, "E-REQUEST-REFUSED"),
     ],
 )  # fmt: skip
 def test_what_azure_would_refuse_is_found_before(
@@ -215,16 +215,24 @@ def test_a_resource_group_that_is_not_there_is_found_before(cloud: AciCloud, pac
     with pytest.raises(ResourceGroupMissing) as caught:
         planned(cloud, package)
 
-    assert caught.value.hint
+    assert "az group create" in caught.value.hint
 
 
-def test_quota_is_looked_at_before(cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        ContainerGroups, "usages", lambda self, region: {"StandardCores": (9, 10), "ContainerGroups": (1, 2)}
-    )
+@pytest.mark.parametrize(
+    ("counted", "given"),
+    [
+        ("StandardCores", {"cpu": 2.0}),
+        ("StandardSpotCores", {"cpu": 2.0, "priority": "Spot"}),
+        ("StandardV100Cores", {"gpu": Gpu(count=2)}),
+    ],
+)
+def test_quota_is_looked_at_before(
+    cloud: AciCloud, package: ModelPackage, monkeypatch: pytest.MonkeyPatch, counted: str, given: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(ContainerGroups, "usages", lambda self, region: {counted: (9, 10), "ContainerGroups": (1, 2)})
 
-    with pytest.raises(QuotaReached, match="9 of 10 are used, and this takes 2 more"):
-        planned(cloud, package, AciSettings(cpu=2.0))
+    with pytest.raises(QuotaReached, match=f"{counted} in .*: 9 of 10 are used, and this takes 2 more"):
+        planned(cloud, package, AciSettings(**given))
 
 
 def test_a_public_endpoint_is_named_as_what_it_is(cloud: AciCloud, package: ModelPackage) -> None:

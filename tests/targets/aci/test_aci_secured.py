@@ -11,7 +11,7 @@ from packager.core.http_client import HttpInferenceClient
 from targets.aci import AciSettings
 from tests.contract_suites.target_suite import ask, put
 from tests.support.aci_cloud import AciCloud
-from tests.support.arm_server import _certificates
+from tests.support.arm_server import certificates
 from tests.support.packages import make_package
 
 
@@ -19,7 +19,7 @@ from tests.support.packages import make_package
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AciSettings:
     folder = tmp_path / "tls"
     folder.mkdir()
-    _, certificate, key = _certificates(folder)
+    _, certificate, key = certificates(folder)
     monkeypatch.setenv("ACI_KEYS", "# rotated\nfirst-key-of-two\nsecond-key-of-two")
     return AciSettings(
         port=18443, threads=1, api_keys="env:ACI_KEYS", tls_cert=f"file:{certificate}", tls_key=f"file:{key}"
@@ -59,7 +59,7 @@ def test_a_certificate_that_cannot_serve_is_found_before_anything_is_changed(
     cloud: AciCloud, settings: AciSettings, tmp_path: Path, state: Path, words: str
 ) -> None:
     (tmp_path / "other").mkdir()
-    _, _, other = _certificates(tmp_path / "other")
+    _, _, other = certificates(tmp_path / "other")
     own = (str(settings.tls_cert), str(settings.tls_key))
     certificate, key = FAULTY[words](*own, f"file:{other}")
     given = settings.model_copy(update={"tls_cert": certificate, "tls_key": key})
@@ -77,7 +77,7 @@ def test_another_certificate_is_not_taken(
     deployment = put(runtime_cloud.target(), settings, make_package(tmp_path / "a")).deployment
     other = tmp_path / "other"
     other.mkdir()
-    _certificates(other)
+    certificates(other)
 
     with HttpInferenceClient(str(deployment.endpoint), certificate=(other / "cert.pem").read_text()) as client:
         assert client.state() is None

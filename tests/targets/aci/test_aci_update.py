@@ -284,6 +284,12 @@ def test_one_of_two_at_once_wins_and_the_other_says_who(
     monkeypatch.setattr("targets.kit.holder._user", lambda: threading.current_thread().name)
     outcomes: dict[str, Any] = {}
     together = threading.Barrier(2)
+    cloud.target().release_for_tests(new)
+    image = list(cloud.runner.images.values())[-1]
+    ready = image.answering
+    until = time.monotonic() + 10
+    # The first is still at it when the second comes, however slow this machine is.
+    image.answering = lambda path: ready(path) if outcomes or time.monotonic() > until else (503, b"{}")
 
     def command() -> None:
         me = threading.current_thread().name

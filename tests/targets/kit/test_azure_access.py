@@ -8,7 +8,13 @@ import pytest
 
 from packager.core.errors import ConfigurationError, EnvironmentMissing, NotSignedIn
 from targets.kit.azure import access
-from targets.kit.azure.access import account_configured, account_implied, azure_access, default_subscription
+from targets.kit.azure.access import (
+    PUBLIC_CLOUD,
+    account_configured,
+    account_implied,
+    azure_access,
+    default_subscription,
+)
 
 
 @pytest.fixture
@@ -90,3 +96,13 @@ def test_without_the_sdk_the_command_that_brings_it_is_told(
     with pytest.raises(EnvironmentMissing) as caught:
         azure_access("s", nobody)
     assert caught.value.hint == 'pip install "dray[azure]"'
+
+
+@pytest.mark.parametrize(("endpoint", "trusted"), [("https://127.0.0.1:8443", Path("ca.pem")), (PUBLIC_CLOUD, None)])
+def test_a_loopback_endpoint_is_trusted_by_the_authority_that_is_named(
+    nobody: dict[str, str], endpoint: str, trusted: Path | None
+) -> None:
+    given = {**nobody, "AZURE_ACCESS_TOKEN": "t", "AZURE_SUBSCRIPTION_ID": "s"}
+    environ = {**given, "AZURE_ARM_ENDPOINT": endpoint, "REQUESTS_CA_BUNDLE": "ca.pem"}
+
+    assert azure_access(environ=environ).ca_file == trusted

@@ -8,6 +8,7 @@ import pytest
 from azure.core import exceptions as sdk
 
 from packager.core import errors
+from targets.kit.azure.codes import in_words
 from targets.kit.azure.failures import azure_errors, cause_of, errors_in, has_code
 
 
@@ -111,6 +112,24 @@ def test_the_wait_and_the_ids_of_a_refusal_are_kept() -> None:
 
     assert found.detail["retry_after_s"] == 17
     assert found.detail["request_id"] == "abc"
+    assert found.hint == "again in 17 s"
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ('Failed to pull image "x": denied: requested access to the resource is denied', errors.PullDenied),
+        ('Failed to pull image "x": unexpected status from HEAD request: 403 Forbidden', errors.PullDenied),
+        ('Failed to pull image "x": rpc error: code = NotFound desc = x: not found', errors.ImageMissing),
+        (f'Failed to pull image "x@sha256:{"403" * 21}a": not found', errors.ImageMissing),
+        ('Failed to pull image "x": dial tcp: lookup r.example: no such host', None),
+        ('Successfully pulled image "x"', None),
+    ],
+)
+def test_events_mean_what_their_words_say_for_certain(words: str, kind: type[errors.DrayError] | None) -> None:
+    meaning = in_words(words)
+
+    assert (meaning.kind if meaning else None) is kind
 
 
 def test_nesting_without_an_end_is_read_to_a_bound() -> None:

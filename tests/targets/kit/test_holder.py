@@ -12,11 +12,10 @@ import pytest
 from packager.core.errors import DeploymentBusy
 from targets.kit.holder import Holder, refuse_if_held
 
-ELSEWHERE = replace(Holder.me(limit_s=60), host="another-machine")
 
-
-def test_what_is_written_is_read_again() -> None:
-    holder = Holder.me(limit_s=60)
+@pytest.mark.parametrize("who", ["ada", "ж" * 60])
+def test_what_is_written_is_read_again(who: str) -> None:
+    holder = replace(Holder.me(limit_s=86400), who=who, host="ü" * 60)
 
     assert Holder.parse(str(holder)) == holder
     assert len(str(holder)) <= 256
@@ -48,9 +47,13 @@ def test_a_process_id_that_was_given_again_is_not_the_holder() -> None:
     refuse_if_held("churn", "aci", replace(Holder.me(limit_s=60), pid=os.getppid(), began=1.0))
 
 
-def test_a_command_of_another_machine_holds_until_its_time_is_over() -> None:
-    since = datetime.fromisoformat(ELSEWHERE.since)
+def test_a_command_of_another_machine_holds_until_its_time_is_long_over() -> None:
+    elsewhere = replace(Holder.me(limit_s=60), host="another-machine")
+    since = datetime.fromisoformat(elsewhere.since)
 
-    assert ELSEWHERE.at_work(datetime.now(UTC))
-    assert not ELSEWHERE.at_work(since + timedelta(seconds=61))
-    assert not replace(ELSEWHERE, since="yesterday").at_work()
+    assert elsewhere.at_work(datetime.now(UTC))
+    with pytest.raises(DeploymentBusy) as caught:
+        refuse_if_held("churn", "aci", elsewhere)
+    assert caught.value.hint.endswith(f"from {since + timedelta(seconds=120):%H:%M} UTC on it counts as dead")
+    assert not elsewhere.at_work(since + timedelta(seconds=121))
+    assert not replace(elsewhere, since="yesterday").at_work()

@@ -17,7 +17,7 @@ from targets.rehearsal.arm.errors import ArmError
 from targets.rehearsal.arm.tamper import TamperedRunner
 from targets.rehearsal.arm.wrong_numbers import tampered
 from targets.rehearsal.workload import Workload
-from tests.support.arm_server import _certificates
+from tests.support.arm_server import certificates
 from tests.support.fake_runner import FakeRunner
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
@@ -100,7 +100,7 @@ def test_what_is_no_json_is_left_as_it_is() -> None:
 
 @linux
 def test_the_proxy_speaks_tls_where_the_workload_does(tmp_path: Path) -> None:
-    ca, certificate, key = _certificates(tmp_path)
+    ca, certificate, key = certificates(tmp_path)
     files = {"/tls/cert": certificate.read_bytes(), "/tls/key": key.read_bytes()}
     environment = {"DRAY_TLS_CERT_FILE": "/tls/cert", "DRAY_TLS_KEY_FILE": "/tls/key"}
     addresses, secure = Addresses(), _SecureRunner(certificate, key)
