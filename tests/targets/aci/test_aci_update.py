@@ -358,6 +358,6 @@ def test_a_name_in_two_resource_groups_is_asked_about(cloud: AciCloud, old: Mode
         put(cloud.target(), settings, old, report=PASSED)
     anywhere = cloud.target(cloud.access(resource_group=None))
 
-    with pytest.raises(UsageError, match="2 resource groups: other, rehearsal"):
+    with pytest.raises(UsageError, match="2 resource groups: 'other', 'rehearsal'"):
         anywhere.inspect(NAME, AciSettings())
     assert len(anywhere.deployments(AciSettings())) == 2
