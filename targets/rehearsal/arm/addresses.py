@@ -18,12 +18,17 @@ _TRIES = 256
 
 
 class Addresses:
-    """Which are given out."""
+    """Which are given out.
 
-    def __init__(self, *, whole_network: bool = WHOLE_NETWORK) -> None:
+    Args:
+        seed: Of the stand-in: two that run side by side, for two people or two tests, look in different places first.
+    """
+
+    def __init__(self, *, seed: str = "", whole_network: bool = WHOLE_NETWORK) -> None:
+        self._seed = seed
         self._whole = whole_network
         self._taken: set[str] = set()
-        self._next = 0
+        self._next = _number(seed) if seed else 0
         self._lock = threading.Lock()
 
     def take(self, label: str | None, ports: Collection[int]) -> str:
@@ -54,10 +59,14 @@ class Addresses:
         if label is None:
             start, self._next = self._next, self._next + 1
         else:
-            start = int.from_bytes(hashlib.sha256(label.encode()).digest()[:4])
+            start = _number(f"{self._seed}/{label}")
         for step in range(_HOSTS):
             third, fourth = divmod((start + step) % _HOSTS, 254)
             yield f"{NETWORK}.{third}.{fourth + 1}"
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
 
 
 def _free(address: str, ports: Collection[int]) -> bool:

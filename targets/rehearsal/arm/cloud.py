@@ -32,7 +32,7 @@ class Cloud:
 
     def __init__(self, world: World, addresses: Addresses | None = None) -> None:
         self.world = world
-        self.addresses = addresses or Addresses()
+        self.addresses = addresses or Addresses(seed=world.registry)
         self.rates = Rates()
         self.lock = threading.RLock()
         self._groups: dict[str, Group] = {}
