@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,7 +12,13 @@ from packager.core.deployment import TargetSettings
 from packager.core.errors import ConfigurationError
 from runtime.contract.manifest import ModelName
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 DEFAULT_FILE = "dray.yaml"
+# How the patterns of settings begin that take the name of a secret.
+_REFERENCE = "^(env|file):"
+_BRANCHES = ("literal[", "constrained-", "[key]")
 
 
 class _Section(BaseModel):
@@ -146,8 +152,9 @@ def _put(values: dict[str, Any], path: Sequence[str], value: Any, override: str)
 
 
 def _invalid(error: ValidationError, where: str, model: type[BaseModel]) -> ConfigurationError:
-    first = error.errors(include_url=False)[0]
-    location = ".".join(str(part) for part in first["loc"]) or "the document"
+    every = error.errors(include_url=False)
+    first = every[0]
+    location = _location(first)
     if first["type"] == "extra_forbidden":
         known = nearest(str(first["loc"][-1]), _keys_at(model, first["loc"][:-1]))
         return ConfigurationError(
@@ -155,11 +162,27 @@ def _invalid(error: ValidationError, where: str, model: type[BaseModel]) -> Conf
             hint=f"did you mean {known!r}?" if known else f"known keys: {', '.join(model.model_fields)}",
             detail={"key": location, "nearest": known},
         )
-    return ConfigurationError(
-        f"{location!r} in {where} cannot be {first.get('input')!r}: {first['msg'].lower()}",
-        hint="docs/reference.md lists every key and what it may hold",
-        detail={"key": location},
-    )
+    detail, hint = {"key": location}, "docs/reference.md lists every key and what it may hold"
+    said = " or ".join(dict.fromkeys(_words(each) for each in every if _location(each) == location))
+    if str((first.get("ctx") or {}).get("pattern", "")).startswith(_REFERENCE):
+        message = f"{location!r} in {where} takes a reference, and not the secret itself"
+        return ConfigurationError(message, hint="write env:VARIABLE or file:PATH", detail=detail)
+    if first["type"] == "value_error":  # of several keys together; the values of the others may be anything
+        return ConfigurationError(f"{where} cannot be: {said}", hint=hint, detail=detail)
+    given = "" if first["type"].endswith(("mapping_type", "dict_type")) else f" {first.get('input')!r}"
+    return ConfigurationError(f"{location!r} in {where} cannot be{given}: {said}", hint=hint, detail=detail)
+
+
+def _location(error: "ErrorDetails") -> str:
+    """The key, without what pydantic adds: which branch of a union it tried, and that a key was meant."""
+    parts = [str(part) for part in error["loc"]]
+    return ".".join(part for part in parts if not part.startswith(_BRANCHES)) or "the document"
+
+
+def _words(error: "ErrorDetails") -> str:
+    """A message of pydantic's in the house's style; what it quotes stays as it is."""
+    said = error["msg"].removeprefix("Value error, ")
+    return said if error["type"] == "value_error" else f"{said[:1].lower()}{said[1:]}"
 
 
 def _keys_at(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from packager import plugins
 from packager.core.errors import ConfigurationError
 from packager.project import ProjectFile, load_project, project_schema, resolve_settings
+from targets.aci.settings import AciSettings
 from targets.local.settings import LocalSettings
 
 GOOD = """
@@ -102,6 +103,34 @@ def test_a_setting_that_cannot_be_meant_is_refused(override: str, message: str, 
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("restart_policy=Sometimes", "cannot be 'Sometimes': input should be 'Always', 'OnFailure' or 'Never'"),
+        ("env.DRAY_PORT=9", "the target's settings cannot be: DRAY_PORT is the runtime's: it has a setting of its own"),
+        ("workers=0", "'workers' in the target's settings cannot be 0: input should be greater than or equal to 1 or"),
+        ("subnet_ids=x", "/resource[gG]roups/"),
+        ("tags.a<b=c", "'tags.a<b' in the target's settings cannot be 'a<b'"),
+    ],
+)
+def test_a_refusal_says_what_may_be_written_letter_by_letter(override: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_settings(AciSettings, {}, [override])
+
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "override", ["api_keys=hush-42", "secure_env.DB=hush-42", "secure_env=hush-42", "tls_key=hush-42"]
+)
+def test_a_secret_that_was_written_where_its_reference_belongs_is_not_shown(override: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_settings(AciSettings, {"tls_cert": "hush-42-too"} if "tls" in override else {}, [override])
+
+    assert "hush" not in json.dumps(caught.value.as_dict())
+    assert "reference" in caught.value.message or "dictionary" in caught.value.message
+
+
 def test_the_published_schema_is_the_one_of_the_code() -> None:
     settings = {name: target.settings_type for name, target in plugins.targets().items()}
 
@@ -118,3 +147,23 @@ def test_the_published_schema_takes_the_example_and_refuses_a_typo() -> None:
         jsonschema.validate({"modle": "x"}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"targets": {"staging": {"target": "local", "prot": 1}}}, schema)
+
+
+@pytest.mark.parametrize("given", ["api_keys=hunter2", "secure_env.A=hunter2", "log_analytics.key=hunter2"])
+def test_a_secret_in_the_place_of_a_reference_is_not_repeated(given: str) -> None:
+    from targets.aci import AciSettings
+
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_settings(AciSettings, {"log_analytics": {"workspace": "0" * 36, "key": "env:K"}}, [given])
+
+    assert "hunter2" not in f"{caught.value.message}{caught.value.hint}{caught.value.detail}"
+    assert "env:VARIABLE" in caught.value.hint
+
+
+def test_settings_that_contradict_each_other_are_told_in_one_line() -> None:
+    from targets.aci import AciSettings
+
+    with pytest.raises(
+        ConfigurationError, match=r"^the target.s settings cannot be: tls_cert and tls_key go together$"
+    ):
+        resolve_settings(AciSettings, {}, ["tls_cert=file:/c"])

@@ -119,5 +119,7 @@ def _console(
         logging.basicConfig(level=logging.DEBUG, format=f"{mark}          %(name)s: %(message)s")
         for chatty in ("filelock", "httpcore", "httpx", "asyncio"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
+    else:
+        logging.getLogger("azure").setLevel(logging.ERROR)  # it warns of what its exceptions say as well
     verbosity = -1 if quiet else 1 if verbose else 0
     return Console(Format(str(output)), progress, verbosity, not no_color, assume_yes, rehearsal)

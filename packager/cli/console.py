@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 REHEARSAL = "rehearsal: "
+_SHOWN_LINES = 10
 # In a hint that was written for the real thing.
 _COMMAND_OF_A_DEPLOYMENT = re.compile(r"`(dray (?:status|test|invoke|logs|rollback|delete)(?:(?! --rehearse)[^`])*)`")
 
@@ -103,7 +104,16 @@ class Console:
             return
         label = self._styled(f"error {error.code}", "31;1")
         hint = f"\n  {self._styled('hint', '36')}: {advice}" if advice else ""
-        sys.stderr.write(self._marked(f"{label}: {error.message}{hint}") + "\n")
+        sys.stderr.write(self._marked(f"{label}: {error.message}{hint}{self._evidence(error)}") + "\n")
+
+    def _evidence(self, error: DrayError) -> str:
+        """What else a person must see of an error: what was left, and the last events and log lines."""
+        shown = [("left", line) for line in getattr(error, "__notes__", ())]
+        for name, key in (("tried", "tried"), ("event", "events"), ("log", "log")):
+            lines = error.detail.get(key)
+            if isinstance(lines, list):
+                shown += [(name, str(line)) for line in lines[-_SHOWN_LINES:]]
+        return "".join(f"\n  {self._styled(name, '36')}: {line}" for name, line in shown)
 
     def ask(self, question: str) -> bool | None:
         """A person's answer, or None where nobody can answer."""

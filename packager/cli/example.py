@@ -1,13 +1,17 @@
 """A line that asks a deployment from a shell."""
 
 import shlex
+import ssl
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from packager.documents import DeployDocument
 from packager.pack import open_package
 from packager.smoke import request_for
 
 _LONGEST = 2000
+_HTTPS = 443
 
 
 def curl_line(document: DeployDocument) -> str | None:
@@ -17,9 +21,12 @@ def curl_line(document: DeployDocument) -> str | None:
     request = request_for(open_package(Path(document.package), accept_unverified=True).test_data_sets()[0])
     if request is None or len(body := request.model_dump_json(exclude_none=True)) > _LONGEST:
         return None
-    url = shlex.quote(f"{document.endpoint.rstrip('/')}/v2/models/{document.model}/infer")
+    address, way = _address(document.endpoint.rstrip("/"), _certificate(document))
+    url = shlex.quote(f"{address}/v2/models/{document.model}/infer")
     key, header = _key(document)
-    return f"{key}curl -s {url} {_trust(document)}{header}-H 'content-type: application/json' -d {shlex.quote(body)}"
+    return (
+        f"{key}curl -s {url} {way}{_trust(document)}{header}-H 'content-type: application/json' -d {shlex.quote(body)}"
+    )
 
 
 def _key(document: DeployDocument) -> tuple[str, str]:
@@ -33,8 +40,40 @@ def _key(document: DeployDocument) -> tuple[str, str]:
 
 def _trust(document: DeployDocument) -> str:
     """The certificate that the endpoint shows, where it is a file here: it may be signed by itself."""
+    path = _certificate(document)
+    return f"--cacert {shlex.quote(str(path))} " if path else ""
+
+
+def _certificate(document: DeployDocument) -> Path | None:
     kind, name = _reference(document, "tls_cert")
-    return f"--cacert {shlex.quote(str(Path(name).expanduser()))} " if kind == "file" else ""
+    return Path(name).expanduser() if kind == "file" else None
+
+
+def _address(endpoint: str, certificate: Path | None) -> tuple[str, str]:
+    """What to ask, and the way there: by a name of the certificate, where that is another than the endpoint's.
+
+    Args:
+        certificate: A file; None where there is none here.
+    """
+    parts = urlsplit(endpoint)
+    host, port = parts.hostname or "", parts.port or _HTTPS
+    names = _names(certificate) if certificate else ()
+    plain = [name for name in names if "*" not in name]
+    if not plain or any(name == host or (name[:1] == "*" and host.endswith(name[1:])) for name in names):
+        return endpoint, ""
+    return f"https://{plain[0]}:{port}", f"--connect-to {shlex.quote(f'{plain[0]}:{port}:{host}:{port}')} "
+
+
+def _names(certificate: Path) -> tuple[str, ...]:
+    """Who a certificate is made out for; nobody where that cannot be read."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(certificate)
+        found = context.get_ca_certs()
+    except (OSError, ssl.SSLError):
+        return ()
+    alternatives: Any = found[0].get("subjectAltName", ()) if found else ()
+    return tuple(str(name) for kind, name in alternatives if kind in ("DNS", "IP Address"))
 
 
 def _reference(document: DeployDocument, setting: str) -> tuple[str, str]:

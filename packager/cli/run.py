@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from typer.exceptions import Abort, TyperException
 
 from packager.cli.console import Console, Format
-from packager.core.errors import FAMILIES, DrayError, UsageError
+from packager.core.errors import FAMILIES, DrayError, InterruptedByUser, UsageError
 
 INTERRUPTED = 130
 # In the order of the families: usage, conversion, package, image, deployment, gate.
 _EXIT_STATUS = (2, 3, 3, 4, 5, 6)
-
-
-class InterruptedByUser(DrayError):
-    """The user stopped the command."""
-
-    code = "E-INTERRUPTED"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,6 +43,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def exit_status(error: DrayError) -> int:
     """Number of the error's family; 1 for none of them."""
+    if isinstance(error, InterruptedByUser):
+        return INTERRUPTED
     families = zip(FAMILIES, _EXIT_STATUS, strict=True)
     return next((number for family, number in families if isinstance(error, family)), 1)
 

@@ -1,10 +1,25 @@
-"""Folders out of tar archives that others wrote: regular files alone, and never outside of where they should go."""
+"""Tar archives: our own, in pieces; and folders out of those that others wrote.
 
+Of others' archives regular files alone are taken, and never outside of where they should go.
+"""
+
+import io
 import shutil
 import tarfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from packager.core.errors import ImageInvalid
+
+_PIECE: Final = 1 << 20
+
+
+def tar_of(files: Mapping[str, Path | bytes]) -> Iterator[bytes]:
+    """An archive of these files by name, in their order, in pieces; the same bytes for the same files."""
+    for name, content in files.items():
+        yield from _member(name, content)
+    yield b"\0" * tarfile.BLOCKSIZE * 2
 
 
 def unpack_folder(archive: tarfile.TarFile, folder: str, out: Path) -> bool:
@@ -55,3 +70,14 @@ def unpack_files(archive: tarfile.TarFile, out: Path) -> None:
         with content, target.open("wb") as stream:
             shutil.copyfileobj(content, stream)
         target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _member(name: str, content: Path | bytes) -> Iterator[bytes]:
+    member = tarfile.TarInfo(name)
+    member.size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    yield member.tobuf(tarfile.GNU_FORMAT)
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
+    if rest := member.size % tarfile.BLOCKSIZE:
+        yield b"\0" * (tarfile.BLOCKSIZE - rest)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from packager.core.artifact import Release
+from packager.core.errors import DrayError
 
 Verb = Literal["create", "update", "replace", "delete", "keep"]
 State = Literal["pending", "running", "unhealthy", "stopped", "failed"]
@@ -54,6 +55,11 @@ class Finding:
     message: str
     hint: str = ""
     blocking: bool = False
+
+    @classmethod
+    def of_error(cls, error: DrayError) -> "Finding":
+        """An error that would stop the deployment."""
+        return cls(error.code, error.message, error.hint, blocking=True)
 
 
 Findings = tuple[Finding, ...]

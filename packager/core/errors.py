@@ -120,6 +120,7 @@ __all__ = [
     "ImageMissing",
     "ImageReferenceInvalid",
     "ImageUnfaithful",
+    "InterruptedByUser",
     "InvocationError",
     "ModelInvalid",
     "ModelMissing",
@@ -144,6 +145,12 @@ __all__ = [
     "UsageError",
     "WheelsUnavailable",
 ]
+
+
+class InterruptedByUser(DrayError):
+    """The user stopped the command."""
+
+    code = "E-INTERRUPTED"
 
 
 class UsageError(DrayError):

@@ -49,7 +49,12 @@ def new_folder(path: Path) -> Iterator[Path]:
             staging.chmod(0o755 & ~_umask())
             if path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-            staging.rename(path)
+            try:
+                staging.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
-from packager.core.errors import InvocationError, NotReady, UsageError
+from packager.core.errors import CredentialsUnusable, InvocationError, NotReady, UsageError
 from packager.core.protocols import InferenceClient
 from runtime.contract.wire import ErrorBody, InferenceRequest, InferenceResponse, ModelMetadata
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 401, 403, 404
+_END_OF_CERTIFICATE = "-----END CERTIFICATE-----"
 
 
 class ServerState(BaseModel):
@@ -44,17 +45,26 @@ class HttpInferenceClient(InferenceClient):
     """
 
     def __init__(
-        self, base_url: str, *, token: str | None = None, connect_timeout_s: float = 5.0, timeout_s: float = 10.0
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        certificate: str | None = None,
+        connect_timeout_s: float = 5.0,
+        timeout_s: float = 10.0,
     ) -> None:
         """Connects on first use.
 
         Args:
             base_url: ``http(s)://host[:port]``, with or without a final slash.
             token: Sent as ``Authorization: Bearer``.
+            certificate: PEM whose first certificate the server must show, whatever names are in it; None for one that
+                this machine's authorities vouch for.
             timeout_s: For readiness and metadata; ``infer`` brings its own.
 
         Raises:
             UsageError: Not an HTTP URL.
+            CredentialsUnusable: ``certificate`` is none.
         """
         import httpx  # kept out of start-up
 
@@ -65,7 +75,7 @@ class HttpInferenceClient(InferenceClient):
             headers={"Authorization": f"Bearer {token}"} if token else None,
             timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
             trust_env=not is_loopback(self.base_url),
-            verify=_verification(self.base_url),
+            verify=_verification(self.base_url, certificate),
         )
 
     def close(self) -> None:
@@ -208,9 +218,27 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def _verification(url: str) -> bool | ssl.SSLContext:
+def _verification(url: str, certificate: str | None) -> bool | ssl.SSLContext:
     """For plain HTTP a context that trusts nobody: reading the certificate store would cost more than the request."""
-    return True if urlsplit(url).scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if urlsplit(url).scheme != "https":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return True if certificate is None else _only(certificate)
+
+
+def _only(certificate: str) -> ssl.SSLContext:
+    """A context that takes one certificate, which need be of no authority and for no name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # What follows the first one are its authorities: they vouch for others' certificates too.
+    first, end, _ = certificate.partition(_END_OF_CERTIFICATE)
+    try:
+        context.load_verify_locations(cadata=f"{first}{end}\n")
+    except (ssl.SSLError, ValueError) as error:
+        raise CredentialsUnusable(
+            "this is no certificate in PEM", hint="give the file with the server's own"
+        ) from error
+    return context
 
 
 def _status_hint(status: int) -> str:

@@ -25,6 +25,12 @@ DEFAULT_TAG: Final = "latest"
 PACKAGE_LABEL: Final = "dray.package.digest"
 MODEL_FOLDER: Final = "model"
 _OFFICIAL: Final = "library/"
+# Media types of manifests and indexes, and what Docker called them before.
+INDEX: Final = "application/vnd.oci.image.index.v1+json"
+MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
+INDEXES: Final = frozenset({INDEX, DOCKER_INDEX})
 
 # What ``uname -m``, Python and people say, by the name that images use. Source: the GOARCH names, and ``normalize`` in
 # github.com/containerd/platforms.

@@ -1,22 +1,21 @@
 """The machine that changes deployments; what a change consists of is the target's."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from packager.core.artifact import ModelPackage, Release
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, TargetSettings
-from packager.core.errors import DeploymentDeclined, DrayError, NoPreviousRelease, SmokeTestFailed
+from packager.core.errors import DeploymentDeclined, NoPreviousRelease, SmokeTestFailed
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from packager.core.protocols import Gradual, InferenceClient, Secrets, Target
 from packager.core.smoke import SmokeReport
 from packager.core.state import deployment_lock
+from packager.core.undoing import undo_after
 from packager.deploy.planning import check_name
 from packager.deploy.planning import plan as make_plan
 
-logger = logging.getLogger(__name__)
 S = TypeVar("S", bound=TargetSettings)
 Smoke = Callable[[InferenceClient, ModelPackage], SmokeReport]
 Confirm = Callable[[DeploymentPlan], bool]
@@ -71,7 +70,8 @@ def deploy(
         progress.step(f"planning {name} on {target.name}")
         agreed = make_plan(target, name, release, settings)
         if not agreed.changes_anything and agreed.live is not None:
-            return DeployOutcome(agreed.live, _test(target, agreed.live, release, smoke, progress), agreed)
+            report = _test(target, agreed.live, release, smoke, progress, hint=f"`dray logs {name}` shows its log")
+            return DeployOutcome(agreed.live, report, agreed)
         if not confirm(agreed):
             raise DeploymentDeclined(f"the plan for {name!r} was not agreed to", hint="nothing was changed")
         bring()
@@ -139,10 +139,12 @@ def _carry_out(
 ) -> DeployOutcome:
     candidate = target.apply(agreed, secrets, progress, timeout_s=timeout_s)
     try:
-        report = _test(target, candidate.deployment, agreed.release, smoke, progress)
+        left = "what served before serves" if agreed.live else "nothing of it is left"
+        hint = f"{left}; -o json has the whole report"
+        report = _test(target, candidate.deployment, agreed.release, smoke, progress, hint=hint)
         while isinstance(target, Gradual) and (further := target.advance(candidate, progress)):
             candidate = further
-            report = _test(target, candidate.deployment, agreed.release, smoke, progress)
+            report = _test(target, candidate.deployment, agreed.release, smoke, progress, hint=hint)
         progress.step(f"putting {agreed.release.package.manifest.version} in place")
         return DeployOutcome(target.promote(candidate, progress), report, agreed)
     except BaseException as error:  # an interrupted deployment must not leave its candidate behind either
@@ -151,7 +153,7 @@ def _carry_out(
 
 
 def _test(
-    target: Target[Any], deployment: Deployment, release: Release, smoke: Smoke, progress: Progress
+    target: Target[Any], deployment: Deployment, release: Release, smoke: Smoke, progress: Progress, *, hint: str
 ) -> SmokeReport:
     """The report of the tests, all passed.
 
@@ -167,18 +169,11 @@ def _test(
     what = f"{first.name}: {first.detail}" if first else "there were no tests, so nothing was shown"
     raise SmokeTestFailed(
         f"{deployment.name!r} on {target.name!r} failed its smoke tests: {what}",
-        hint=f"what served before was left as it was; `dray logs {deployment.name}` shows its log",
+        hint=hint,
         detail={"smoke": report.as_dict()},
     )
 
 
 def _discard(target: Target[Any], candidate: Candidate, progress: Progress, cause: BaseException) -> None:
-    """Remove the candidate; where even that fails, the cause says so, for it is what the user must hear about."""
     progress.step("removing the candidate")
-    try:
-        target.discard(candidate, progress)
-    except DrayError as error:
-        logger.warning("the candidate of %s was not removed: %s", candidate.deployment.name, error.message)
-        cause.add_note(f"the candidate could not be removed: {error.message}")
-        if isinstance(cause, DrayError):
-            cause.detail["left_behind"] = error.as_dict()
+    undo_after(cause, "the candidate could not be removed", lambda: target.discard(candidate, progress))

@@ -24,7 +24,7 @@ def find(name: str, targets: Targets, settings: Settings | None = None) -> tuple
 
     Raises:
         DeploymentMissing: No target has it; names those that could not be asked.
-        UsageError: Two targets have it.
+        UsageError: Two targets have it, or one has it twice.
     """
     found: list[tuple[Target[Any], Deployment]] = []
     silent: dict[str, DrayError] = {}
@@ -32,6 +32,8 @@ def find(name: str, targets: Targets, settings: Settings | None = None) -> tuple
         try:
             deployment = target.inspect(name, settings_of(target, settings))
         except DrayError as error:
+            if isinstance(error, UsageError) and not isinstance(error, ConfigurationError):
+                raise  # it is there, and more than once
             silent[target.name] = error
             continue
         if deployment is not None:

@@ -13,9 +13,9 @@ from packager.core.archives import unpack_files
 from packager.core.credentials import CredentialSource
 from packager.core.errors import ArchitectureMissing, ImageInvalid, ImageMissing, RegistryError
 from packager.core.files import ensure_folder, new_folder
-from packager.core.image import Descriptor, ImageRef, Layer, Platform
+from packager.core.image import MANIFEST, Descriptor, ImageRef, Layer, Platform
 from packager.core.progress import Progress
-from packager.image.blobs import CONFIG, GZIP_LAYER, LAYER, MANIFEST, Manifest, as_json, descriptor_of, file_digest
+from packager.image.blobs import CONFIG, GZIP_LAYER, LAYER, Manifest, as_json, descriptor_of, file_digest
 from packager.image.python import BasePython, find_python
 from packager.image.registry import Registry
 from packager.image.registry_http import RegistrySettings

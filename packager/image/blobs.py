@@ -7,17 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from packager.core.image import Descriptor, Platform
+from packager.core.image import INDEXES, Descriptor, Platform
 
-INDEX: Final = "application/vnd.oci.image.index.v1+json"
-MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 GZIP_LAYER: Final = f"{LAYER}+gzip"
 EMPTY: Final = "application/vnd.oci.empty.v1+json"
-INDEXES: Final = frozenset({INDEX, DOCKER_INDEX})
 
 _PIECE: Final = 1 << 20
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 from packager.core.artifact import ModelPackage
 from packager.core.credentials import Anonymous, CredentialSource
 from packager.core.errors import ConfigurationError
-from packager.core.image import PACKAGE_LABEL, BuiltImage, Descriptor, ImageRef, Layer, Platform
+from packager.core.image import INDEX, MANIFEST, PACKAGE_LABEL, BuiltImage, Descriptor, ImageRef, Layer, Platform
 from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
-from packager.image.blobs import CONFIG, INDEX, MANIFEST, as_json
+from packager.image.blobs import CONFIG, as_json
 from packager.image.layers import HOME, WHEELS, LayerStore, compiler_release
 from packager.image.registry_http import RegistrySettings
 from packager.image.transfer import Layout

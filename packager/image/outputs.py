@@ -1,14 +1,13 @@
 """Where a built image goes: a layout folder, an archive that engines load, a registry."""
 
-import io
 import json
 import tarfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
+from packager.core.archives import tar_of
 from packager.core.credentials import CredentialSource
 from packager.core.errors import ImageExists
 from packager.core.files import ensure_folder, new_folder, writing_to
@@ -18,8 +17,6 @@ from packager.image.blobs import Blob, descriptor_of
 from packager.image.registry import Registry
 from packager.image.sbom import SBOM_PATH, SBOM_TYPE
 from packager.image.transfer import Layout, Pushed, push_layout
-
-_PIECE: Final = 1 << 20
 
 
 def write_folder(layout: Path, out: Path) -> None:
@@ -72,9 +69,7 @@ def archive(built: BuiltImage, layout: Path) -> Iterator[bytes]:
             "Layers": [_inside(str(layer["digest"])) for layer in top.document["layers"]],
         }
         files["manifest.json"] = json.dumps([saved], sort_keys=True).encode()
-    for name, content in sorted(files.items()):
-        yield from _member(name, content)
-    yield b"\0" * tarfile.BLOCKSIZE * 2
+    yield from tar_of(dict(sorted(files.items())))
 
 
 def push(built: BuiltImage, layout: Path, credentials: CredentialSource, progress: Progress) -> Pushed:
@@ -113,15 +108,3 @@ def _manifest_of(layout: Layout, platform: Platform) -> Descriptor:
 
 def _inside(digest: str) -> str:
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"
-
-
-def _member(name: str, content: Path | bytes) -> Iterator[bytes]:
-    member = tarfile.TarInfo(name)
-    member.mode = 0o644
-    member.size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    yield member.tobuf(tarfile.GNU_FORMAT)
-    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            yield piece
-    if rest := member.size % tarfile.BLOCKSIZE:
-        yield b"\0" * (tarfile.BLOCKSIZE - rest)

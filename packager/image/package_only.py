@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from packager.core.artifact import ModelPackage
-from packager.core.image import BuiltImage, Descriptor, ImageRef, Layer, Platform
+from packager.core.image import MANIFEST, BuiltImage, Descriptor, ImageRef, Layer, Platform
 from packager.core.rehearsal import PACKAGE_ONLY_LABEL
-from packager.image.blobs import CONFIG, MANIFEST, as_json
+from packager.image.blobs import CONFIG, as_json
 from packager.image.build import PORT, index_of, link, native_platform, package_labels, source_date_epoch
 from packager.image.layers import LayerStore
 from packager.image.transfer import Layout

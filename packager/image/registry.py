@@ -16,21 +16,8 @@ from urllib.parse import quote
 from packager.core.credentials import Anonymous, CredentialSource
 from packager.core.errors import ImageInvalid, ImageMissing, RegistryError
 from packager.core.files import ensure_folder, writing_to
-from packager.core.image import Descriptor
-from packager.image.blobs import (
-    DOCKER_INDEX,
-    DOCKER_MANIFEST,
-    EMPTY,
-    INDEX,
-    MANIFEST,
-    Blob,
-    Manifest,
-    as_json,
-    chunks_of,
-    descriptor_of,
-    digest_of,
-    file_digest,
-)
+from packager.core.image import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor
+from packager.image.blobs import EMPTY, Blob, Manifest, as_json, chunks_of, descriptor_of, digest_of, file_digest
 from packager.image.registry_failures import Wanted
 from packager.image.registry_http import RegistryHttp, RegistrySettings
 

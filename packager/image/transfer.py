@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from packager.core.errors import ArchitectureMissing, ImageInvalid, ImageMissing
 from packager.core.files import writing_to
-from packager.core.image import Descriptor, ImageRef, Platform
+from packager.core.image import INDEX, INDEXES, Descriptor, ImageRef, Platform
 from packager.core.progress import Progress
-from packager.image.blobs import INDEX, INDEXES, Blob, Manifest, as_json, descriptor_of, digest_of, file_digest
+from packager.image.blobs import Blob, Manifest, as_json, descriptor_of, digest_of, file_digest
 from packager.image.registry import Registry
 
 _LAYOUT_VERSION: Final = "1.0.0"

@@ -8,6 +8,7 @@ from packager.core.artifact import Release
 from packager.core.credentials import resolve
 from packager.core.deployment import Finding, Findings
 from packager.core.errors import (
+    ArchitectureMissing,
     CapacityMissing,
     ConfigurationError,
     CredentialsUnusable,
@@ -15,15 +16,18 @@ from packager.core.errors import (
     QuotaReached,
     RequestRefused,
 )
-from packager.core.image import ImageRef
+from packager.core.image import ImageRef, Platform
 from targets.aci.groups import ContainerGroups
 from targets.aci.planning import Course, whole_steps
 from targets.aci.settings import AciSettings
 from targets.aci.state import normal
 from targets.aci.tags import MOST
+from targets.aci.tls import fault_of
 
 logger = logging.getLogger(__name__)
 # Source: learn.microsoft.com, "Resource availability and quota limits for Azure Container Instances".
+# Azure has no other processor for containers of Linux.
+PLATFORM: Final = Platform("linux", "amd64")
 _CPU_STEP, _MEMORY_STEP_GB = 0.01, 0.1
 _PRIVILEGED: Final = 1024
 _MIB_A_GB: Final = 1024
@@ -38,12 +42,12 @@ def late(chosen: Course, release: Release, groups: ContainerGroups) -> Findings:
     """What the release and what is there show: quota, tags, probes, memory."""
     settings = chosen.wanted.settings
     quota = _quota(chosen, groups) if chosen.way in ("create", "replace") else ()
-    return (*quota, *_tags(chosen), *_measured(settings, release, chosen.wanted.liveness_s), *_image(chosen, settings))
-
-
-def of_error(error: DrayError) -> Finding:
-    """An error that would stop the deployment."""
-    return Finding(error.code, error.message, error.hint, blocking=True)
+    return (
+        *quota,
+        *_tags(chosen),
+        *_measured(settings, release, chosen.wanted.liveness_s),
+        *_image(chosen, settings, release),
+    )
 
 
 def _steps(settings: AciSettings) -> Findings:
@@ -58,9 +62,13 @@ def _steps(settings: AciSettings) -> Findings:
 
 
 def _limits(settings: AciSettings, region: str, groups: ContainerGroups) -> Findings:
-    rows = [row for row in groups.capabilities(region) if _is_for(row, settings)]
+    try:
+        every = groups.capabilities(region)
+    except DrayError as error:
+        return (_unchecked(f"what a container group of {region} may have", error),)
+    rows = [row for row in every if _is_for(row, settings)]
     if not rows:
-        known = {normal(str(row.get("location") or "")) for row in groups.capabilities(region)}
+        known = {normal(str(row.get("location") or "")) for row in every}
         if settings.gpu and region in known:
             message = f"{region} has no GPU {settings.gpu.sku} for container groups"
             return (Finding(CapacityMissing.code, message, "another region or sku", blocking=True),)
@@ -71,7 +79,8 @@ def _limits(settings: AciSettings, region: str, groups: ContainerGroups) -> Find
     names = {"maxCpu": "cpu", "maxMemoryInGB": "memory_gb", "maxGpuCount": "gpu.count"}
     found = []
     for key, value in wanted.items():
-        limits = [float(row["capabilities"][key]) for row in rows if key in (row.get("capabilities") or {})]
+        given = [(row.get("capabilities") or {}).get(key) for row in rows]
+        limits = [float(each) for each in given if each is not None]
         if limits and value > max(limits):
             message = f"{names[key]}={value:g}, and a container group of {region} may have {max(limits):g}"
             found.append(_blocking(message, "ask for less, or choose another region"))
@@ -109,22 +118,28 @@ def _exposure(settings: AciSettings) -> Findings:
 
 
 def _secrets(settings: AciSettings) -> Findings:
-    found = []
+    found, values = [], dict[str, str]()
     for name, reference in settings.references().items():
         try:
-            resolve(reference)
+            values[name] = resolve(reference)
         except CredentialsUnusable as error:
             message = f"{name}={reference} cannot be read here: {error.message}"
             found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
+    if values.keys() >= {"tls_cert", "tls_key"} and (wrong := fault_of(values["tls_cert"], values["tls_key"])):
+        found.append(_blocking(wrong, "a certificate and its key, both in PEM"))
     return tuple(found)
 
 
 def _quota(chosen: Course, groups: ContainerGroups) -> Findings:
     settings, region = chosen.wanted.settings, chosen.wanted.region
-    used = groups.usages(region)
-    wanted = {"ContainerGroups": 1.0}
-    cores = f"Standard{settings.gpu.sku}Cores" if settings.gpu else "StandardCores"
-    wanted[cores] = float(settings.gpu.count) if settings.gpu else settings.cpu
+    try:
+        used = groups.usages(region)
+    except DrayError as error:
+        return (_unchecked(f"the quota in {region}", error),)
+    cores = "StandardSpotCores" if settings.priority == "Spot" else "StandardCores"
+    wanted = {"ContainerGroups": 1.0, cores: settings.cpu}
+    if settings.gpu:
+        wanted[f"Standard{settings.gpu.sku}Cores"] = float(settings.gpu.count)
     found = []
     for name, more in wanted.items():
         if name in used and used[name][0] + more > used[name][1]:
@@ -157,8 +172,13 @@ def _measured(settings: AciSettings, release: Release, liveness_s: int) -> Findi
     return tuple(found)
 
 
-def _image(chosen: Course, settings: AciSettings) -> Findings:
+def _image(chosen: Course, settings: AciSettings, release: Release) -> Findings:
     found, image = list[Finding](), chosen.wanted.image
+    if release.built_for and PLATFORM not in release.built_for:
+        message = f"{image} is built for {', '.join(map(str, release.built_for))}, and Azure runs {PLATFORM} alone"
+        found.append(
+            Finding(ArchitectureMissing.code, message, f"dray image PACKAGE --platform {PLATFORM}", blocking=True)
+        )
     if not image.pinned:
         message = f"{image} is named by its tag: whoever moves that changes what runs after the next restart"
         found.append(Finding("E-IMAGE-UNPINNED", message, "name it by its digest: image@sha256:…"))
@@ -172,6 +192,13 @@ def _image(chosen: Course, settings: AciSettings) -> Findings:
 def is_azure_registry(image: ImageRef) -> bool:
     """Whether Azure's own identities can pull it."""
     return ".azurecr." in image.host
+
+
+def _unchecked(what: str, error: DrayError) -> Finding:
+    """A role on one resource group alone does not let people read what is the subscription's."""
+    return Finding(
+        "E-UNCHECKED", f"{what} could not be looked at: {error.message}", "Azure will say so if it is too much"
+    )
 
 
 def _blocking(message: str, hint: str) -> Finding:

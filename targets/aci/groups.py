@@ -1,12 +1,14 @@
 """Container groups of a subscription: what the SDK can do, in our types, with our errors and our patience."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from packager.core.errors import (
+    DeploymentFailed,
     DeploymentMissing,
     DrayError,
     NotReady,
@@ -76,7 +78,9 @@ class ContainerGroups:
         with azure_errors("the list of container groups"):
             pages = operations.list_by_resource_group(resource_group) if resource_group else operations.list()
             found = [_group(each) for each in pages]
-        return tuple(sorted((each for each in found if each.ours), key=lambda each: (each.name, each.resource_group)))
+        return tuple(
+            sorted((each for each in found if _readable(each)), key=lambda each: (each.name, each.resource_group))
+        )
 
     def put(
         self,
@@ -86,14 +90,14 @@ class ContainerGroups:
         progress: Progress,
         *,
         until: float,
-        meanwhile: Callable[[], None] = nothing,
+        patience_s: float = math.inf,
         refuse: Callable[[], None] = nothing,
     ) -> Group:
         """Make a group, or put another in its place, and wait until Azure has done it.
 
         Args:
             until: On the monotonic clock.
-            meanwhile: Called while waiting.
+            patience_s: How long another change is waited for.
             refuse: Called when another change is under way; raises where that is another command's.
 
         Raises:
@@ -104,9 +108,9 @@ class ContainerGroups:
         def once() -> Group:
             with azure_errors(what):
                 poller = self._client.container_groups.begin_create_or_update(resource_group, name, model)
-                return _group(self._wait(poller, what, until, meanwhile))
+                return _group(self._wait(poller, what, until))
 
-        return self._patiently(once, progress, until, refuse)
+        return self._patiently(once, progress, until, refuse, patience_s)
 
     def tag(self, resource_group: str, name: str, tags: dict[str, str]) -> Group:
         """Give a group these tags instead of those that it has; nothing restarts."""
@@ -129,7 +133,7 @@ class ContainerGroups:
 
         def once() -> None:
             with azure_errors(what):
-                self._wait(self._client.container_groups.begin_delete(resource_group, name), what, until, nothing)
+                self._wait(self._client.container_groups.begin_delete(resource_group, name), what, until)
 
         try:
             self._patiently(once, progress, until, refuse)
@@ -149,7 +153,11 @@ class ContainerGroups:
         """Used and allowed, by the name of what is counted."""
         with azure_errors(f"the quota in {region}"):
             rows = [dict(row.serialize(keep_readonly=True)) for row in self._client.location.list_usage(region)]
-        return {str(row["name"]["value"]): (int(row["currentValue"]), int(row["limit"])) for row in rows}
+        return {
+            str(row["name"]["value"]): (int(row["currentValue"]), int(row["limit"]))
+            for row in rows
+            if (row.get("name") or {}).get("value") and None not in (row.get("currentValue"), row.get("limit"))
+        }
 
     def capabilities(self, region: str) -> tuple[dict[str, Any], ...]:
         """What one group may ask for in a region, by address type and GPU."""
@@ -173,24 +181,30 @@ class ContainerGroups:
             answer.raise_for_status()
             return str(answer.json()["location"])
 
-    def _wait(self, poller: Any, what: str, until: float, meanwhile: Callable[[], None]) -> Any:
+    def _wait(self, poller: Any, what: str, until: float) -> Any:
         while not poller.done():
-            meanwhile()
             poller.wait(_LOOK_S)
             if time.monotonic() >= until and not poller.done():
                 raise NotReady(f"Azure has not finished {what} in the time that it was given", hint="raise --timeout")
         return poller.result()
 
-    def _patiently(self, once: Callable[[], _T], progress: Progress, until: float, refuse: Callable[[], None]) -> _T:
+    def _patiently(
+        self,
+        once: Callable[[], _T],
+        progress: Progress,
+        until: float,
+        refuse: Callable[[], None],
+        patience_s: float = math.inf,
+    ) -> _T:
         """Again while another change is under way, and a few times where Azure says that it cannot read the image."""
-        pulls = 1
+        pulls, calm_by = 1, time.monotonic() + patience_s
         while True:
             try:
                 return once()
             except Transitioning as error:
                 refuse()
                 wait = self.access.poll_s
-                self._sleep_or_raise(error, wait, until, progress)
+                self._sleep_or_raise(error, wait, min(until, calm_by), progress)
             except (PullDenied, RegistryUnavailable) as error:
                 pulls += 1
                 if pulls > _PULL_TRIES or not has_code(error, "InaccessibleImage", "RegistryErrorResponse"):
@@ -202,6 +216,17 @@ class ContainerGroups:
             raise error
         progress.detail(f"{error.message}; trying again in {wait_s:.3g} s")
         time.sleep(wait_s)
+
+
+def _readable(group: Group) -> bool:
+    """Whether dray made it; one whose tags somebody broke must not stand in the way of all others."""
+    try:
+        if group.ours:
+            group.facts.served.chosen()
+            return True
+    except DeploymentFailed as error:
+        logger.warning("container group %s is passed over: %s", group.name, error.message)
+    return False
 
 
 def _group(model: Any) -> Group:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from packager.core.errors import Transitioning
 from targets.aci.groups import ContainerGroups
 
 _POLL_S: Final = 1.0
@@ -16,7 +17,12 @@ def lines_of(groups: ContainerGroups, resource_group: str, name: str, *, follow:
     """
     shown: list[str] = []
     while True:
-        lines = groups.log(resource_group, name).splitlines()
+        try:
+            lines = groups.log(resource_group, name).splitlines()
+        except Transitioning:
+            if not follow:
+                raise
+            lines = shown  # there is none while its container is made or ended
         yield from lines[_overlap(shown, lines) :]
         shown = lines
         if not follow or groups.get(resource_group, name) is None:

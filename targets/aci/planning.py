@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from packager.core.artifact import Release
 from packager.core.deployment import Action, Change, Finding, Findings
-from packager.core.errors import ConfigurationError
 from packager.core.image import ImageRef
 from targets.aci.body import Wanted, as_planned, liveness_delay_s
 from targets.aci.compare import changes, fixed, foreign_tags
@@ -14,6 +13,7 @@ from targets.aci.names import default_label, labels_of, other_label
 from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed, Group
 from targets.aci.tags import CREATED, HOLDER, Facts, Served, tags_of
+from targets.kit.images import required_image
 
 Way = Literal["create", "in-place", "replace", "keep"]
 _WHEN_SENT = "set when it is sent"
@@ -55,19 +55,6 @@ class Course:
         return replace(self.wanted, tags={**self.wanted.tags, **tags_of(facts)})
 
 
-def required_image(release: Release) -> ImageRef:
-    """The release's image.
-
-    Raises:
-        ConfigurationError: It has none.
-    """
-    if release.image is None:
-        raise ConfigurationError(
-            "a container needs an image, and this release has none", hint="dray image PACKAGE --push"
-        )
-    return release.image
-
-
 def course(state: Deployed, release: Release, settings: AciSettings, place: Place) -> Course:
     """The way from what is there to what is wanted."""
     live = state.live
@@ -84,7 +71,8 @@ def course(state: Deployed, release: Release, settings: AciSettings, place: Plac
         return replace(in_place, way="keep")
     if settings.update == "in-place" and not (fixed(found) and live.runs):
         return replace(in_place, found=found)
-    beside = other_label(live.label) if label and live.label else label
+    # One that the old group does not have can be taken at once.
+    beside = other_label(label) if label and label == live.label else label
     moved = served.model_copy(update={"label": beside})
     facts = replace(updated, state="trial", served=moved, previous=live.facts.good or live.facts.served, before=None)
     return replace(_course("replace", facts, settings, beside, place, kept), found=found)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from targets.kit.runtime_settings import RuntimeSettings
 
@@ -11,7 +11,24 @@ Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+$")]
 ResourceId = Annotated[str, StringConstraints(pattern=r"^/subscriptions/[^/]+/resource[gG]roups/[^/]+/providers/.+$")]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 TagName = Annotated[str, StringConstraints(pattern=r"^[^<>%&\\?/]{1,512}$")]
-TagValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+def _text(value: object) -> object:
+    """``--set`` reads 1 and true as YAML does; a variable and a tag are text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _several(value: object) -> object:
+    """One stands for a list of one."""
+    return (value,) if isinstance(value, str | int) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+TagValue = Annotated[Text, StringConstraints(max_length=256)]
+Zone = Annotated[Text, StringConstraints(pattern=r"^[1-9]$")]
+Several = BeforeValidator(_several)
 # The runtime's own, which settings of their own set.
 _OURS = "DRAY_"
 
@@ -60,17 +77,17 @@ class AciSettings(RuntimeSettings):
     dns_reuse: Literal["Unsecure", "TenantReuse", "SubscriptionReuse", "ResourceGroupReuse", "Noreuse"] | None = Field(
         None, description="who may take the label over when it is free"
     )
-    subnet_ids: tuple[ResourceId, ...] = ()
-    identity: tuple[Literal["system"] | ResourceId, ...] = ()
+    subnet_ids: Annotated[tuple[ResourceId, ...], Several] = ()
+    identity: Annotated[tuple[Literal["system"] | ResourceId, ...], Several] = ()
     registry_identity: ResourceId | None = None
     registry_username: Reference | None = None
     registry_password: Reference | None = None
-    env: Mapping[EnvironmentName, str] = {}
+    env: Mapping[EnvironmentName, Text] = {}
     secure_env: Mapping[EnvironmentName, Reference] = {}
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     log_analytics: LogAnalytics | None = None
     tags: Mapping[TagName, TagValue] = {}
-    zones: tuple[Annotated[str, StringConstraints(pattern=r"^[1-9]$")], ...] = Field((), max_length=1)
+    zones: Annotated[tuple[Zone, ...], Several, Field(max_length=1)] = ()
     priority: Literal["Regular", "Spot"] | None = None
     api_keys: Reference | None = None
     tls_cert: Reference | None = None

@@ -149,19 +149,13 @@ def deployed(name: str, groups: Iterable[Group]) -> Deployed:
     return Deployed(name, live, (*settled[1:], *trials))
 
 
-def state_of(group: Group, *, serves: bool | None) -> State:
-    """In the words that all targets share.
-
-    Args:
-        serves: Whether its endpoint says that it is ready; None where it will never be.
-    """
+def state_of(group: Group) -> State:
+    """In the words that all targets share, as far as Azure knows: ``running`` says that its container runs."""
     if group.facts.state != "live" or group.instance_state == "Pending":
         return "pending"
     if group.instance_state in _STOPPED:
         return "stopped"
-    if group.instance_state == "Failed" or serves is None:
-        return "failed"
-    return "running" if serves else "unhealthy"
+    return "failed" if group.instance_state == "Failed" else "running"
 
 
 def normal(region: str) -> str:

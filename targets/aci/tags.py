@@ -51,6 +51,10 @@ class Served(BaseModel):
     liveness_s: int
     created: str
 
+    def same_release(self, other: "Served") -> bool:
+        """Whether the other one is of the same package in the same image."""
+        return (self.package, self.image) == (other.package, other.image)
+
     def chosen(self) -> AciSettings:
         """The settings.
 
@@ -85,6 +89,12 @@ class Facts:
     holder: Holder | None = None
 
     @property
+    def earlier(self) -> Served | None:
+        """What a rollback brings back: what served before; of a rollback that was cut short, what that was to."""
+        resumed = self.state == "update" and self.before is not None and self.before.same_release(self.served)
+        return self.served if resumed else self.previous
+
+    @property
     def good(self) -> Served | None:
         """The last release that passed its tests; None for a first one that has not."""
         return self.served if self.state == "live" else self.previous
@@ -103,7 +113,7 @@ def tags_of(facts: Facts) -> dict[str, str]:
         IMAGE: served.image[:_LONGEST],
         CREATED: served.created,
     }
-    holder = {HOLDER: str(facts.holder)[:_LONGEST]} if facts.holder and facts.state != "live" else {}
+    holder = {HOLDER: str(facts.holder)} if facts.holder and facts.state != "live" else {}
     records = {RELEASE: served, PREVIOUS: facts.previous, BEFORE: facts.before}
     packed = [_spread(key, record) for key, record in records.items() if record is not None]
     return {**plain, **holder, **{key: value for each in packed for key, value in each.items()}}

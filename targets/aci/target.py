@@ -10,13 +10,16 @@ from typing import ClassVar, Final
 from packager.core.artifact import Release
 from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
-from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings
+from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings
 from packager.core.errors import (
+    CloudUnreachable,
+    DeploymentFailed,
     DrayError,
     EnvironmentMissing,
     InvocationError,
     NotSignedIn,
     ResourceGroupMissing,
+    UsageError,
 )
 from packager.core.http_client import HttpInferenceClient
 from packager.core.image import ImageRef, Platform
@@ -30,12 +33,12 @@ from targets.aci.secrets import SecretValues
 from targets.aci.settings import AciSettings
 from targets.aci.state import Deployed
 from targets.aci.view import described, free_name, state_in, state_now
-from targets.kit.api_keys import own_key
-from targets.kit.azure.access import AzureAccess, account_configured, azure_access
+from targets.kit.api_keys import if_here, key_to_ask_with
+from targets.kit.azure.access import AzureAccess, account_configured, account_implied, azure_access
+from targets.kit.images import required_image
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
-_LINUX: Final = Platform("linux", "amd64")
 _TAKEN_UP_S: Final = 600.0
 
 
@@ -56,7 +59,7 @@ class AciTarget(Target[AciSettings]):
 
     def platforms(self, settings: AciSettings) -> tuple[Platform, ...]:
         """Linux on x86-64: Azure has no other for containers of Linux."""
-        return (_LINUX,)
+        return (findings.PLATFORM,)
 
     def preflight(self, settings: AciSettings) -> Findings:
         """Whether somebody is signed in, the resource group exists, and Azure has groups of this size there."""
@@ -65,11 +68,11 @@ class AciTarget(Target[AciSettings]):
                 _, region = self._where(groups, settings)
                 return findings.early(settings, region, groups)
         except DrayError as error:
-            return (findings.of_error(error),)
+            return (Finding.of_error(error),)
 
     def plan(self, name: str, release: Release, settings: AciSettings) -> DeploymentPlan:
         """The body that would be sent, and what it would change."""
-        planning.required_image(release)
+        required_image(release)
         with self._groups(settings) as groups:
             state, place, chosen = self._course(groups, name, release, settings)
             live = described(state.live, state_now(groups, state.live), groups) if state.live else None
@@ -77,7 +80,7 @@ class AciTarget(Target[AciSettings]):
                 update.refuse_if_busy(state)
                 held: Findings = ()
             except DrayError as error:
-                held = (findings.of_error(error),)
+                held = (Finding.of_error(error),)
             return DeploymentPlan(
                 target=self.name,
                 name=name,
@@ -99,6 +102,9 @@ class AciTarget(Target[AciSettings]):
         with self._groups(settings) as groups:
             state, place, chosen = self._course(groups, plan.name, plan.release, settings)
             update.refuse_if_busy(state)
+            if planning.actions(state, chosen, place) != plan.actions:
+                message = f"{plan.name!r} has changed since the plan was made"
+                raise DeploymentFailed(message, hint="run it again: the plan will show what is there now")
             work = self._work(groups, plan.name, place.resource_group, secrets, progress, timeout_s)
             update.clear(work, state.leftovers)
             if state.live and chosen.way == "keep":
@@ -115,11 +121,12 @@ class AciTarget(Target[AciSettings]):
 
     @contextmanager
     def connect(self, deployment: Deployment) -> Iterator[HttpInferenceClient]:
-        """A client of its endpoint, which shows the first of its keys."""
+        """A client of its endpoint, which shows the first of its keys and takes the certificate that was deployed."""
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
-        key = own_key(_settings(deployment).api_keys)
-        with HttpInferenceClient(deployment.endpoint, token=key) as client:
+        settings = _settings(deployment)
+        key, certificate = key_to_ask_with(settings.api_keys), if_here(settings.tls_cert)
+        with HttpInferenceClient(deployment.endpoint, token=key, certificate=certificate) as client:
             yield client
 
     def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
@@ -148,8 +155,19 @@ class AciTarget(Target[AciSettings]):
                 update.delete_trial(work, handle["group"])
 
     def inspect(self, name: str, settings: AciSettings) -> Deployment | None:
-        """The deployment as its group shows it; ``pending`` while a release of it is being tested."""
-        return next((each for each in self._found(settings, name)), None)
+        """The deployment as its group shows it; ``pending`` while a release of it is being tested.
+
+        Raises:
+            UsageError: Several resource groups have one of this name.
+        """
+        found = self._found(settings, name)
+        if len(found) > 1:
+            places = ", ".join(repr(each.detail["resource_group"]) for each in found)
+            raise UsageError(
+                f"{name!r} is deployed in {len(found)} resource groups: {places}",
+                hint="-t NAME of a target of dray.yaml that names one, or AZURE_DEFAULTS_GROUP",
+            )
+        return found[0] if found else None
 
     def deployments(self, settings: AciSettings) -> tuple[Deployment, ...]:
         """All of dray's deployments in the resource group, or in the subscription where none is named."""
@@ -166,7 +184,7 @@ class AciTarget(Target[AciSettings]):
         with self._groups(settings) as groups:
             live = state_in(groups, resource_group, deployment.name).live
             facts = live.facts if live else None
-        before = facts.previous if facts else None
+        before = facts.earlier if facts else None
         if facts is None or before is None:
             return None
         way = facts.served.chosen().update
@@ -196,8 +214,17 @@ class AciTarget(Target[AciSettings]):
         name = settings.resource_group or groups.access.resource_group
         if name is None:
             raise ResourceGroupMissing("nothing says which resource group", hint="--set resource_group=NAME")
-        region = groups.resource_group_region(name)
-        return name, settings.region or groups.access.region or region
+        chosen = settings.region or groups.access.region
+        try:
+            region = groups.resource_group_region(name)
+        except ResourceGroupMissing:
+            raise
+        except DrayError as error:  # who may look after container groups alone cannot see the group that they are in
+            if chosen is None:
+                raise
+            logger.info("resource group %s was not looked at: %s", name, error.message)
+            return name, chosen
+        return name, chosen or region
 
     def _course(
         self, groups: ContainerGroups, name: str, release: Release, settings: AciSettings
@@ -206,7 +233,7 @@ class AciTarget(Target[AciSettings]):
         state = state_in(groups, resource_group, name)
         if state.live and not settings.region:
             region = state.live.region
-        image, values = planning.required_image(release), self._values({})
+        image, values = required_image(release), self._values({})
         place = planning.Place(
             groups.access.subscription, resource_group, region, "", pull=values.pulls(image, settings)
         )
@@ -246,9 +273,10 @@ class AciTarget(Target[AciSettings]):
         try:
             with self._groups(settings) as groups:
                 return self._described_groups(groups, settings, name)
-        except (NotSignedIn, EnvironmentMissing) as error:
+        except (NotSignedIn, EnvironmentMissing, CloudUnreachable) as error:
             # An account of Azure's own command line may be there for other work, and its login may have ended.
-            if self.access is not None or _asked_for(settings) or not _implied(settings, error):
+            nobodys = isinstance(error, EnvironmentMissing) or account_implied()
+            if self.access is not None or _asked_for(settings) or not nobodys:
                 raise
             logger.info("no deployments on aci: %s", error.message)
             return ()
@@ -256,7 +284,8 @@ class AciTarget(Target[AciSettings]):
     def _described_groups(
         self, groups: ContainerGroups, settings: AciSettings, name: str | None
     ) -> tuple[Deployment, ...]:
-        every = groups.list(settings.resource_group or groups.access.resource_group)
+        usual = None if groups.access.looks_everywhere else groups.access.resource_group
+        every = groups.list(settings.resource_group or usual)
         wanted = {(g.resource_group.lower(), g.facts.name) for g in every if name in (None, g.facts.name)}
         found = []
         for resource_group, each in sorted(wanted, key=lambda pair: (pair[1], pair[0])):
@@ -277,10 +306,3 @@ def _settings_of(plan: DeploymentPlan) -> AciSettings:
 
 def _asked_for(settings: AciSettings) -> bool:
     return bool(settings.subscription or settings.resource_group)
-
-
-def _implied(settings: AciSettings, error: DrayError) -> bool:
-    """Whether the account is nobody's choice for this tool."""
-    if isinstance(error, EnvironmentMissing):
-        return True
-    return azure_access(settings.subscription).implied

@@ -4,28 +4,28 @@ A trial is a group of its own until it is promoted by its tags, and deleted othe
 release and the old one into the group together, so that whoever finds it, after a crash too, can finish or undo it.
 """
 
-import logging
+import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from packager.core.errors import DeploymentFailed, DrayError
+from packager.core.errors import DeploymentFailed, Transitioning
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
+from packager.core.undoing import undo_after
 from targets.aci.body import Wanted, container_group
 from targets.aci.compare import foreign_tags
-from targets.aci.groups import ContainerGroups, nothing
+from targets.aci.groups import ContainerGroups
 from targets.aci.planning import Course
 from targets.aci.secrets import SecretValues
 from targets.aci.state import Deployed, Group
 from targets.aci.tags import Facts, Served, others, tags_of
-from targets.aci.watch import Endpoint, last_end, wait_ready
+from targets.aci.watch import last_end, wait_ready
 from targets.kit.api_keys import first_key
+from targets.kit.endpoint import Endpoint, watching
 from targets.kit.holder import Holder, busy, refuse_if_held
 
-logger = logging.getLogger(__name__)
 _UNDO_S: Final = 600.0
 _DELETE_S: Final = 300.0
 TARGET: Final = "aci"
@@ -48,7 +48,7 @@ class Work:
     holder: Holder = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "holder", Holder.me(limit_s=2 * self.limit_s + _UNDO_S))
+        object.__setattr__(self, "holder", Holder.me(limit_s=self.limit_s + _UNDO_S))
 
     @property
     def reach(self) -> str:
@@ -77,10 +77,11 @@ def start_trial(work: Work, chosen: Course, group_name: str) -> Group:
     """
     facts = _begun(work, chosen.facts)
     work.progress.step(f"creating container group {group_name}")
+    _refuse_if_changed(work, group_name, None)
     try:
         return _bring_up(work, chosen.at(facts), facts, group_name)
-    except BaseException:
-        _quietly("deleted", group_name, lambda: delete_trial(work, group_name))
+    except BaseException as error:
+        undo_after(error, f"{group_name} could not be deleted", lambda: delete_trial(work, group_name))
         raise
 
 
@@ -93,11 +94,14 @@ def update_in_place(work: Work, chosen: Course, live: Group) -> Group:
     facts = _begun(work, chosen.facts)
     restored_to = _checked_way_back(work, facts)
     work.progress.step(f"updating container group {live.name} in place")
+    _refuse_if_changed(work, live.name, live.facts)
     try:
         return _bring_up(work, chosen.at(facts), facts, live.name, before=live)
-    except BaseException:
+    except BaseException as error:
         if restored_to is not None:
-            _quietly("brought back", live.name, lambda: undo(work, live.name))
+            undo_after(
+                error, f"what served in {live.name} before could not be brought back", lambda: undo(work, live.name)
+            )
         raise
 
 
@@ -119,7 +123,12 @@ def undo(work: Work, group_name: str) -> None:
     # Until it serves again, it is still the update that is being undone.
     pending = replace(facts, served=back.served, previous=back.served, holder=work.holder)
     wanted = _as_it_was(work, group, back.served, pending)
-    _bring_up(work, wanted, pending, group_name, before=group, limit_s=max(work.limit_s, _UNDO_S))
+    try:
+        _bring_up(work, wanted, pending, group_name, before=group, limit_s=_UNDO_S, patience_s=work.limit_s)
+    except Transitioning as error:
+        work.progress.detail(f"{error.message}: making the group anew")
+        delete(work, group)
+        _bring_up(work, wanted, pending, group_name, limit_s=_UNDO_S)
     work.groups.tag(work.resource_group, group_name, {**others(wanted.tags), **tags_of(back)})
 
 
@@ -153,7 +162,8 @@ def endpoint_of(work: Work, group: Group, served: Served) -> Endpoint | None:
     if not host:
         return None
     token = first_key(work.values(settings.api_keys)) if settings.api_keys else None
-    return Endpoint(f"{settings.scheme}://{host}:{settings.port}", served.package, token)
+    certificate = work.values(settings.tls_cert) if settings.tls_cert else None
+    return Endpoint(f"{settings.scheme}://{host}:{settings.port}", served.package, token, certificate)
 
 
 def _bring_up(
@@ -164,20 +174,24 @@ def _bring_up(
     *,
     before: Group | None = None,
     limit_s: float | None = None,
+    patience_s: float = math.inf,
 ) -> Group:
     """Send a body, wait until its release is ready there, and tell how long nothing served."""
     until = time.monotonic() + (limit_s or work.limit_s)
     model = container_group(wanted, work.values)
     watched = endpoint_of(work, before, facts.served) if before else None
-    made = work.groups.put(
-        work.resource_group,
-        group_name,
-        model,
-        work.progress,
-        until=until,
-        meanwhile=watched.look if watched else nothing,
-        refuse=lambda: _refuse_other(work, group_name),
-    )
+    # ARM has no compare-and-swap: what another command has begun since the plan was made is looked for just before.
+    _refuse_other(work, group_name)
+    with watching(watched):
+        made = work.groups.put(
+            work.resource_group,
+            group_name,
+            model,
+            work.progress,
+            until=until,
+            patience_s=patience_s,
+            refuse=lambda: _refuse_other(work, group_name),
+        )
     endpoint = endpoint_of(work, made, facts.served)
     if endpoint is None:
         made = work.groups.get(work.resource_group, group_name) or made
@@ -185,11 +199,14 @@ def _bring_up(
     if endpoint is None:
         raise DeploymentFailed(f"Azure gave container group {group_name!r} no address", hint="deploy again")
     if watched and watched.url == endpoint.url:
-        endpoint.last = watched.last
+        endpoint.last, endpoint.first = watched.last, watched.first
     work.progress.step(f"waiting for {endpoint.url}")
     group = wait_ready(
         work.groups, work.resource_group, group_name, endpoint, until=until, ended_before=last_end(before)
     )
+    holder = group.facts.holder
+    if holder is not None and not holder.mine:
+        raise busy(work.name, TARGET, holder)
     if endpoint.gap_s is not None:
         work.progress.detail(f"for {endpoint.gap_s:.1f} s nothing was served")
     return group
@@ -225,6 +242,21 @@ def _as_it_was(work: Work, group: Group, served: Served, facts: Facts) -> Wanted
     )
 
 
+def _refuse_if_changed(work: Work, group_name: str, expected: Facts | None) -> None:
+    """Look once more right before the first change: who came meanwhile is not written over.
+
+    Raises:
+        DeploymentBusy, DeploymentFailed: Somebody did.
+    """
+    group = work.groups.get(work.resource_group, group_name)
+    facts = group.facts if group else None
+    refuse_if_held(work.name, TARGET, facts.holder if facts else None)
+    if facts != expected:
+        raise DeploymentFailed(
+            f"container group {group_name!r} has changed since the plan was made", hint="run it again"
+        )
+
+
 def _refuse_other(work: Work, group_name: str) -> None:
     """Raises DeploymentBusy: the change under way is another command's."""
     group = work.groups.get(work.resource_group, group_name)
@@ -240,11 +272,3 @@ def delete_trial(work: Work, group_name: str) -> None:
     holder = group.facts.holder
     if group.facts.name == work.name and group.facts.state == "trial" and holder is not None and holder.mine:
         delete(work, group)
-
-
-def _quietly(what: str, group_name: str, undoing: Callable[[], None]) -> None:
-    """Undo after a failure, which is what the user must hear about, whatever becomes of this."""
-    try:
-        undoing()
-    except DrayError as error:
-        logger.warning("%s was not %s: %s", group_name, what, error.message)

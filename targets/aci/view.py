@@ -9,8 +9,8 @@ from targets.aci.groups import ContainerGroups
 from targets.aci.names import group_names
 from targets.aci.state import Deployed, Group, deployed, state_of
 from targets.aci.update import TARGET
-from targets.aci.watch import Endpoint
-from targets.kit.api_keys import own_key
+from targets.kit.api_keys import if_here, own_key
+from targets.kit.endpoint import endpoint_state
 from targets.kit.packages import kept_package
 
 
@@ -41,18 +41,6 @@ def free_name(groups: ContainerGroups, resource_group: str, state: Deployed) -> 
     raise DeploymentFailed(f"all names for a group of {state.name!r} are taken", hint="choose another name: -n NAME")
 
 
-def serves(group: Group, reach: str) -> bool | None:
-    """Whether the endpoint says that it is ready; None where it says that it never will be."""
-    url = group.url(reach)
-    if url is None:
-        return False
-    served = group.facts.served
-    state = Endpoint(url, served.package, own_key(served.chosen().api_keys)).ask()
-    if state is None:
-        return False
-    return None if state.state == "failed" else state.state == "ready"
-
-
 def described(group: Group, state: State, groups: ContainerGroups) -> Deployment:
     """A group in the words that all targets share."""
     served = group.facts.served
@@ -78,5 +66,10 @@ def _detail(group: Group, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def state_now(groups: ContainerGroups, group: Group) -> State:
-    """How it goes, its endpoint asked too."""
-    return state_of(group, serves=serves(group, groups.access.reach) if group.runs else False)
+    """How it goes; its endpoint is asked where Azure says that it runs."""
+    state, url, settings = state_of(group), group.url(groups.access.reach), group.facts.served.chosen()
+    if state != "running":
+        return state
+    if url is None:
+        return "unhealthy"
+    return endpoint_state(url, token=own_key(settings.api_keys), certificate=if_here(settings.tls_cert))

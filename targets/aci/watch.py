@@ -1,75 +1,28 @@
 """Waiting until a container group serves its release, or for the cause why it never will."""
 
+import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
 
 from packager.core.errors import (
-    ArchitectureMissing,
     DrayError,
     ImageMissing,
-    InvocationError,
     NotReady,
-    OutOfMemory,
-    ProcessCrash,
     PullDenied,
 )
-from packager.core.http_client import HttpInferenceClient, ServerState
+from packager.core.http_client import ServerState
 from targets.aci.groups import ContainerGroups
 from targets.aci.state import Group
+from targets.kit import endings
+from targets.kit.azure.codes import in_words
+from targets.kit.endpoint import Endpoint
 
-_ASK_S: Final = 2.0
+logger = logging.getLogger(__name__)
 _POLL_S: Final = 0.2
+_ENDS_AGAIN_S: Final = 5.0
 _TAIL: Final = 20
-_KILLED: Final = 137
 _OUT_OF_MEMORY: Final = "oomkilled"
-_FORMAT_ERROR: Final = "exec format error"
-_DENIED: Final = ("unauthorized", "denied", "authentication required", "forbidden", "401", "403")
-_MISSING: Final = ("not found", "manifest unknown", "no such")
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """One URL, asked again and again: which release is ready there, and for how long none was.
-
-    Attributes:
-        last, first: When the release before last answered, and the new one first did, on the monotonic clock.
-    """
-
-    url: str
-    digest: str
-    token: str | None = field(default=None, repr=False)
-    last: float | None = None
-    first: float | None = None
-
-    def ask(self) -> ServerState | None:
-        """What it says of itself now."""
-        with HttpInferenceClient(self.url, token=self.token, connect_timeout_s=_ASK_S, timeout_s=_ASK_S) as client:
-            try:
-                state = client.state()
-            except InvocationError:  # another release's keys
-                return None
-        now = time.monotonic()
-        if state is not None and state.state == "ready":
-            if self.is_new(state):
-                self.first = self.first or now
-            elif self.first is None:
-                self.last = now
-        return state
-
-    def look(self) -> None:
-        """Ask, for the times alone."""
-        self.ask()
-
-    def is_new(self, state: ServerState) -> bool:
-        """Whether it is the release that is waited for; a server that does not say which is taken for it."""
-        said = [model.get("digest") for model in state.models if model.get("digest")]
-        return not said or self.digest in said
-
-    @property
-    def gap_s(self) -> float | None:
-        """How long nothing served; None where that was not seen."""
-        return None if self.last is None or self.first is None else self.first - self.last
 
 
 def wait_ready(
@@ -98,7 +51,7 @@ def wait_ready(
             if state is not None and done:
                 if state.state == "ready":
                     return group
-                raise _failed(groups, group, state)
+                raise endings.never_ready(state, _log(groups, resource_group, name))
         if time.monotonic() >= until:
             raise _late(groups, resource_group, name, state)
         time.sleep(_POLL_S)
@@ -118,37 +71,36 @@ def _refuse_if_ended(groups: ContainerGroups, group: Group, ended_before: str) -
         raise cause_of_end(groups, group, current)
     again = previous.get("exitCode") not in (None, 0) or _says(previous, _OUT_OF_MEMORY)
     if view.get("restartCount") and again and str(previous.get("finishTime") or "") != ended_before:
-        raise cause_of_end(groups, group, previous)
+        raise cause_of_end(groups, _ended_again(groups, group), previous)
     if group.provisioning == "Failed":
         raise _never_began(group)
     if current.get("state") == "Waiting" and (cause := _pull_failure(group)):
         raise cause
 
 
-def cause_of_end(groups: ContainerGroups, group: Group, ended: Any) -> DrayError:
+def _ended_again(groups: ContainerGroups, group: Group) -> Group:
+    """The group once its container, started anew, has ended as before, if it soon does.
+
+    Azure gives the log of the present run, and that of the last one only until the next starts: what a container said
+    before it ended is gone as long as it runs again.
+    """
+    until = time.monotonic() + _ENDS_AGAIN_S
+    while (group.container.get("currentState") or {}).get("state") == "Running" and time.monotonic() < until:
+        time.sleep(_POLL_S)
+        group = groups.get(group.resource_group, group.name) or group
+    return group
+
+
+def cause_of_end(groups: ContainerGroups, group: Group, ended: Mapping[str, Any]) -> DrayError:
     """Why the container ended: its memory limit, its architecture, or what it said last."""
-    log = groups.log(group.resource_group, group.name, tail=_TAIL).splitlines()
+    log = _log(groups, group.resource_group, group.name)
     status = ended.get("exitCode")
     detail = {"exit_status": status, "log": log, "group": group.name, "events": _events(group)}
-    if _says(ended, _OUT_OF_MEMORY) or status == _KILLED:
-        memory = _memory_gb(group)
-        return OutOfMemory(
-            f"the runtime took more than its {memory:g} GB of memory",
-            hint="raise --set memory_gb=N; `dray inspect` shows what the model was measured to take",
-            detail=detail,
-        )
-    if _FORMAT_ERROR in " ".join(log).lower() or _says(ended, _FORMAT_ERROR):
-        return ArchitectureMissing(
-            "the image is for another processor than Azure's: exec format error",
-            hint="dray image PACKAGE --platform linux/amd64 --push",
-            detail=detail,
-        )
-    said = f": {log[-1].strip()}" if log else ", and logged nothing"
-    return ProcessCrash(
-        f"the runtime ended with exit status {status} before it was ready{said}",
-        hint="the last lines of its log are in the detail",
-        detail=detail,
-    )
+    if _says(ended, _OUT_OF_MEMORY) or status == endings.KILLED:
+        return endings.out_of_memory(f"{_memory_gb(group):g} GB", "memory_gb", detail)
+    if endings.says_format_error(" ".join((*log, str(ended.get("detailStatus"))))):
+        return endings.wrong_processor("Azure", "linux/amd64", detail)
+    return endings.ended(f"with exit status {status}", log, detail)
 
 
 def _never_began(group: Group) -> DrayError:
@@ -164,40 +116,33 @@ def _pull_failure(group: Group) -> DrayError | None:
     """The cause, where events say for certain that the image cannot be had; what passes by itself is no such event."""
     for event in group.container.get("events") or ():
         words = str(event.get("message") or "")
-        if event.get("name") != "Failed" or "image" not in words.lower():
-            continue
-        detail = {"events": _events(group)}
-        if any(sign in words.lower() for sign in _DENIED):
-            return PullDenied(f"Azure may not pull the image: {words}", hint="--set registry_identity=…", detail=detail)
-        if any(sign in words.lower() for sign in _MISSING):
-            return ImageMissing(f"the registry has no such image: {words}", hint="push it again", detail=detail)
+        meaning = in_words(words) if event.get("name") == "Failed" else None
+        if meaning and meaning.kind in (PullDenied, ImageMissing):
+            return meaning.kind(
+                f"Azure cannot pull the image: {words}", hint=meaning.hint, detail={"events": _events(group)}
+            )
     return None
-
-
-def _failed(groups: ContainerGroups, group: Group, state: ServerState) -> NotReady:
-    code = f" ({state.error_code})" if state.error_code else ""
-    log = groups.log(group.resource_group, group.name, tail=_TAIL).splitlines()
-    return NotReady(
-        f"the runtime will not become ready{code}: {state.message or 'it does not say why'}",
-        hint=state.hint or "the last lines of its log are in the detail",
-        detail={"error_code": state.error_code, "detail": state.detail, "log": log},
-    )
 
 
 def _late(groups: ContainerGroups, resource_group: str, name: str, state: ServerState | None) -> NotReady:
     group = groups.get(resource_group, name)
     shown = group.container.get("currentState") or {} if group else {}
     how = f"it says {state.state!r}" if state else "its endpoint does not answer from here"
-    events = _events(group) if group else []
-    log = groups.log(resource_group, name, tail=_TAIL).splitlines()
-    return NotReady(
-        f"the runtime was not ready in time: its container is {str(shown.get('state') or 'unknown').lower()}, {how}",
-        hint="raise --timeout; its events and the last lines of its log are in the detail",
-        detail={"log": log, "events": events},
-    )
+    container = str(shown.get("state") or "unknown").lower()
+    log, events = _log(groups, resource_group, name), _events(group) if group else []
+    return endings.late(f"in time: its container is {container}, {how}", log, events=events)
 
 
-def _says(state: Any, words: str) -> bool:
+def _log(groups: ContainerGroups, resource_group: str, name: str) -> list[str]:
+    """Its last lines; none where Azure does not give them, for the cause is more than its log."""
+    try:
+        return groups.log(resource_group, name, tail=_TAIL).splitlines()
+    except DrayError as error:
+        logger.info("no log of %s: %s", name, error.message)
+        return []
+
+
+def _says(state: Mapping[str, Any], words: str) -> bool:
     return words in str(state.get("detailStatus") or "").lower()
 
 

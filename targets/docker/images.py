@@ -11,7 +11,6 @@ from packager.core.credentials_azure import registry_credentials
 from packager.core.deployment import Finding, Findings
 from packager.core.errors import (
     ArchitectureMissing,
-    ConfigurationError,
     DrayError,
     ImageError,
     ImageMissing,
@@ -25,20 +24,10 @@ from packager.core.state import cache_home
 from runtime.contract.package import read_package
 from targets.docker import body
 from targets.kit.engine.containers import Container, ContainerEngine, EngineFacts, EngineImage
+from targets.kit.images import required_image
 from targets.kit.packages import kept_package, place_of
 
 _MODEL: Final = f"/{MODEL_FOLDER}"
-
-
-def required_image(release: Release) -> ImageRef:
-    """The release's image.
-
-    Raises:
-        ConfigurationError: It has none.
-    """
-    if release.image is None:
-        raise ConfigurationError("a container needs an image, and this release has none", hint="dray image PACKAGE")
-    return release.image
 
 
 def find_image(engine: ContainerEngine, release: Release, known: Iterable[Container | None] = ()) -> EngineImage | None:
@@ -121,7 +110,7 @@ def image_findings(engine: ContainerEngine, release: Release, known: Iterable[Co
             return ()
         platforms = release.built_for or engine.registry_platforms(ref, registry_credentials().credential(ref.host))
     except (ImageError, DrayError) as error:
-        return (Finding(error.code, error.message, error.hint, blocking=True),)
+        return (Finding.of_error(error),)
     if facts.platform in platforms:
         return ()
     there = ", ".join(map(str, platforms)) or "none"

@@ -6,12 +6,12 @@ from packager.core.artifact import Release
 from packager.core.deployment import Action, Change, Finding, Findings, State
 from packager.core.errors import ConfigurationError, PortInUse
 from targets.docker import body
-from targets.docker.images import required_image
 from targets.docker.settings import DockerSettings
 from targets.docker.state import TRIAL, Deployed, bound_port, container_name, settings_of
 from targets.kit.engine.containers import Container, EngineFacts
 from targets.kit.engine.docker_host import DockerHost
 from targets.kit.engine.ports import endpoint_url, is_public, port_holder, port_is_free
+from targets.kit.images import required_image
 
 FREE = "free"
 

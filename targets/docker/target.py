@@ -19,7 +19,6 @@ from targets.docker.images import (
     image_findings,
     package_in,
     package_of,
-    required_image,
 )
 from targets.docker.settings import DockerSettings
 from targets.docker.state import (
@@ -31,13 +30,14 @@ from targets.docker.state import (
     image_of,
     settings_of,
 )
-from targets.kit.api_keys import own_key
+from targets.kit.api_keys import key_to_ask_with, own_key
+from targets.kit.endpoint import endpoint_state
 from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import docker_host
+from targets.kit.images import required_image
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
-_ASK_S = 2.0
 _HAND_OVER_S = 60.0
 
 
@@ -59,7 +59,7 @@ class DockerTarget(Target[DockerSettings]):
             with _engine(settings):
                 return ()
         except DrayError as error:
-            return (Finding(error.code, error.message, error.hint, blocking=True),)
+            return (Finding.of_error(error),)
 
     def load_image(self, archive: Iterator[bytes], settings: DockerSettings) -> None:
         """Take an image in the form that ``docker load`` reads."""
@@ -122,7 +122,7 @@ class DockerTarget(Target[DockerSettings]):
         if deployment.endpoint is None:
             raise InvocationError(f"{deployment.name!r} has no endpoint", hint="`dray status` shows its state")
         settings = DockerSettings.model_validate(deployment.detail["settings"])
-        with HttpInferenceClient(deployment.endpoint, token=own_key(settings.api_keys)) as client:
+        with HttpInferenceClient(deployment.endpoint, token=key_to_ask_with(settings.api_keys)) as client:
             yield client
 
     def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
@@ -244,13 +244,4 @@ def _state(container: Container, url: str | None, settings: DockerSettings) -> S
         return "failed" if container.exit_status or container.out_of_memory else "stopped"
     if container.status in ("restarting", "dead") or url is None:
         return "failed"
-    with HttpInferenceClient(
-        url, token=own_key(settings.api_keys), connect_timeout_s=_ASK_S, timeout_s=_ASK_S
-    ) as client:
-        try:
-            answer = client.state()
-        except InvocationError:  # our key is not among its keys; that it asks for one shows that it serves
-            return "running"
-    if answer is None:
-        return "unhealthy"
-    return "running" if answer.state == "ready" else "failed" if answer.state == "failed" else "unhealthy"
+    return endpoint_state(url, token=own_key(settings.api_keys))

@@ -26,10 +26,24 @@ def first_key(keys: str) -> str | None:
 
 def own_key(reference: str | None) -> str | None:
     """The key to ask with; None where there is none, or where this machine does not have it."""
+    keys = if_here(reference)
+    return None if keys is None else first_key(keys)
+
+
+def key_to_ask_with(reference: str | None) -> str | None:
+    """The same for requests of a person, who is told why there is none."""
+    key = own_key(reference)
+    if reference is not None and key is None:
+        logger.warning("the keys of %s cannot be read here: requests carry none", reference)
+    return key
+
+
+def if_here(reference: str | None) -> str | None:
+    """What a reference stands for, where this machine has it."""
     if reference is None:
         return None
     try:
-        return first_key(resolve(reference))
+        return resolve(reference)
     except CredentialsUnusable as error:
-        logger.info("asking without a key: %s", error.message)
+        logger.info("asking without it: %s", error.message)
         return None

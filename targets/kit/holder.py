@@ -12,9 +12,9 @@ import psutil
 
 from packager.core.errors import DeploymentBusy
 
-# Beyond its own time limit, a command may still be bringing the old release back.
-_GRACE = 2.0
 _CLOCK_TOLERANCE_S = 2.0
+# Clocks of two machines differ by less.
+_CLOCKS_S = 60.0
 # Where it is written down, there may be room for 256 characters in all.
 _LONGEST = 60
 
@@ -26,7 +26,7 @@ class Holder:
     Attributes:
         began: Of its process, seconds since 1970, so that an id that was given again is not taken for it.
         since: ISO 8601, UTC.
-        limit_s: For how long it may take.
+        limit_s: For how long it may take, the way back included.
     """
 
     who: str
@@ -61,7 +61,7 @@ class Holder:
 
     def __str__(self) -> str:
         fields = ("who", "host", "pid", "began", "since", "limit_s")
-        return json.dumps({name: getattr(self, name) for name in fields}, separators=(",", ":"))
+        return json.dumps({name: getattr(self, name) for name in fields}, separators=(",", ":"), ensure_ascii=False)
 
     @property
     def mine(self) -> bool:
@@ -74,11 +74,15 @@ class Holder:
             return False
         if self._is_here:
             return self._alive()
+        return self.ends is not None and (now or datetime.now(UTC)) < self.ends
+
+    @property
+    def ends(self) -> datetime | None:
+        """When it is over at the latest, as another machine sees it; None where nobody can say."""
         try:
-            since = datetime.fromisoformat(self.since)
-        except ValueError:
-            return False
-        return (now or datetime.now(UTC)) < since + timedelta(seconds=self.limit_s * _GRACE)
+            return datetime.fromisoformat(self.since) + timedelta(seconds=self.limit_s + _CLOCKS_S)
+        except (ValueError, OverflowError):
+            return None
 
     @property
     def _is_here(self) -> bool:
@@ -106,9 +110,15 @@ def busy(name: str, target: str, holder: Holder) -> DeploymentBusy:
     return DeploymentBusy(
         f"{holder.who}@{holder.host} (process {holder.pid}) has been changing {name!r} on {target!r}"
         f" since {holder.since}",
-        hint="wait until that command has ended, or end it, and run this again",
+        hint=f"wait until that command has ended, or end it, and run this again{_at_the_latest(holder)}",
         detail={"user": holder.who, "host": holder.host, "pid": holder.pid, "since": holder.since},
     )
+
+
+def _at_the_latest(holder: Holder) -> str:
+    """Of a command of another machine, which may have been killed, nobody here can know that."""
+    here = holder.host == _host()
+    return "" if here or holder.ends is None else f"; from {holder.ends:%H:%M} UTC on it counts as dead"
 
 
 def _host() -> str:

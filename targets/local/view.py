@@ -8,12 +8,11 @@ from typing import IO
 import psutil
 
 from packager.core.deployment import Deployment, State
-from packager.core.http_client import HttpInferenceClient
+from targets.kit.endpoint import endpoint_state
 from targets.kit.engine.ports import endpoint_url
 from targets.kit.engine.process import RuntimeProcess
 from targets.local.record import DeploymentFolder, Slot
 
-_ASK_S = 2.0
 _FOLLOW_POLL_S = 0.1
 
 
@@ -63,14 +62,9 @@ def log_lines(folder: DeploymentFolder, *, follow: bool) -> Iterator[str]:
 def _state(process: RuntimeProcess | None, url: str) -> State:
     if process is None:
         return "stopped"
-    answer = None
-    if process.alive():
-        with HttpInferenceClient(url, connect_timeout_s=_ASK_S, timeout_s=_ASK_S) as client:
-            answer = client.state()
-    if answer is not None:
-        return "running" if answer.state == "ready" else "failed" if answer.state == "failed" else "unhealthy"
-    if process.alive():
-        return "unhealthy"
+    said = endpoint_state(url) if process.alive() else "unhealthy"
+    if said != "unhealthy" or process.alive():
+        return said
     # A restart of the machine stops everything; anything else that ends a process is a failure.
     return "stopped" if psutil.boot_time() > process.identity.created else "failed"
 

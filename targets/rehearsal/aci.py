@@ -1,31 +1,32 @@
-"""The rehearsal of the target ``aci``: its own code, and a stand-in of Azure's management API on this machine."""
+"""Rehearsals on Azure Container Instances: the target's own code against the stand-in's ARM API."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from packager.core.protocols import Target
 from targets.aci import AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
-from targets.rehearsal.arm.cloud import HOME_REGION, RESOURCE_GROUP
+from targets.rehearsal.arm.cloud import RESOURCE_GROUP
 from targets.rehearsal.arm.faults import FAULTS
 from targets.rehearsal.layout import StageFacts, StageFolder
 from targets.rehearsal.opening import OpensStage, StageToken
 
-# No subscription of anybody's.
+# A subscription that nobody has; the stand-in takes any.
 _SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
 _POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class AciRehearsal(OpensStage):
-    """Azure Container Instances without an account."""
+    """The stand-in of the target ``aci``."""
 
-    name = "aci"
-    faults = FAULTS
+    name: ClassVar[str] = "aci"
+    faults: ClassVar[Mapping[str, str]] = FAULTS
     extra: ClassVar[str] = "azure"
 
     def connect(self, facts: StageFacts, folder: StageFolder) -> Target[Any]:
-        """The target, which signs in with the stand-in's token and reaches groups by their loopback addresses."""
+        """The target, signed in to the stand-in and to nothing else."""
         access = AzureAccess(
             facts.api,
             _SUBSCRIPTION,
@@ -34,6 +35,6 @@ class AciRehearsal(OpensStage):
             poll_s=_POLL_S,
             reach="ip",
             resource_group=RESOURCE_GROUP,
-            region=HOME_REGION,
+            looks_everywhere=True,
         )
         return AciTarget(access, StageToken(facts.registry, folder))

@@ -15,6 +15,8 @@ from targets.kit.engine.process import ProcessIdentity
 
 # Of the document; a stand-in of another form is not talked to.
 FORM: Final = 1
+# Who has the right to everything in the registry; the password is the token.
+USER: Final = "dray"
 
 
 class StageFacts(Persisted):
@@ -24,6 +26,7 @@ class StageFacts(Persisted):
         dray: Version of the dray that it is of.
         process: Its own.
         api: URL of the cloud's API; ``registry``: host and port of the registry.
+        engine: URL of the container engine that it uses; empty without one.
         why: Why it runs processes; empty for containers.
     """
 
@@ -34,6 +37,7 @@ class StageFacts(Persisted):
     api: str
     registry: str
     runs: Literal["containers", "processes"]
+    engine: str = ""
     why: str = ""
 
 

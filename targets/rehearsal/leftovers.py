@@ -10,7 +10,7 @@ from packager.core.errors import DrayError
 from targets.kit.engine.containers import ContainerEngine
 from targets.kit.engine.docker_host import DockerHost, docker_host
 from targets.kit.engine.process import RUNTIME, RuntimeProcess, processes_in
-from targets.rehearsal.layout import StageFolder
+from targets.rehearsal.layout import StageFacts, StageFolder
 from targets.rehearsal.runner_containers import STAGE_LABEL, images_name
 
 logger = logging.getLogger(__name__)
@@ -30,21 +30,32 @@ def end_service(folder: StageFolder, argv: tuple[str, ...]) -> None:
         RuntimeProcess(identity, folder.path, folder.log).stop(grace_s=_SERVICE_GRACE_S)
 
 
-def end_workloads(folder: StageFolder, *, containers: bool) -> None:
+def end_workloads(folder: StageFolder, engine: DockerHost | None) -> None:
     """End the processes, containers and images of a folder's stand-in.
 
     Args:
-        containers: Whether an engine may have something of it.
+        engine: That may have something of it.
     """
     homes = sorted(folder.workloads.iterdir()) if folder.workloads.is_dir() else []
     for home in homes:
         for identity in list(processes_in(home, RUNTIME)):
             RuntimeProcess(identity, home, home).stop(grace_s=_GRACE_S)
-    if containers:
+    if engine:
         try:
-            _end_containers(docker_host(), folder.id)
+            _end_containers(engine, folder.id)
         except DrayError as error:
             logger.warning("containers of a rehearsal may be left: %s", error.message)
+
+
+def engine_of(facts: StageFacts | None) -> DockerHost | None:
+    """The engine that a stand-in used, which need not be the one that is chosen now."""
+    if facts is None or not facts.engine:
+        return None
+    try:
+        chosen = docker_host()
+    except DrayError:
+        return DockerHost(facts.engine)
+    return chosen if chosen.url == facts.engine else DockerHost(facts.engine)
 
 
 def remove_folder(folder: StageFolder) -> None:

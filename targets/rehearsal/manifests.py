@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from packager.core.image import DOCKER_MANIFEST, INDEXES, MANIFEST
 from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
 from targets.rehearsal.registry_codes import Refused
 
-INDEX: Final = "application/vnd.oci.image.index.v1+json"
-MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-INDEXES: Final = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
-MANIFESTS: Final = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
+_MANIFESTS: Final = frozenset({MANIFEST, DOCKER_MANIFEST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def checked_manifest(content: bytes, header: str, repository: str, store: BlobSt
         for digest in _digests(document.get("manifests")):
             if store.manifest(repository, digest) is None:
                 raise Refused("MANIFEST_BLOB_UNKNOWN", f"{repository} has no manifest {digest}")
-    elif media_type in MANIFESTS:
+    elif media_type in _MANIFESTS:
         # What an image may have elsewhere ("foreign" layers) it says by its addresses.
         entries = [entry for entry in _entries(document.get("layers")) if not entry.get("urls")]
         for digest in _digests([document.get("config"), *entries]):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import psutil
 
 from packager.core.credentials import Credential, CredentialSource
-from packager.core.errors import DeploymentBusy, DeploymentFailed, EnvironmentMissing
+from packager.core.errors import ConfigurationError, DeploymentBusy, DeploymentFailed, EnvironmentMissing
 from packager.core.extras import installed_version, require_extra
 from packager.core.files import ensure_folder, writing_to
 from packager.core.process import bare_environment, end_process, reap, spawn_detached
@@ -23,8 +23,8 @@ from packager.core.rehearsal import Rehearsal, Stage
 from packager.core.state import state_home
 from targets.kit.engine.process import ProcessIdentity, RuntimeProcess, tail_of
 from targets.rehearsal.control import Control, Gone
-from targets.rehearsal.layout import StageFacts, StageFolder, write_private
-from targets.rehearsal.leftovers import end_service, end_workloads, program, remove_folder
+from targets.rehearsal.layout import USER, StageFacts, StageFolder, write_private
+from targets.rehearsal.leftovers import end_service, end_workloads, engine_of, program, remove_folder
 from targets.rehearsal.world import Faults
 
 _START_S: Final = 30.0
@@ -32,7 +32,6 @@ _END_S: Final = 20.0
 _POLL_S: Final = 0.02
 _TAIL_LINES: Final = 20
 _TOKEN_BYTES: Final = 32
-_USER: Final = "dray"
 # Where Docker's configuration, engine and keys are; none of them is a secret.
 _FOR_THE_ENGINE: Final = (
     "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "SSH_AUTH_SOCK",
@@ -54,7 +53,7 @@ class StageToken(CredentialSource):
         """The stand-in's user and token."""
         if registry != self.registry:
             return None
-        return Credential(_USER, self.folder.token(), source="the rehearsal")
+        return Credential(USER, self.folder.token(), source="the rehearsal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +149,19 @@ class OpensStage(Rehearsal):
             raise EnvironmentMissing(
                 "a rehearsal needs Linux or macOS", hint="on Windows, run dray inside WSL: wsl --install"
             )
+        if os.pathsep in str(state_home()):
+            raise ConfigurationError(
+                f"the state folder {str(state_home())!r} has {os.pathsep!r} in its name",
+                hint="set DRAY_HOME to another folder",
+            )
         require_extra(self.extra)
 
 
 def _clear(folder: StageFolder, argv: tuple[str, ...]) -> None:
     """End a stand-in that does not say that it lives, and everything of it."""
-    facts = folder.facts()
+    engine = engine_of(folder.facts())
     end_service(folder, argv)
-    end_workloads(folder, containers=facts is not None and facts.runs == "containers")
+    end_workloads(folder, engine)
     remove_folder(folder)
 
 

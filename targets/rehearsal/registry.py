@@ -20,13 +20,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from packager.core.image import INDEX
 from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
-from targets.rehearsal.manifests import INDEX, checked_manifest, referrers
+from targets.rehearsal.layout import USER
+from targets.rehearsal.manifests import checked_manifest, referrers
 from targets.rehearsal.registry_codes import Refused
-from targets.rehearsal.registry_refusals import API, refused, unknown
+from targets.rehearsal.registry_refusals import API, no_room, refused, unknown
 
-# Who has the right to everything; the password is the stand-in's token.
-USER: Final = "dray"
 # Source: distribution-spec, "Pushing Manifests": registries should take at least so much.
 LARGEST_MANIFEST: Final = 4 << 20
 _NAME: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
@@ -67,7 +67,7 @@ def registry_app(store: BlobStore, token: str) -> Starlette:
         Route("/v2/{name:path}/tags/list", guarded(calls.tags), methods=["GET"]),
         Route("/v2/{name:path}/referrers/{digest}", guarded(calls.referrers), methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={Refused: refused, HTTPException: unknown})
+    return Starlette(routes=routes, exception_handlers={Refused: refused, HTTPException: unknown, OSError: no_room})
 
 
 def authorized(header: str, user: str, password: str) -> bool:

@@ -1,5 +1,7 @@
 """Refusals of the registry of a stand-in as answers, in the form of the distribution specification."""
 
+import errno
+import os
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -29,3 +31,10 @@ async def unknown(request: Request, error: Exception) -> Response:
         raise error
     code = "UNSUPPORTED" if error.status_code == _NO_METHOD else "NAME_UNKNOWN"
     return await refused(request, Refused(code, f"{request.method} {request.url.path} is no call of a registry"))
+
+
+async def no_room(request: Request, error: Exception) -> Response:
+    """The answer where the disk of this machine is full: another try would not help."""
+    if not (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        raise error
+    return await refused(request, Refused("SIZE_INVALID", f"{os.strerror(error.errno)}, below DRAY_HOME"))

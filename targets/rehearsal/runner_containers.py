@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal
@@ -22,7 +21,7 @@ from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import DockerHost
 from targets.kit.engine.engine_refusals import ContainerGone
 from targets.rehearsal.stored_images import StoredImage
-from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
+from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus, moment
 
 STAGE_LABEL: Final = "dray.rehearsal"
 ID_LABEL: Final = "dray.rehearsal.workload"
@@ -32,6 +31,7 @@ _TMP_MIB: Final = 64
 _PROCESSES: Final = 1024
 _ALL_LINES: Final = 100_000
 _NOT_STARTED: Final = 128
+_FORMAT_ERROR: Final = 1
 _UNSET_TIME: Final = "0001-"
 
 
@@ -41,6 +41,7 @@ class _NeverRan:
 
     words: str
     at: str
+    exit_code: int
 
 
 class ContainerRunner:
@@ -95,19 +96,19 @@ class ContainerRunner:
         if image and image.platform != self.platform:
             # An engine may emulate other processors; clouds do not.
             program = next(iter(workload.command or image.command), "")
-            self._never[workload.id] = _NeverRan(f"exec {program}: exec format error", _now())
+            self._never[workload.id] = _NeverRan(f"exec {program}: exec format error", moment(), _FORMAT_ERROR)
             return
         name = self._name_of(image) if image else workload.image
         try:
             with ContainerEngine(self._host) as engine:
                 self._start(engine, workload, name)
         except DrayError as error:
-            self._never[workload.id] = _NeverRan(error.message, _now())
+            self._never[workload.id] = _NeverRan(error.message, moment(), _NOT_STARTED)
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002 - the field's own name
         """How it is now."""
         if never := self._never.get(id):
-            return WorkloadStatus("terminated", _NOT_STARTED, "Error", never.at, never.at)
+            return WorkloadStatus("terminated", never.exit_code, "Error", never.at, never.at)
         with ContainerEngine(self._host) as engine:
             container = self._found(engine, id)
         if container is None:
@@ -192,6 +193,8 @@ def _body(workload: Workload, image: str, *, most_cpus: float) -> dict[str, Any]
         "User": _USER,
         "Env": [f"{name}={value}" for name, value in sorted(workload.environment.items())],
         "ExposedPorts": {port: {} for port in sorted(ports)},
+        # Whether it is well is asked by the cloud, by the probes of the body.
+        "Healthcheck": {"Test": ["NONE"]},
         **({"Entrypoint": list(workload.command), "Cmd": []} if workload.command else {}),
         "HostConfig": {
             "ReadonlyRootfs": True,
@@ -238,7 +241,3 @@ def _refusals() -> Iterator[None]:
 def _time(text: str | None) -> str:
     """A time as the engine says it; empty for one that has not come."""
     return "" if not text or text.startswith(_UNSET_TIME) else text
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,6 +4,7 @@ The package is unpacked from the image's layers; the image's own programs are no
 not held to memory and CPU limits, and so never ends as ``OOMKilled``: that is what a container is for.
 """
 
+import os
 import shutil
 import tarfile
 import tempfile
@@ -11,7 +12,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 from urllib.parse import quote, unquote
@@ -21,15 +21,16 @@ from packager.core.errors import DrayError
 from packager.core.image import MODEL_FOLDER
 from packager.core.process import end_process, reap
 from targets.kit.engine.ports import free_port
-from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess, processes_in, tail_of
+from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess, processes_in
 from targets.rehearsal.layout import StageFolder, write_private
 from targets.rehearsal.stored_images import StoredImage
-from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, WorkloadStatus
+from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, WorkloadStatus, moment
 
 _LOOPBACK: Final = "127.0.0.1"
 _PORT: Final = "8080"
 _LOG: Final = "log"
-_LAST_LINES: Final = 100_000
+# What a cloud keeps of a log too.
+_LOG_BYTES: Final = 4 << 20
 _NO_PROGRAM: Final = 127
 _KILLED: Final = 137
 _REMOVE_GRACE_S: Final = 0.5
@@ -77,32 +78,24 @@ class ProcessRunner:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
-    def start(self, workload: Workload, image: StoredImage, *, foreign: bool = False) -> None:
+    def start(self, workload: Workload, image: StoredImage | None, *, foreign: bool = False) -> None:
         """Start it; what stands against that is in its log, as a program would have left it.
 
         Args:
+            image: None where it was not pulled.
             foreign: The cloud could not run the image's programs.
         """
         home = self._home(workload.id)
         home.mkdir(parents=True)
-        environment = {**_settings_of(image.environment), **workload.environment}
-        port = environment.pop("DRAY_PORT", "").strip() or _PORT
-        words = _format_error(workload, image) if foreign else self._hindrance(workload, image, port)
-        if words:
-            (home / _LOG).write_text(f"{words}\n", encoding="utf-8")
-            run = _Run(None, _now(), _now(), _NO_PROGRAM)
+        if image is None:
+            run = _refused(home, f"{workload.image} was not pulled")
+        elif foreign:
+            program = next(iter(workload.command or image.command), "")
+            run = _refused(home, f"exec {program}: exec format error", exit_code=1)
+        elif words := self._hindrance(workload, image):
+            run = _refused(home, words)
         else:
-            # Behind a port that the workload does not open nobody reaches it, here as there.
-            seen = not workload.ports or int(port) in workload.ports
-            launch = RuntimeLaunch(
-                packages=(self._package(image),),
-                host=workload.address if seen else _LOOPBACK,
-                port=int(port) if seen else free_port(_LOOPBACK),
-                folder=home,
-                log=home / _LOG,
-                environment=_repointed(environment, _placed(workload.files, home / "files")),
-            )
-            run = _Run(RuntimeProcess.start(launch), _now())
+            run = _Run(RuntimeProcess.start(self._launch(workload, image, home)), moment())
         with self._lock:
             self._runs[workload.id] = run
 
@@ -119,8 +112,13 @@ class ProcessRunner:
 
     def logs(self, id: str, *, tail: int | None = None) -> str:  # noqa: A002
         """What it has written so far."""
-        lines = tail_of(self._home(id) / _LOG, _LAST_LINES if tail is None else tail)
-        return "".join(f"{line}\n" for line in lines)
+        try:
+            with (self._home(id) / _LOG).open("rb") as stream:
+                stream.seek(max(0, os.fstat(stream.fileno()).st_size - _LOG_BYTES))
+                lines = stream.read().decode("utf-8", "replace").splitlines(keepends=True)
+        except FileNotFoundError:
+            return ""
+        return "".join(lines if tail is None else lines[max(0, len(lines) - tail) :])
 
     def stop(self, id: str, *, grace_s: float) -> None:  # noqa: A002
         """Let it finish, then end it."""
@@ -157,17 +155,32 @@ class ProcessRunner:
         code = reap(run.process.identity.pid)
         if code is not None:
             # As a shell and an engine say it: 128 and the signal.
-            run.exit_code, run.finished_at = (code if code >= 0 else 128 - code), _now()
+            run.exit_code, run.finished_at = (code if code >= 0 else 128 - code), moment()
         elif not run.process.alive():
-            run.exit_code, run.finished_at = _KILLED, _now()
+            run.exit_code, run.finished_at = _KILLED, moment()
 
-    def _hindrance(self, workload: Workload, image: StoredImage, port: str) -> str:
+    def _launch(self, workload: Workload, image: StoredImage, home: Path) -> RuntimeLaunch:
+        port = int(_port_of(workload, image))
+        # Behind a port that the workload does not open nobody reaches it, here as there.
+        seen = not workload.ports or port in workload.ports
+        environment = {**_settings_of(image.environment), **workload.environment}
+        return RuntimeLaunch(
+            packages=(self._package(image),),
+            host=workload.address if seen else _LOOPBACK,
+            port=port if seen else free_port(_LOOPBACK),
+            folder=home,
+            log=home / _LOG,
+            environment=_repointed(environment, _placed(workload.files, home / "files")),
+        )
+
+    def _hindrance(self, workload: Workload, image: StoredImage) -> str:
         """Why it cannot run as a process; empty where it can."""
         if not self._package(image).is_dir():
             return f"{workload.image} holds no model package, and there is no container engine to run anything else"
         command = workload.command
         if command and command != image.command and command[-2:] != RUNTIME[-2:]:
             return f"there is no container engine to run {' '.join(command)!r}: a process is the runtime, nothing else"
+        port = _port_of(workload, image)
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
             return f"E-SETTING DRAY_PORT is {port!r}, allowed: a whole number from 1 to 65535"
         return ""
@@ -190,8 +203,16 @@ def _unpacked(image: StoredImage, layer: str, out: Path) -> bool:
         raise PullRefused("unreachable", f"failed to extract layer {layer}: {error.message}") from error
 
 
-def _format_error(workload: Workload, image: StoredImage) -> str:
-    return f"exec {next(iter(workload.command or image.command), '')}: exec format error"
+def _refused(home: Path, words: str, *, exit_code: int = _NO_PROGRAM) -> _Run:
+    """A workload that never ran, and its log."""
+    (home / _LOG).write_text(f"{words}\n", encoding="utf-8")
+    return _Run(None, moment(), moment(), exit_code)
+
+
+def _port_of(workload: Workload, image: StoredImage) -> str:
+    """What the runtime would listen on in a container, as it is written."""
+    given = {**image.environment, **workload.environment}.get("DRAY_PORT", "")
+    return given.strip() or _PORT
 
 
 def _settings_of(environment: Mapping[str, str]) -> dict[str, str]:
@@ -218,7 +239,3 @@ def _repointed(environment: Mapping[str, str], placed: Mapping[str, str]) -> dic
         return placed.get(str(PurePosixPath(value.strip())), value) if is_file else value
 
     return {name: pointed(name, value) for name, value in environment.items()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

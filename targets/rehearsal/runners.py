@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from packager.core.errors import DrayError, EnvironmentMissing, ImageReferenceInvalid
-from packager.core.image import ImageRef, Platform
+from packager.core.image import DEFAULT_REGISTRY, ImageRef, Platform
 from packager.core.rehearsal import PACKAGE_ONLY_LABEL
 from targets.kit.engine.containers import ContainerEngine
 from targets.kit.engine.docker_host import DockerHost, docker_host
 from targets.rehearsal.blobs import BlobStore
-from targets.rehearsal.layout import StageFolder
-from targets.rehearsal.registry import USER
+from targets.rehearsal.layout import USER, StageFolder
 from targets.rehearsal.runner_containers import ContainerRunner
 from targets.rehearsal.runner_processes import ProcessRunner
 from targets.rehearsal.stored_images import StoredImage, find_image
@@ -99,7 +98,7 @@ class StageRunner(Runner):
             ref = ImageRef.parse(image)
         except ImageReferenceInvalid as error:
             raise PullRefused("missing", error.message) from error
-        shown = credential if credential and ImageRef.parse(f"{credential.server}/x").host == ref.host else None
+        shown = credential if credential and _host_of(credential) == ref.host else None
         with self._open() as still:
             if not still:
                 raise PullRefused("unreachable", "the rehearsal ends")
@@ -116,11 +115,10 @@ class StageRunner(Runner):
             image = self._images.get(workload.image)
             if not still:
                 return
-            if image and (self._containers is None or _package_only(image)):
-                foreign = self._platform not in (None, image.platform) and not _package_only(image)
-                self._processes.start(workload, image, foreign=foreign)
-            elif self._containers:
+            if self._containers and not (image and _package_only(image)):
                 self._containers.start(workload, image)
+            else:
+                self._processes.start(workload, image, foreign=image is not None and self._is_foreign(image))
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002 - the field's own name
         """How it is now."""
@@ -165,6 +163,10 @@ class StageRunner(Runner):
     def _of(self, id: str) -> ProcessRunner | ContainerRunner:  # noqa: A002
         return self._processes if self._containers is None or self._processes.knows(id) else self._containers
 
+    def _is_foreign(self, image: StoredImage) -> bool:
+        """Whether its programs are not for the cloud's processor; of a package alone there are none."""
+        return not _package_only(image) and self._platform not in (None, image.platform)
+
     def _take(self, image: str, ref: ImageRef) -> str:
         """An image of our own registry, ready to start."""
         found = find_image(self._store, ref, self._platform)
@@ -182,6 +184,12 @@ class StageRunner(Runner):
         if not right:
             how = "with these credentials" if shown else "without credentials"
             raise PullRefused("denied", f"pull access denied for {ref.path} {how}: authentication required")
+
+
+def _host_of(credential: PullCredential) -> str:
+    """The registry as image references have it."""
+    server = credential.server.lower()
+    return DEFAULT_REGISTRY if server == "index.docker.io" else server
 
 
 def _package_only(image: StoredImage) -> bool:

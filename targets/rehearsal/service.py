@@ -63,6 +63,7 @@ APIS: Final[Mapping[str, Api]] = {
         Platform("linux", "amd64"),
     ),
 }
+_PORTS: Final = range(26000, 32000)
 _LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 128
 _LOOK_S: Final = 0.25
@@ -83,14 +84,15 @@ def run(name: str, folder: StageFolder, api: str | None = None) -> None:
     try:
         loop.run_until_complete(_serve(name, folder, chosen, engine))
     finally:
-        end_workloads(folder, containers=engine.host is not None)
+        end_workloads(folder, engine.host)
     # Not after an error: its words are in the log, for the command that waits, and the next one clears the rest.
     remove_folder(folder)
 
 
 async def _serve(name: str, folder: StageFolder, api: Api, engine: Engine) -> None:
     write_certificates(folder.ca_file, folder.certificate, folder.key)
-    api_socket, registry_socket = _listener(), _listener()
+    # The registry stands in the names of images, and so in plans: two of the same hour should be the same.
+    api_socket, registry_socket = _listener(), _listener(usual=_usual_port(folder))
     facts = _facts(name, engine, api_socket, registry_socket)
     store, faults, token = BlobStore(folder.blobs), Faults(_named(api.faults)), folder.token()
     life = Life(alive=lambda identity: RuntimeProcess(identity, folder.path, folder.log).alive())
@@ -139,12 +141,21 @@ def _facts(name: str, engine: Engine, api: socket.socket, registry: socket.socke
         api=f"https://{_LOOPBACK}:{api.getsockname()[1]}",
         registry=f"{_LOOPBACK}:{registry.getsockname()[1]}",
         runs="containers" if engine.host else "processes",
+        engine=engine.host.url if engine.host else "",
         why=engine.why,
     )
 
 
-def _listener() -> socket.socket:
-    return socket.create_server((_LOOPBACK, 0), backlog=_BACKLOG)
+def _listener(*, usual: int = 0) -> socket.socket:
+    try:
+        return socket.create_server((_LOOPBACK, usual), backlog=_BACKLOG)
+    except OSError:
+        return socket.create_server((_LOOPBACK, 0), backlog=_BACKLOG)
+
+
+def _usual_port(folder: StageFolder) -> int:
+    """One that is the folder's own as long as nobody else has it; below those that systems give away."""
+    return _PORTS[int(folder.id, 16) % len(_PORTS)]
 
 
 def _server(app: "ASGIApp", tls: StageFolder | None) -> "uvicorn.Server":

@@ -3,18 +3,15 @@
 import hashlib
 import io
 import json
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from packager.core.image import ImageRef, Platform
+from packager.core.archives import tar_of
+from packager.core.image import INDEXES, ImageRef, Platform
 from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
-from targets.rehearsal.manifests import INDEXES
 from targets.rehearsal.workload import PullRefused
-
-_PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,10 @@ class StoredImage:
         config = f"{self.config_digest.removeprefix('sha256:')}.json"
         layers = [f"{digest.removeprefix('sha256:')}.tar" for digest in self.layers]
         saved = [{"Config": config, "RepoTags": [name], "Layers": layers}]
-        yield from _member("manifest.json", json.dumps(saved).encode())
-        yield from _member(config, self.store.path(self.config_digest).read_bytes())
-        for member, digest in dict(zip(layers, self.layers, strict=True)).items():
-            yield from _member(member, self.store.path(digest))
-        yield b"\0" * tarfile.BLOCKSIZE * 2
+        files: dict[str, Path | bytes] = {"manifest.json": json.dumps(saved).encode()}
+        files[config] = self.store.path(self.config_digest)
+        files |= {member: self.store.path(digest) for member, digest in zip(layers, self.layers, strict=True)}
+        yield from tar_of(files)
 
 
 def find_image(store: BlobStore, ref: ImageRef, platform: Platform | None) -> StoredImage:
@@ -151,14 +147,3 @@ def _document(content: bytes) -> Mapping[str, Any]:
     except ValueError as error:
         raise PullRefused("unreachable", "the image has a document that is not JSON") from error
     return document if isinstance(document, dict) else {}
-
-
-def _member(name: str, content: Path | bytes) -> Iterator[bytes]:
-    member = tarfile.TarInfo(name)
-    member.size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    yield member.tobuf(tarfile.GNU_FORMAT)
-    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            yield piece
-    if rest := member.size % tarfile.BLOCKSIZE:
-        yield b"\0" * (tarfile.BLOCKSIZE - rest)

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from packager.cli.console import Console, PlainProgress, ProgressStyle
+from packager.core.errors import ProcessCrash
 
 
 class Terminal(io.StringIO):
@@ -98,3 +99,20 @@ def test_only_yes_is_yes(typed: str, answer: bool, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stderr", Terminal())
 
     assert Console().ask("Go on?") is answer
+
+
+def test_an_error_shows_what_was_left_and_the_last_lines_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ProcessCrash(
+        "it ended", detail={"log": [f"line {number}" for number in range(30)], "events": ["Started: x"]}
+    )
+    error.add_note("the candidate could not be removed: later")
+
+    Console(color=False, rehearsal=True).error(error)
+    lines = capsys.readouterr().err.splitlines()
+
+    assert lines[:3] == [
+        "rehearsal: error E-CONTAINER-CRASH: it ended",
+        "rehearsal:   left: the candidate could not be removed: later",
+        "rehearsal:   event: Started: x",
+    ]
+    assert [line.rpartition(" ")[2] for line in lines[3:]] == [str(number) for number in range(20, 30)]

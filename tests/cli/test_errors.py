@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from packager.cli import main
 from packager.cli.run import exit_status, run
 from packager.core import errors
 from runtime.contract.errors import DrayError
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+SOURCES = [path for top in ("packager", "targets") for path in (ROOT / top).rglob("*.py")]
 
 
 def family(kind: type[DrayError]) -> Iterator[type[DrayError]]:
@@ -32,6 +35,7 @@ def family(kind: type[DrayError]) -> Iterator[type[DrayError]]:
         (errors.PortInUse, 5),
         (errors.DeploymentBusy, 5),
         (errors.SmokeTestFailed, 6),
+        (errors.InterruptedByUser, 130),
         (DrayError, 1),
     ],
 )
@@ -42,13 +46,19 @@ def test_the_exit_status_is_that_of_the_family(kind: type[DrayError], status: in
 def test_every_code_is_documented() -> None:
     for module in ("packager.cli.app", "packager.pack", "runtime.app", "runtime.settings"):
         importlib.import_module(module)  # a class exists once its module is imported
-    documented = set(re.findall(r"`(E-[A-Z-]+)`", (DOCS / "errors.md").read_text()))
+    page = (DOCS / "errors.md").read_text()
+    documented, rows = (
+        set(re.findall(r"`(E-[A-Z-]+)`", text))
+        for text in (page, "\n".join(line for line in page.splitlines() if line.startswith("|")))
+    )
     existing = {
         kind.code for kind in family(DrayError) if kind.__module__.split(".")[0] in {"packager", "runtime", "targets"}
     }
 
     assert existing - documented == set()
-    assert documented - existing == set()
+    assert rows - existing == set()
+    remarks = {code for path in SOURCES for code in re.findall(r'\bFinding\(\s*"(E-[A-Z-]+)"', path.read_text())}
+    assert remarks - documented == set()
 
 
 def test_every_reason_has_a_docstring_of_one_sentence_or_more() -> None:
@@ -93,6 +103,20 @@ def test_an_interrupt_is_exit_130(capsys: pytest.CaptureFixture[str], monkeypatc
 
     assert run(["inspect", "somewhere"]) == 130
     assert "E-INTERRUPTED" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_the_command_is_loaded_is_exit_130_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("packager.core.interrupts.listen", interrupted)
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "error E-INTERRUPTED: interrupted; nothing was begun\n"
 
 
 def test_a_bug_is_exit_1_with_a_traceback_and_still_one_document(

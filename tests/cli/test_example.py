@@ -16,6 +16,7 @@ from packager.documents import DeployDocument, SmokeDocument
 from tests.support.packages import make_package
 from tests.support.registry_server import make_certificate
 from tests.support.servers import running_server
+from tests.support.workers import wait_until
 
 pytestmark = pytest.mark.needs("curl")
 
@@ -73,6 +74,18 @@ def test_certificate_of_ones_own_is_trusted(tmp_path: Path) -> None:
         url = f"https://127.0.0.1:{server.port}"
         wait_until_ready(url, certificate)
         line = curl_line(document(package, url, tls_cert=f"file:{certificate}"))
+
+        assert asked(line) == ["label", "probabilities"]
+
+
+def test_certificate_of_another_name_is_asked_by_that_name(tmp_path: Path) -> None:
+    package, certificate = make_package(tmp_path / "one"), make_certificate(tmp_path, names="DNS:model.example")
+    tls = {"DRAY_TLS_CERT_FILE": str(certificate), "DRAY_TLS_KEY_FILE": str(tmp_path / "tls.key")}
+    with running_server(package.root, log=tmp_path / "log", until=(), **tls) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        line = curl_line(document(package, url, tls_cert=f"file:{certificate}"))
+        ask = ["sh", "-c", str(line)]
+        wait_until(lambda: b'"outputs"' in subprocess.run(ask, capture_output=True, timeout=30).stdout, timeout_s=30)
 
         assert asked(line) == ["label", "probabilities"]
 

@@ -1,13 +1,10 @@
 """``--rehearse`` on every command that has it: against a registry that runs and a cloud of memory."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from packager.cli.run import run
 from packager.core.errors import DeploymentFailed
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import SilentProgress
@@ -15,22 +12,12 @@ from packager.image.outputs import push
 from packager.image.package_only import package_only_layout
 from packager.pack import open_package
 from tests.support.cloud import CloudRehearsal, CloudTarget, OwnRegistry, install, stand_in
+from tests.support.command import Run, in_process
 from tests.support.packages import logistic_model, make_package
 from tests.support.registry_server import RegistryServer, running_registry
 
-Dray = Callable[..., "Ran"]
+Dray = Callable[..., Run]
 NO_ENGINE = "no container engine answers"
-
-
-class Ran:
-    """A command that has ended."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +36,7 @@ def rehearsal(host: str, monkeypatch: pytest.MonkeyPatch) -> CloudRehearsal:
 @pytest.fixture
 def dray(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dray:
     monkeypatch.chdir(tmp_path)
-
-    def runs(*arguments: object) -> Ran:
-        capfd.readouterr()
-        status = run([str(argument) for argument in arguments])
-        return Ran(status, *capfd.readouterr())
-
-    return runs
+    return in_process(capfd)
 
 
 @pytest.fixture

@@ -137,3 +137,19 @@ def test_copy_follows_links_and_keeps_the_tree(tmp_path: Path) -> None:
 
     assert (target / "inner" / "link").read_text() == "content"
     assert not (target / "inner" / "link").is_symlink()
+
+
+def test_folder_that_another_made_just_before_the_renaming_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "package"
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    making = new_folder(path)
+    making.__enter__()
+    path.mkdir()
+    (path / "theirs").touch()
+
+    with pytest.raises(FileExistsError):
+        making.__exit__(None, None, None)
+
+    assert [each.name for each in tmp_path.iterdir()] == ["package"]

@@ -10,6 +10,7 @@ from packager.core.errors import (
     DeploymentBusy,
     DeploymentDeclined,
     DeploymentFailed,
+    InterruptedByUser,
     NoPreviousRelease,
     ProcessCrash,
     SmokeTestFailed,
@@ -58,7 +59,7 @@ def test_failed_smoke_test_discards_and_carries_the_report(one: Release, two: Re
 
     assert caught.value.code == "E-SMOKE"
     assert caught.value.message == "'churn' on 'memory' failed its smoke tests: answers: 'y' is 1, expected 2"
-    assert "left as it was" in caught.value.hint
+    assert caught.value.hint == "what served before serves; -o json has the whole report"
     assert caught.value.detail == {"smoke": BAD.as_dict()}
     assert target.journal[-2:] == ["apply", "discard"]
     assert target.live["churn"][0] == one
@@ -92,6 +93,29 @@ def test_candidate_that_cannot_be_removed_is_told_beside_the_cause(one: Release)
 
     assert caught.value.detail["left_behind"]["message"] == "the quota service is down"
     assert caught.value.__notes__ == ["the candidate could not be removed: the quota service is down"]
+
+
+def test_an_interrupt_that_leaves_the_candidate_behind_says_so(one: Release) -> None:
+    target = MemoryTarget()
+    target.fail_at = {"promote": KeyboardInterrupt(), "discard": DeploymentFailed("the quota service is down")}
+
+    with pytest.raises(
+        InterruptedByUser, match="the candidate could not be removed: the quota service is down"
+    ) as caught:
+        put(target, one)
+
+    assert caught.value.detail["left_behind"]["code"] == "E-DEPLOYMENT-FAILED"
+    assert "`dray status`" in caught.value.hint
+
+
+def test_a_second_interrupt_does_not_claim_that_nothing_was_left(one: Release) -> None:
+    target = MemoryTarget()
+    target.fail_at = {"promote": ProcessCrash("it ended"), "discard": KeyboardInterrupt()}
+
+    with pytest.raises(InterruptedByUser, match="in the middle of undoing: the candidate could not") as caught:
+        put(target, one)
+
+    assert caught.value.detail["cause"]["message"] == "it ended"
 
 
 def test_declined_plan_changes_nothing(one: Release) -> None:

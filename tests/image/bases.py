@@ -7,9 +7,9 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from packager.core.image import Descriptor, Layer, Platform
+from packager.core.image import INDEX, MANIFEST, Descriptor, Layer, Platform
 from packager.image.archive import write_layer
-from packager.image.blobs import CONFIG, INDEX, MANIFEST, as_json
+from packager.image.blobs import CONFIG, as_json
 from packager.image.transfer import Layout
 
 PYTHON = {"usr/bin/python3.11": b"#!"}

@@ -10,9 +10,8 @@ import pytest
 
 from packager import build_image
 from packager.core.errors import ImageExists, ImageUnfaithful, UsageError, WheelsUnavailable
-from packager.core.image import Descriptor
+from packager.core.image import MANIFEST, Descriptor
 from packager.documents import ImageDocument
-from packager.image.blobs import MANIFEST
 from packager.image.transfer import Layout
 from packager.images import generate_context, verify
 from tests.image.bases import layout_of

@@ -9,8 +9,8 @@ import pytest
 
 from packager.core.credentials import ByReference
 from packager.core.errors import ImageMissing, PullDenied, PushDenied, RegistryUnreachable, RegistryUntrusted
-from packager.core.image import Descriptor
-from packager.image.blobs import INDEX, MANIFEST, Blob, as_json, digest_of
+from packager.core.image import INDEX, MANIFEST, Descriptor
+from packager.image.blobs import Blob, as_json, digest_of
 from packager.image.registry import Registry
 from packager.image.registry_http import RegistrySettings
 from tests.support.registry_server import PASSWORD, USER, RegistryServer, running_registry

@@ -17,8 +17,8 @@ from packager.core.errors import (
     RegistryThrottled,
     RegistryUnavailable,
 )
-from packager.core.image import Descriptor
-from packager.image.blobs import MANIFEST, Blob, digest_of
+from packager.core.image import MANIFEST, Descriptor
+from packager.image.blobs import Blob, digest_of
 from packager.image.registry import Registry
 from packager.image.registry_http import RegistrySettings
 from tests.image.test_registry import CONFIG, LAYER, image, push

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from packager.core.errors import ArchitectureMissing, ImageInvalid, ImageMissing, RegistryCut
-from packager.core.image import Descriptor, ImageRef, Platform
+from packager.core.image import INDEX, MANIFEST, Descriptor, ImageRef, Platform
 from packager.core.progress import SilentProgress
-from packager.image.blobs import INDEX, MANIFEST, as_json, digest_of
+from packager.image.blobs import as_json, digest_of
 from packager.image.registry import Registry
 from packager.image.registry_http import RegistrySettings
 from packager.image.transfer import Layout, pull_layout, push_layout

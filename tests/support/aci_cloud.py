@@ -1,14 +1,18 @@
 """The ACI target against the stand-in's ARM API in this process, over runners that need no registry."""
 
+import gc
 import json
+import ssl
+import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-import uvicorn
+import httpx
 from azure.core.pipeline.transport import RequestsTransport
 
 from packager.core.artifact import ModelPackage, Release
@@ -17,12 +21,10 @@ from packager.core.image import ImageRef
 from targets.aci import AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess
-from targets.rehearsal.arm.app import create_app
 from targets.rehearsal.arm.clock import now
-from targets.rehearsal.arm.faults import FAULTS
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
-from targets.rehearsal.world import Faults, World
-from tests.support.arm_server import SUBSCRIPTION, TOKEN, _certificates, _serving
+from targets.rehearsal.world import Faults
+from tests.support.arm_server import API_VERSION, SUBSCRIPTION, TOKEN, group_path, serving_arm, wait_until
 from tests.support.fake_runner import FakeRunner, Image
 
 REGISTRY = "registry.example"
@@ -80,7 +82,7 @@ class RuntimeRunner:
             process.stop(grace_s=0.1)
 
     def running(self) -> Iterator[str]:
-        return iter([id for id, process in self.processes.items() if process.alive()])
+        return iter([key for key, process in self.processes.items() if process.alive()])
 
 
 class ReadyRunner(FakeRunner):
@@ -111,16 +113,38 @@ class ImagedAciTarget(AciTarget):
 
 @dataclass
 class AciCloud:
-    """A stand-in that runs."""
+    """A stand-in that runs.
+
+    Attributes:
+        subscription: Of its own: the default DNS label, and so the loopback address, is no other test's of this moment.
+    """
 
     url: str
     ca: Path
     runner: Any
     faults: Faults
+    subscription: str = field(default_factory=lambda: str(uuid.uuid4()))
+    WRITABLE: ClassVar = (
+        "containers", "imageRegistryCredentials", "ipAddress", "osType", "restartPolicy", "volumes", "diagnostics",
+    )  # fmt: skip
+
+    def path(self, name: str) -> str:
+        """Of a group."""
+        return group_path(name).replace(SUBSCRIPTION, self.subscription)
+
+    def http(self) -> httpx.Client:
+        """The API without the SDK."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return httpx.Client(base_url=self.url, headers=headers, params={"api-version": API_VERSION}, verify=context)
+
+    def settle(self, http: httpx.Client, path: str) -> None:
+        """Wait until a change by hand is done."""
+        wait_until(lambda: http.get(path).json()["properties"]["provisioningState"] in ("Succeeded", "Failed"))
 
     def access(self, **changed: Any) -> AzureAccess:
         given: dict[str, Any] = {"resource_group": "rehearsal", "reach": "ip", "ca_file": self.ca, "poll_s": 0.1}
-        return AzureAccess(self.url, SUBSCRIPTION, FixedToken(TOKEN), **{**given, **changed})
+        return AzureAccess(self.url, self.subscription, FixedToken(TOKEN), **{**given, **changed})
 
     def target(
         self, access: AzureAccess | None = None, credentials: CredentialSource | None = None, **changed: Any
@@ -139,15 +163,12 @@ class AciCloud:
 @contextmanager
 def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
     """Runs one until the block ends."""
-    ca, certificate, key = _certificates(folder)
-    faults = Faults(FAULTS)
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=lambda count: None)
-    config = uvicorn.Config(
-        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
-        log_level="warning", access_log=False, timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    with _serving(uvicorn.Server(config)) as port:
-        yield AciCloud(f"https://127.0.0.1:{port}", ca, runner, faults)
+    with serving_arm(folder, runner, log_level="warning", timeout_graceful_shutdown=2) as (url, ca, faults):
+        yield AciCloud(url, ca, runner, faults)
+    with warnings.catch_warnings():
+        # TLS connections that are on their way out when asyncio's loop ends are closed by nobody.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Killed(Exception):

@@ -1,8 +1,6 @@
 """The stand-in's ARM API on real TLS, over a runner that starts no process, and the SDK that speaks to it."""
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -15,12 +13,11 @@ import httpx
 import uvicorn
 from azure.core.credentials import AccessToken
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from targets.rehearsal.arm.app import create_app
 from targets.rehearsal.arm.faults import FAULTS
+from targets.rehearsal.certificates import write_certificates
+from targets.rehearsal.workload import Runner
 from targets.rehearsal.world import Faults, World
 from tests.support.fake_runner import FakeRunner
 
@@ -104,21 +101,29 @@ def group_body(**properties: Any) -> dict[str, Any]:
 @contextmanager
 def arm_server(folder: Path) -> Iterator[Arm]:
     """Runs one until the block ends."""
-    ca, certificate, key = _certificates(folder)
-    runner, faults, held = FakeRunner(), Faults(FAULTS), list[int]()
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=held.append)
+    runner, held = FakeRunner(), list[int]()
+    with serving_arm(folder, runner, held.append) as (url, ca, faults):
+        yield Arm(url, ca, runner, faults, held)
+
+
+@contextmanager
+def serving_arm(
+    folder: Path, runner: Runner, held: Callable[[int], None] = lambda count: None, **options: Any
+) -> Iterator[tuple[str, Path, Faults]]:
+    """The API over a runner; its URL, its authority, and what shall go wrong.
+
+    Args:
+        options: Of the server.
+    """
+    ca, certificate, key = certificates(folder)
+    faults = Faults(FAULTS)
+    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=held)
     config = uvicorn.Config(
-        create_app(world),
-        host="127.0.0.1",
-        port=0,
-        ssl_certfile=str(certificate),
-        ssl_keyfile=str(key),
-        log_level="critical",
-        access_log=False,
-        timeout_graceful_shutdown=0,
-    )
+        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
+        access_log=False, **{"log_level": "critical", "timeout_graceful_shutdown": 0, **options},
+    )  # fmt: skip
     with _serving(uvicorn.Server(config)) as port:
-        yield Arm(f"https://127.0.0.1:{port}", ca, runner, faults, held)
+        yield f"https://127.0.0.1:{port}", ca, faults
 
 
 @contextmanager
@@ -151,28 +156,8 @@ def wait_until(true: Callable[[], object], *, timeout_s: float = 15) -> None:
     raise AssertionError("did not become true in time")
 
 
-def _certificates(folder: Path) -> tuple[Path, Path, Path]:
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test CA")])
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-
-    def base(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(ca_name).public_key(public)
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(hours=1))
-        return builder.not_valid_after(now + dt.timedelta(days=1))
-
-    ca_key_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
-    ca = base(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    ca_signed = ca.add_extension(ca_key_id, critical=False).sign(ca_key, hashes.SHA256())
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_key_id)
-    leaf = base(name, key.public_key()).add_extension(names, critical=False).add_extension(issuer, critical=False)
-    signed = leaf.sign(ca_key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority, and a certificate of its with the key."""
     paths = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(ca_signed.public_bytes(pem))
-    paths[1].write_bytes(signed.public_bytes(pem))
-    plain = serialization.NoEncryption()
-    paths[2].write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    write_certificates(*paths)
     return paths

@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from tests.support.absent import absent
 
 _CONTRACTS = Path(__file__).parents[2] / "../shared/contracts"
@@ -38,6 +40,17 @@ def arm_schema() -> dict[str, Any]:
     # What only a template needs: a request's address says them.
     schema["required"] = ["properties"]
     return schema
+
+
+@cache
+def group_validator() -> jsonschema.Draft4Validator:
+    """Validates a container group as it is sent."""
+    return jsonschema.Draft4Validator(arm_schema())
+
+
+def errors_in(body: dict[str, Any]) -> list[str]:
+    """What the ARM schema finds wrong with a container group."""
+    return [f"{list(each.absolute_path)}: {each.message}" for each in group_validator().iter_errors(body)]
 
 
 def swagger() -> dict[str, Any]:

@@ -73,12 +73,12 @@ def registry(tmp_path: Path) -> Iterator[RegistryServer]:
         yield server
 
 
-def make_certificate(folder: Path) -> Path:
-    """A certificate for localhost, signed by itself; the key beside it."""
+def make_certificate(folder: Path, names: str = "DNS:localhost,IP:127.0.0.1") -> Path:
+    """A certificate for localhost, or other names, signed by itself; the key beside it."""
     certificate, key = folder / "tls.crt", folder / "tls.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-subj", "/CN=localhost", "-addext", f"subjectAltName={names}",
          "-keyout", str(key), "-out", str(certificate)],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip

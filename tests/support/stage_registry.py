@@ -11,11 +11,11 @@ from typing import Any
 import uvicorn
 
 from packager.core.credentials import Credential, CredentialSource
-from packager.core.image import Descriptor, ImageRef, Platform
+from packager.core.image import INDEX, MANIFEST, Descriptor, ImageRef, Platform
 from packager.core.progress import SilentProgress
 from packager.core.rehearsal import PACKAGE_ONLY_LABEL
 from packager.image.archive import files_below, write_layer
-from packager.image.blobs import CONFIG, INDEX, LAYER, MANIFEST, as_json, digest_of
+from packager.image.blobs import CONFIG, LAYER, as_json, digest_of
 from packager.image.registry import Registry
 from packager.image.transfer import Layout, push_layout
 from targets.rehearsal.blobs import BlobStore

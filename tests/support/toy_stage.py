@@ -26,5 +26,5 @@ def wait_until_gone(pid: int, timeout_s: float = 30) -> None:
 
 def end_toys(folder: StageFolder) -> None:
     end_service(folder, program("toy", folder, ToyRehearsal.api))
-    end_workloads(folder, containers=False)
+    end_workloads(folder, None)
     remove_folder(folder)

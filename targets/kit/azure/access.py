@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from packager.core.errors import ConfigurationError, NotSignedIn
 from packager.core.extras import require_extra
+from packager.core.http_client import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class AzureAccess:
         poll_s: Between two questions about what is under way; the server's Retry-After comes first.
         reach: How what is deployed is reached: by its name, or by its address where no name server knows the name.
         resource_group, region: Where nothing else is said.
-        implied: Nobody named an account for this tool: it is the one of Azure's own command line.
+        looks_everywhere: Whether deployments are looked for in all resource groups where no setting names one.
         transport: Makes what carries requests, instead of the SDK's own.
     """
 
@@ -62,7 +63,7 @@ class AzureAccess:
     reach: Literal["fqdn", "ip"] = "fqdn"
     resource_group: str | None = None
     region: str | None = None
-    implied: bool = False
+    looks_everywhere: bool = False
     transport: Callable[[], Any] | None = field(default=None, repr=False)
 
     @property
@@ -72,6 +73,8 @@ class AzureAccess:
 
     def client_options(self) -> dict[str, Any]:
         """What every client of the SDK is made with, but for its subscription."""
+        from azure.core.pipeline.policies import SansIOHTTPPolicy
+
         from targets.kit.azure.retries import PatientRetry
 
         transport = {"transport": self.transport()} if self.transport else {}
@@ -83,6 +86,10 @@ class AzureAccess:
             "connection_timeout": 10,
             "read_timeout": 120,
             "polling_interval": self.poll_s,
+            # No proxy of the environment leads to this machine itself.
+            "use_env_settings": not is_loopback(self.endpoint),
+            # The SDK's own tells twenty lines a request; the transport's log has one.
+            "http_logging_policy": SansIOHTTPPolicy(),
             "retry_policy": PatientRetry(backoff_s=min(0.8, self.poll_s)),
             **transport,
         }
@@ -106,25 +113,29 @@ def azure_access(subscription: str | None = None, environ: Mapping[str, str] | N
         raise ConfigurationError(
             f"AZURE_ARM_ENDPOINT is no HTTPS address: {endpoint!r}", hint=f"for example {PUBLIC_CLOUD}"
         )
-    named = subscription or environ.get("AZURE_SUBSCRIPTION_ID")
-    chosen = named or default_subscription(environ)
+    chosen = subscription or environ.get("AZURE_SUBSCRIPTION_ID") or default_subscription(environ)
     if not chosen:
         raise NotSignedIn("nothing says which Azure subscription is meant", hint=f"AZURE_SUBSCRIPTION_ID; {_SIGN_IN}")
     return AzureAccess(
         endpoint,
         chosen,
         _credential(endpoint, environ),
+        ca_file=_authority(endpoint, environ),
         resource_group=environ.get("AZURE_DEFAULTS_GROUP"),
         region=environ.get("AZURE_DEFAULTS_LOCATION"),
-        implied=named is None and not environ.get("AZURE_ACCESS_TOKEN"),
     )
 
 
 def account_configured(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether anything here names an Azure account; costs a look at one file and loads no SDK."""
+    """Whether anything here names an Azure subscription; costs a look at one file and loads no SDK."""
     environ = os.environ if environ is None else environ
-    named = any(environ.get(name) for name in ("AZURE_SUBSCRIPTION_ID", "AZURE_ACCESS_TOKEN"))
-    return named or default_subscription(environ) is not None
+    return bool(environ.get("AZURE_SUBSCRIPTION_ID")) or default_subscription(environ) is not None
+
+
+def account_implied(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether nobody named an account for this tool: what there is belongs to Azure's own command line."""
+    environ = os.environ if environ is None else environ
+    return not any(environ.get(name) for name in ("AZURE_SUBSCRIPTION_ID", "AZURE_ACCESS_TOKEN"))
 
 
 def default_subscription(environ: Mapping[str, str]) -> str | None:
@@ -139,10 +150,18 @@ def default_subscription(environ: Mapping[str, str]) -> str | None:
         return None
 
 
+def _authority(endpoint: str, environ: Mapping[str, str]) -> Path | None:
+    """Whom to trust on this machine itself, where nothing else of the environment counts; elsewhere the SDK looks."""
+    named = next((environ[name] for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), None)
+    return Path(named) if named and is_loopback(endpoint) else None
+
+
 def _credential(endpoint: str, environ: Mapping[str, str]) -> Any:
     if token := environ.get("AZURE_ACCESS_TOKEN"):
         return FixedToken(token)
     from azure.identity import DefaultAzureCredential
 
+    # What the chain warns of, in many lines, it raises as well.
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
     authority = _AUTHORITIES.get(urlsplit(endpoint).hostname or "")
     return DefaultAzureCredential(**({"authority": authority} if authority else {}))

@@ -105,9 +105,20 @@ KNOWN: Final[dict[str, Meaning]] = {
     code.lower(): meaning for meaning, codes in _CODES.items() for code in codes.split()
 }
 
-# What the words of an answer say more exactly than its code; the first that fits.
-WORDS: Final[tuple[tuple[re.Pattern[str], Meaning], ...]] = (
+# What words say more exactly than a code, or without one, as events of a container do; the first that fits.
+_WORDS: Final[tuple[tuple[re.Pattern[str], Meaning], ...]] = (
     (re.compile(r"dns name label .* not available", re.IGNORECASE), _LABEL),
     (re.compile(r"updates on container group .* are invalid", re.IGNORECASE), _REPLACE),
+    (
+        re.compile(
+            r"failed to pull image .*(unauthorized|denied|authentication required|forbidden|\b40[13]\b)", re.IGNORECASE
+        ),
+        _PULL,
+    ),
     (re.compile(r"manifest unknown|image .* (was )?not found|no such image", re.IGNORECASE), _NO_IMAGE),
 )
+
+
+def in_words(text: str) -> Meaning | None:
+    """What a sentence of Azure's means by itself; None where it says nothing certain."""
+    return next((meaning for pattern, meaning in _WORDS if pattern.search(text)), None)

@@ -16,19 +16,22 @@ from packager.core.errors import (
     CloudFailed,
     CloudUnreachable,
     DeploymentFailed,
+    DeploymentMissing,
     DrayError,
     Forbidden,
     NotSignedIn,
     RequestRefused,
     Throttled,
 )
-from targets.kit.azure.codes import KNOWN, WORDS, Meaning
+from targets.kit.azure.codes import KNOWN, Meaning, in_words
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
 
 _DEEPEST: Final = 8
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER = 401, 403, 429, 500
+# Where the cause may stand; a container group's operation that failed often has its events alone.
+_NESTED: Final = ("events", "error", "details", "innererror", "innerError", "message", "statusMessage")
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER = 401, 403, 404, 429, 500
 _LOGIN: Final = "az login, or a fresh token in AZURE_ACCESS_TOKEN; to try without an account: --rehearse"
 # What an error says when a long-running operation has failed, and nothing else about it.
 _GENERAL: Final = frozenset({"", "deploymentfailed", "conflict", "badrequest", "failed", "resourcedeploymentfailure"})
@@ -70,7 +73,8 @@ def cause_of(error: "AzureError", what: str) -> DrayError:
     detail = _detail(error, status, found)
     if meaning := _meaning(found):
         chosen, told = meaning
-        return chosen.kind(f"Azure refused {what}: {_sentence(told)}", hint=chosen.hint, detail=detail)
+        hint = _when(detail, chosen.hint) if chosen.kind is Throttled else chosen.hint
+        return chosen.kind(f"Azure refused {what}: {_sentence(told)}", hint=hint, detail=detail)
     said = _sentence(_most_telling(found) or ArmError("", str(error.message)))
     return _by_status(status, what, said, detail)
 
@@ -87,8 +91,7 @@ def errors_in(document: Any, depth: int = 0) -> tuple[ArmError, ...]:
     if not isinstance(document, Mapping):
         return ()
     own = _own_error(document)
-    nested = (document.get(key) for key in ("error", "details", "innererror", "innerError", "message", "statusMessage"))
-    below = tuple(found for each in nested for found in errors_in(each, depth + 1))
+    below = tuple(found for key in _NESTED for found in errors_in(document.get(key), depth + 1))
     properties = document.get("properties")
     return (*own, *below, *(errors_in(properties, depth + 1) if isinstance(properties, Mapping) else ()))
 
@@ -109,11 +112,8 @@ def has_code(error: DrayError, *codes: str) -> bool:
 def _meaning(found: tuple[ArmError, ...]) -> tuple[Meaning, ArmError] | None:
     """The deepest error that is known: what stands around it only says that something failed."""
     for each in reversed(found):
-        for pattern, meaning in WORDS:
-            if pattern.search(each.message):
-                return meaning, each
-        if meaning_of_code := KNOWN.get(each.code.lower()):
-            return meaning_of_code, each
+        if meaning := in_words(each.message) or KNOWN.get(each.code.lower()):
+            return meaning, each
     return None
 
 
@@ -124,10 +124,12 @@ def _by_status(status: int, what: str, said: str, detail: Mapping[str, Any]) -> 
         return NotSignedIn(message, hint=_LOGIN, detail=detail)
     if status == _FORBIDDEN:
         return Forbidden(message, hint="ask for the role Contributor on the resource group", detail=detail)
+    if status == _NOT_FOUND:
+        return DeploymentMissing(
+            f"Azure has no {what}: {said}", hint="`dray status` lists what there is", detail=detail
+        )
     if status == _TOO_MANY:
-        wait = detail.get("retry_after_s")
-        hint = f"again in {wait:g} s" if wait else "again in some minutes"
-        return Throttled(message, hint=hint, detail=detail)
+        return Throttled(message, hint=_when(detail, "again in some minutes"), detail=detail)
     if status >= _SERVER:
         return CloudFailed(f"Azure failed at {what}: {said}", hint="again later; the detail has its id", detail=detail)
     if status < 300:
@@ -135,12 +137,25 @@ def _by_status(status: int, what: str, said: str, detail: Mapping[str, Any]) -> 
     return RequestRefused(message, hint="`dray plan -o json` shows the body that was sent", detail=detail)
 
 
+def _when(detail: Mapping[str, Any], otherwise: str) -> str:
+    """When to ask again, as the answer has it."""
+    wait = detail.get("retry_after_s")
+    return f"again in {wait:g} s" if wait else otherwise
+
+
 def _without_answer(error: "AzureError", what: str) -> DrayError:
     from azure.core import exceptions as sdk
 
     words = _one_line(str(error.message or error))
     if isinstance(error, sdk.ClientAuthenticationError):
-        return NotSignedIn(f"nobody is signed in to Azure: {_first_sentence(words)}", hint=_LOGIN)
+        tried = [_one_line(line) for line in str(error.message).splitlines() if line.startswith("\t")]
+        said = f"nobody is signed in to Azure: {_first_sentence(words)}"
+        return NotSignedIn(said, hint=_LOGIN, detail={"tried": tried} if tried else {})
+    if isinstance(error, sdk.IncompleteReadError):
+        return CloudUnreachable(
+            f"the connection to Azure ended in the middle of an answer about {what}",
+            hint="check the network, and any proxy on the way; then the same command again",
+        )
     if isinstance(error, sdk.ServiceRequestError | sdk.ServiceResponseError):
         certificate = "certificate" in words.lower()
         hint = "is there a proxy that opens TLS? name its authority in REQUESTS_CA_BUNDLE" if certificate else ""

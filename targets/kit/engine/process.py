@@ -17,10 +17,11 @@ from typing import Final, Self
 
 import psutil
 
-from packager.core.errors import DeploymentFailed, NotReady, PortInUse, ProcessCrash
+from packager.core.errors import DeploymentFailed, PortInUse
 from packager.core.http_client import HttpInferenceClient, ServerState
 from packager.core.process import bare_environment, end_process, reap, signal_process, spawn_detached
 from runtime.contract.manifest import Persisted
+from targets.kit import endings
 from targets.kit.engine.ports import endpoint_url, port_holder
 
 # -P: no folder of the user's, the current one least of all, can shadow a module of ours.
@@ -122,11 +123,11 @@ class RuntimeProcess:
                 self._refuse_if_ended(launch)
                 state = client.state()
                 if state and state.state == "failed" and self._listens_on(launch):
-                    raise self._failed(state)
+                    raise endings.never_ready(state, self.tail())
                 if state and state.state == "ready" and self._listens_on(launch):
                     return state
                 if time.monotonic() >= deadline:
-                    raise self._late(timeout_s)
+                    raise endings.late(f"within {timeout_s:g} s", self.tail())
                 time.sleep(_POLL_S)
 
     def take_over(self, launch: RuntimeLaunch, *, timeout_s: float) -> None:
@@ -159,28 +160,9 @@ class RuntimeProcess:
         lines = self.tail()
         if any(line.startswith(PortInUse.code) for line in lines):
             raise port_in_use(launch.host, launch.standby_port or launch.port)
-        status = "" if code is None else f" with exit status {code}" if code >= 0 else f" by signal {-code}"
-        words = f": {lines[-1].strip()}" if lines else ", and logged nothing"
-        raise ProcessCrash(
-            f"the runtime ended{status} before it was ready{words}",
-            hint="the last lines of its log are in the detail; `dray doctor` checks what is installed",
-            detail={"exit_status": code, "log": lines},
-        )
-
-    def _failed(self, state: ServerState) -> NotReady:
-        code = f" ({state.error_code})" if state.error_code else ""
-        return NotReady(
-            f"the runtime will not become ready{code}: {state.message or 'it does not say why'}",
-            hint=state.hint or "the last lines of its log are in the detail",
-            detail={"error_code": state.error_code, "detail": state.detail, "log": self.tail()},
-        )
-
-    def _late(self, timeout_s: float) -> NotReady:
-        return NotReady(
-            f"the runtime was not ready within {timeout_s:g} s",
-            hint="raise --timeout; the last lines of its log are in the detail",
-            detail={"log": self.tail()},
-        )
+        status = "" if code is None else f"with exit status {code}" if code >= 0 else f"by signal {-code}"
+        hint = "the last lines of its log are in the detail; `dray doctor` checks what is installed"
+        raise endings.ended(status, lines, {"exit_status": code, "log": lines}, hint=hint)
 
     def _listens_on(self, launch: RuntimeLaunch) -> bool:
         """Whether it is this process that answers, and not who took the port before it."""

@@ -5,26 +5,31 @@ import socket
 import sys
 import threading
 from collections.abc import Collection, Iterator
+from itertools import islice
+
+from targets.rehearsal.arm.errors import port_in_use_here
 
 # Of 127.0.0.0/8, which Linux has whole; elsewhere a machine has only 127.0.0.1.
 NETWORK = "127.77"
 WHOLE_NETWORK = sys.platform == "linux"
 _HOSTS = 256 * 254
+# Where so many have a port taken, a program listens on all addresses.
+_TRIES = 256
 
 
 class Addresses:
-    """Which are given out."""
+    """Which are given out.
 
-    def __init__(self, *, whole_network: bool = WHOLE_NETWORK, network: str = NETWORK, first: int = 0) -> None:
-        """None are.
+    Args:
+        seed: Of the stand-in: two that run side by side, for two people or two tests, look in different places first.
+    """
 
-        Args:
-            first: Where those without a label begin; far from where another stand-in does, they do not meet.
-        """
+    def __init__(self, *, seed: str = "", whole_network: bool = WHOLE_NETWORK, network: str = NETWORK) -> None:
+        self._seed = seed
         self._whole = whole_network
         self._network = network
         self._taken: set[str] = set()
-        self._next = first
+        self._next = _number(seed) if seed else 0
         self._lock = threading.Lock()
 
     def take(self, label: str | None, ports: Collection[int]) -> str:
@@ -32,12 +37,17 @@ class Addresses:
 
         Args:
             label: Gives the same address each time, as long as that is free; without one each address is new.
+
+        Raises:
+            ArmError: A program of this machine listens on one of the ports on every address.
         """
         if not self._whole:
             return "127.0.0.1"
         with self._lock:
-            free = (each for each in self._candidates(label) if each not in self._taken and _free(each, ports))
-            address = next(free)
+            untaken = islice((each for each in self._candidates(label) if each not in self._taken), _TRIES)
+            address = next((each for each in untaken if _free(each, ports)), None)
+            if address is None:
+                raise port_in_use_here(ports)
             self._taken.add(address)
             return address
 
@@ -50,10 +60,14 @@ class Addresses:
         if label is None:
             start, self._next = self._next, self._next + 1
         else:
-            start = int.from_bytes(hashlib.sha256(label.encode()).digest()[:4])
+            start = _number(f"{self._seed}/{label}")
         for step in range(_HOSTS):
             third, fourth = divmod((start + step) % _HOSTS, 254)
             yield f"{self._network}.{third}.{fourth + 1}"
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
 
 
 def _free(address: str, ports: Collection[int]) -> bool:

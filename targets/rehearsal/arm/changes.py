@@ -13,6 +13,7 @@ from targets.rehearsal.arm.container_bodies import Container, ContainerPropertie
 from targets.rehearsal.arm.containers import ContainerRun, Plan, RestartPolicy
 from targets.rehearsal.arm.endings import come_to
 from targets.rehearsal.arm.errors import ArmError, internal
+from targets.rehearsal.arm.events import EventLog
 from targets.rehearsal.arm.groups import Group
 from targets.rehearsal.arm.operations import Operation
 from targets.rehearsal.arm.staging import Staging
@@ -57,16 +58,20 @@ class Change:
 
 
 def deploy(cloud: Cloud, group: Group, body: ContainerGroup, staging: Staging) -> Change:
-    """Run what a body says instead of what runs now; the images are here already."""
+    """Run what a body says instead of what runs now; the images are here already.
+
+    The same body again, as a restart has it, keeps what happened to its containers.
+    """
     operation = cloud.operate(group)
     updates = group.shown
     with group.lock:
         group.operation, group.shown, group.provisioning = operation, True, "Pending"
         old, group.runs, group.init_runs = [*group.init_runs, *group.runs], [], []
+        kept = {run.plan.name: run.events for run in old} if updates and body is group.body else {}
         group.quit.set()
-        group.body, group.stopped = body, False
+        group.body, group.stopped, group.struck = body, False, not staging.sound
     cloud.tell()
-    return Change(group, operation, partial(_replace, cloud, group, old, staging, updates))
+    return Change(group, operation, partial(_replace, cloud, group, old, staging, kept))
 
 
 def stop(cloud: Cloud, group: Group) -> Change:
@@ -100,21 +105,26 @@ def delete(cloud: Cloud, group: Group) -> Change:
     return Change(group, operation, work)
 
 
-def _replace(cloud: Cloud, group: Group, old: list[ContainerRun], staging: Staging, updates: bool) -> None:
+def _replace(
+    cloud: Cloud, group: Group, old: list[ContainerRun], staging: Staging, kept: Mapping[str, EventLog]
+) -> None:
     for run in old:
         run.stop()
         run.remove()
     _move(cloud, group)
     with group.lock:
-        group.provisioning = "Updating" if updates else "Creating"
+        group.provisioning = "Updating" if old else "Creating"
         group.quit = threading.Event()
         group.init_runs = [_run_of(group, each, staging.runner) for each in group.body.properties.init_containers or ()]
         group.runs = [_run_of(group, each, staging.runner) for each in group.body.properties.containers]
     come_to(staging.ending, group)
     for run in (*group.init_runs, *group.runs):
-        image = run.plan.workload.image
-        run.events.add("Pulling", f'pulling image "{image}"')
-        run.events.add("Pulled", f'Successfully pulled image "{image}"')
+        if run.plan.name in kept:
+            run.events = kept[run.plan.name]
+        else:
+            image = staging.digests.get(run.plan.workload.image, run.plan.workload.image)
+            run.events.add("Pulling", f'pulling image "{image}"')
+            run.events.add("Pulled", f'Successfully pulled image "{image}"')
     for run in group.init_runs:
         _complete(run, group)
     for run in group.runs:
@@ -124,6 +134,8 @@ def _replace(cloud: Cloud, group: Group, old: list[ContainerRun], staging: Stagi
             pass
     with group.lock:
         group.provisioning = "Succeeded"
+        if staging.sound:
+            group.sound.append(group.body.properties.containers)
     supervise(group)
 
 
@@ -176,7 +188,7 @@ def _run_of(group: Group, container: Container | InitContainer, runner: Runner) 
 def _files(body: ContainerGroup, container: Container | InitContainer) -> Mapping[str, bytes]:
     secrets = {volume.name: volume.secret for volume in body.properties.volumes or () if volume.secret is not None}
     return {
-        f"{mount.mount_path.rstrip('/')}/{name}": base64.b64decode(value)
+        f"/{mount.mount_path.strip('/')}/{name}": base64.b64decode(value)
         for mount in container.properties.volume_mounts or ()
         for name, value in secrets.get(mount.name, {}).items()
     }

@@ -32,22 +32,25 @@ class Cloud:
 
     def __init__(self, world: World, addresses: Addresses | None = None) -> None:
         self.world = world
-        self.addresses = addresses or Addresses()
+        self.addresses = addresses or Addresses(seed=world.registry)
         self.rates = Rates()
         self.lock = threading.RLock()
         self._groups: dict[str, Group] = {}
+        self._ended_stuck: dict[str, Group] = {}
         self._operations: dict[str, Operation] = {}
         self._resource_groups: dict[tuple[str, str], ResourceGroupState] = {}
 
     def resource_group(self, subscription: str, name: str) -> ResourceGroupState:
-        """Raises ArmError: there is none."""
+        """Any of a team's settings: which of them exist in its subscription, nobody here knows.
+
+        Raises:
+            ArmError: The fault ``no-group`` strikes.
+        """
+        if self.world.faults.due("no-group"):
+            raise no_resource_group(name)
         with self.lock:
             found = self._resource_groups.get((subscription.lower(), name.lower()))
-        if found is not None:
-            return found
-        if name.lower() == RESOURCE_GROUP:
-            return ResourceGroupState(name=RESOURCE_GROUP, location=HOME_REGION)
-        raise no_resource_group(name)
+        return found or ResourceGroupState(name=name, location=HOME_REGION)
 
     def resource_groups(self, subscription: str) -> list[ResourceGroupState]:
         """All of a subscription; the one that each rehearsal has is the first."""
@@ -56,7 +59,7 @@ class Cloud:
         own = (
             []
             if any(each.name.lower() == RESOURCE_GROUP for each in made)
-            else [self.resource_group("", RESOURCE_GROUP)]
+            else [ResourceGroupState(name=RESOURCE_GROUP, location=HOME_REGION)]
         )
         return own + made
 
@@ -108,6 +111,8 @@ class Cloud:
             group = self._groups.get(id.key)
             if group is None:
                 group = self._groups[id.key] = Group(id, region, body, changing=True)
+                if stuck := self._ended_stuck.pop(id.key, None):  # its end was the only way to bring back what served
+                    group.sound, group.struck = stuck.sound, True
                 return group
             if group.region != region:
                 raise other_location(id.name, id.resource_group, old=group.region, new=region)
@@ -125,6 +130,8 @@ class Cloud:
         """It is deleted."""
         with self.lock:
             self._groups.pop(group.id.key, None)
+            if group.stuck:
+                self._ended_stuck[group.id.key] = group
             if group.address is not None:
                 self.addresses.give_back(group.address)
         self.tell()
@@ -138,9 +145,8 @@ class Cloud:
 
     def tell(self) -> None:
         """Let the stand-in know how many groups there are."""
-        with self.lock:
-            count = sum(group.shown for group in self._groups.values())
-        self.world.held(count)
+        with self.lock:  # so that the last number told is the last that was true
+            self.world.held(sum(group.shown for group in self._groups.values()))
 
     def operate(self, group: Group) -> Operation:
         """A new operation on a group."""
@@ -196,7 +202,10 @@ def needs(body: ContainerGroup, *, running: bool) -> Iterator[tuple[str, int]]:
     if not running:
         return
     requests = [container.properties.resources.requests for container in body.properties.containers]
-    yield "StandardCores", -int(-sum(request.cpu for request in requests) // 1)
+    yield (
+        f"Standard{'Spot' if body.properties.priority == 'Spot' else ''}Cores",
+        -int(-sum(request.cpu for request in requests) // 1),
+    )
     for request in requests:
         if request.gpu is not None:
             yield f"Standard{request.gpu.sku}Cores", request.gpu.count

@@ -25,7 +25,6 @@ class Plan:
 
     Attributes:
         workload: Without an id of its own, as each start gets a new one.
-        image: Its digest or name, as events name it.
     """
 
     name: str
@@ -51,6 +50,7 @@ class ContainerRun:
     waiting: str = ""
     due: float = 0.0
     over: bool = False
+    stopped: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def start(self) -> None:
@@ -60,7 +60,11 @@ class ContainerRun:
                 return
             old, new = self.id, f"{self.plan.group}-{self.plan.name}-{uuid.uuid4().hex[:12]}"
             self.events.add("Created", "Created container")
-            self.runner.start(replace(self.plan.workload, id=new))
+            try:
+                self.runner.start(replace(self.plan.workload, id=new))
+            except BaseException:
+                self.runner.remove(new)
+                raise
             self.events.add("Started", "Started container")
             self.id, self.waiting = new, ""
             if old:
@@ -95,9 +99,11 @@ class ContainerRun:
         self.over = True
         with self.lock:
             self.waiting = ""
-            if self.id and self.status().state != "terminated":
-                self.events.add("Killing", f"Killing container with id {self.id}.")
+            status = self.status()
+            if self.id and status.state != "terminated":
+                self.events.add("Killing", f"Killing container {self.plan.name} (platform initiated).")
                 self.runner.stop(self.id, grace_s=STOP_GRACE_S)
+                self.previous, self.stopped = status, True
 
     def remove(self) -> None:
         """Leave nothing of it."""
@@ -113,7 +119,7 @@ class ContainerRun:
     def view(self) -> Mapping[str, object]:
         """Its ``instanceView``."""
         waiting = self.waiting
-        state = {"state": "Waiting", "detailStatus": waiting} if waiting else shown(self.status())
+        state = {"state": "Waiting", "detailStatus": waiting} if waiting else shown(self.status(), stopped=self.stopped)
         view: dict[str, object] = {"restartCount": self.restarts, "currentState": state}
         if self.previous is not None:
             view["previousState"] = shown(self.previous)
@@ -122,7 +128,13 @@ class ContainerRun:
 
     def _again(self) -> None:
         self.restarts += 1
+        # Set before the start, which clears it: one that cannot be started is waited with like one that crashed.
+        self._wait(self._backoff_s())
         self.start()
+
+    def _wait(self, backoff_s: float) -> None:
+        self.waiting = f"CrashLoopBackOff: Back-off {backoff_s:g}s restarting failed"
+        self.due = time.monotonic() + backoff_s
 
     def _ended(self, status: WorkloadStatus) -> None:
         if self.plan.policy == "Never" or (self.plan.policy == "OnFailure" and status.exit_code == 0):
@@ -133,20 +145,26 @@ class ContainerRun:
         if not backoff_s:
             self._again()
             return
-        self.waiting = f"CrashLoopBackOff: Back-off {backoff_s:g}s restarting failed"
-        self.due = time.monotonic() + backoff_s
+        self._wait(backoff_s)
         self.events.add("BackOff", "Back-off restarting failed container", warning=True)
 
     def _backoff_s(self) -> float:
         return min(FIRST_BACKOFF_S * 2 ** (self.restarts - 1), LONGEST_BACKOFF_S) if self.restarts else 0.0
 
 
-def shown(status: WorkloadStatus) -> Mapping[str, object]:
-    """A run's state, as an ``instanceView`` has it."""
+def shown(status: WorkloadStatus, *, stopped: bool = False) -> Mapping[str, object]:
+    """A run's state, as an ``instanceView`` has it.
+
+    Args:
+        stopped: By a request. Source: a recording of Azure/azure-powershell, Stop-AzContainerGroup.
+    """
     if status.state == "waiting":
         return {"state": "Waiting", "detailStatus": ""}
     if status.state == "running":
         return {"state": "Running", "startTime": status.started_at or now(), "detailStatus": ""}
+    if stopped:
+        words = "Container stopped per client request"
+        return {"state": "Terminated", "finishTime": status.finished_at or now(), "detailStatus": words}
     end: dict[str, object] = {"state": "Terminated"}
     if status.started_at:
         end["startTime"] = status.started_at

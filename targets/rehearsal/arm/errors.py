@@ -1,6 +1,6 @@
 """What Azure says when it refuses, word for word where a recording or a report of it was found."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 PROVIDER = "Microsoft.ContainerInstance"
@@ -134,6 +134,13 @@ def internal(activity: str, correlation: str) -> ArmError:
 def not_in_a_rehearsal(what: str) -> ArmError:
     """Something that Azure does and this stand-in does not; said in its own words, so that none looks for it there."""
     return ArmError(501, "NotInARehearsal", f"{what} cannot be rehearsed: only Azure itself can do it")
+
+
+def port_in_use_here(ports: Collection[int]) -> ArmError:
+    """Something that a machine has and Azure has not: said in this stand-in's own words."""
+    listed = ", ".join(str(port) for port in sorted(ports))
+    message = f"a program of this machine listens on port {listed} on every address: rehearse with another port"
+    return ArmError(409, "PortInUseOnThisMachine", message)
 
 
 def no_container(name: str, group: str) -> ArmError:

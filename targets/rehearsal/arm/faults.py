@@ -29,6 +29,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "forbidden": "the principal may read and change nothing: 403 AuthorizationFailed",
         "unauthorized": "the token has expired: 401 to every request",
         "transitioning": "an earlier change is still under way: 409 ContainerGroupTransitioning",
+        "no-group": "the resource group does not exist (ResourceGroupNotFound), to every request about it",
         "dns": "the DNS label is somebody else's (DnsNameLabelAlreadyTaken)",
         "invalid": "the body is refused (InvalidRequestContent)",
         "server-error": "Azure fails by itself: 500 InternalServerError, to each change",

@@ -13,6 +13,7 @@ from targets.rehearsal.arm.deserialising import read
 from targets.rehearsal.arm.errors import invalid_parameter, label_taken, no_container, no_logs, transitioning
 from targets.rehearsal.arm.groups import Group
 from targets.rehearsal.arm.judging import judge, judge_tags, judge_update
+from targets.rehearsal.arm.labels import host_name_of
 from targets.rehearsal.arm.operations import OPERATIONS_VERSION, Operation
 from targets.rehearsal.arm.pulling import pull_all
 from targets.rehearsal.arm.regions import REGIONS, normal
@@ -20,6 +21,8 @@ from targets.rehearsal.arm.resource_errors import no_location, unknown_location
 from targets.rehearsal.arm.staging import stage
 from targets.rehearsal.arm.views import group_view
 
+# So long a stop or a delete is waited for; what takes longer goes on after its answer.
+SOON_S: Final = 5.0
 MAX_TAIL: Final = 2**31 - 1
 
 
@@ -42,8 +45,8 @@ def put_group(cloud: Cloud, call: Call) -> Answer:
         _strike(cloud, group, body)
         cloud.check_quota(group, body)
         _label_free(cloud, group, body)
-        pull_all(cloud, group, body)
-        staging = stage(cloud.world, cloud.addresses)
+        images = pull_all(cloud, group, body)
+        staging = stage(cloud.world, cloud.addresses, images, spared=group.restores(body))
     change = changes.deploy(cloud, group, body, staging)
     answer = Answer(201 if new else 200, group_view(group), _follow(call, change.operation))
     change.begin()
@@ -68,16 +71,18 @@ def patch_group(cloud: Cloud, call: Call) -> Answer:
 
 
 def delete_group(cloud: Cloud, call: Call) -> Answer:
-    """End it and forget it."""
+    """End it and forget it. Source of 200 with the group as it was: recordings of Azure/azure-powershell."""
     cloud.resource_group(call.subscription, call.names["resource_group"])
     group = cloud.get(call.group)
     if group is None:
         return Answer(204)
     _begin(cloud, group, even_stuck=True)
+    shown = group_view(group)
     change = changes.delete(cloud, group)
-    answer = Answer(202, group_view(group), _follow(call, change.operation))
     change.begin()
-    return answer
+    if change.operation.ended.wait(SOON_S):
+        return Answer(200, shown)
+    return Answer(202, shown, _follow(call, change.operation, result=True))
 
 
 def start_group(cloud: Cloud, call: Call) -> Answer:
@@ -87,7 +92,7 @@ def start_group(cloud: Cloud, call: Call) -> Answer:
     if group.state() == "Running":
         cloud.release(group)
         return Answer(204)
-    return Answer(202, None, _follow(call, _run_again(cloud, group)))
+    return Answer(202, None, _follow(call, _run_again(cloud, group), result=True))
 
 
 def restart_group(cloud: Cloud, call: Call) -> Answer:
@@ -101,7 +106,9 @@ def stop_group(cloud: Cloud, call: Call) -> Answer:
     """End its containers; the group, its address and its label stay."""
     group = cloud.find(call.group)
     _begin(cloud, group)
-    changes.stop(cloud, group).begin()
+    change = changes.stop(cloud, group)
+    change.begin()
+    change.operation.ended.wait(SOON_S)
     return Answer(204)
 
 
@@ -164,8 +171,8 @@ def _refusable(cloud: Cloud, group: Group) -> Iterator[None]:
 def _run_again(cloud: Cloud, group: Group) -> Operation:
     with _refusable(cloud, group):
         cloud.check_quota(group, group.body)
-        pull_all(cloud, group, group.body)
-        staging = stage(cloud.world, cloud.addresses)
+        images = pull_all(cloud, group, group.body)
+        staging = stage(cloud.world, cloud.addresses, images, spared=group.restores(group.body))
     change = changes.deploy(cloud, group, group.body, staging)
     change.begin()
     return change.operation
@@ -185,17 +192,14 @@ def _strike(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
 
 
 def _label_free(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
-    address = body.properties.ip_address
-    label = address.dns_name_label if address is not None else None
-    if label is None:
-        return
+    name = host_name_of(group.id, group.region, body)
     for other in cloud.all_groups():
-        theirs = other.body.properties.ip_address
-        if other is not group and other.region == group.region and theirs and theirs.dns_name_label == label:
-            raise label_taken(label, group.id.name)
+        if name and other is not group and name == host_name_of(other.id, other.region, other.body):
+            raise label_taken(name.partition(".")[0], group.id.name)
 
 
-def _follow(call: Call, operation: Operation) -> dict[str, str]:
+def _follow(call: Call, operation: Operation, *, result: bool = False) -> dict[str, str]:
+    """Headers. Recordings of PUT and restart have no ``Location``; a 202 must have one."""
     where = f"{call.origin}{operation.path}?api-version={OPERATIONS_VERSION}"
-    result = where.replace("/operations/", "/operationresults/")
-    return {"Azure-AsyncOperation": where, "Location": result}
+    headers = {"Azure-AsyncOperation": where}
+    return headers | ({"Location": where.replace("/operations/", "/operationresults/")} if result else {})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from targets.rehearsal.arm.bodies import ContainerGroup
+from targets.rehearsal.arm.container_bodies import Container
 from targets.rehearsal.arm.containers import ContainerRun
 from targets.rehearsal.arm.errors import GROUP_TYPE
 from targets.rehearsal.arm.events import Event, EventLog
@@ -43,6 +44,8 @@ class Group:
         stopped: By a request; not by the end of its containers.
         shown: Whether GET finds it: a first PUT that is still being judged made it, and may undo it.
         stuck: Its change never ends, by a fault: it can be deleted all the same.
+        sound: Containers of earlier bodies, and of this one, that no fault struck.
+        struck: Whether a fault struck the last change.
     """
 
     id: GroupId
@@ -62,6 +65,13 @@ class Group:
     events: EventLog = field(default_factory=EventLog)
     quit: threading.Event = field(default_factory=threading.Event)
     principal: str = field(default_factory=lambda: str(uuid.uuid4()))
+    sound: list[list[Container]] = field(default_factory=list, repr=False)
+    struck: bool = False
+
+    def restores(self, body: ContainerGroup) -> bool:
+        """Whether these very containers ran here before what a fault struck, and are brought back; or run here now."""
+        containers = body.properties.containers
+        return containers in self.sound and (self.struck or containers == self.body.properties.containers)
 
     def state(self) -> str:
         """Its ``instanceView.state``. Source: "Azure Container Instances states" on Microsoft Learn."""
@@ -78,15 +88,6 @@ class Group:
     def all_events(self) -> list[Event]:
         """Of all its containers."""
         return [event for run in (*self.init_runs, *self.runs) for event in run.events.entries()]
-
-    @property
-    def cores(self) -> float:
-        """What it takes of the quota."""
-        return (
-            0.0
-            if self.stopped
-            else sum(each.properties.resources.requests.cpu for each in self.body.properties.containers)
-        )
 
     def run_of(self, container: str) -> ContainerRun | None:
         """By the container's name."""

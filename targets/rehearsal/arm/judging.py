@@ -25,7 +25,7 @@ MAX_TAGS, MAX_TAG_NAME, MAX_TAG_VALUE = 50, 512, 256
 
 def judge(name: str, region: str, body: ContainerGroup) -> None:
     """Raises ArmError: the first thing that Azure would refuse."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name.lower()):
         raise _invalid("InvalidContainerGroupName", f"The container group name '{name}' is invalid. {_NAME_RULE}")
     judge_tags(body.tags)
     _rehearsable(body)
@@ -212,7 +212,7 @@ def _volumes(group: str, body: ContainerGroup) -> None:
             if mount.name not in names:
                 message = f"The volume '{mount.name}' that container '{container.name}' mounts is not found."
                 raise _invalid("VolumeNotFound", message)
-            if ":" in mount.mount_path or not mount.mount_path.startswith("/"):
+            if ":" in mount.mount_path or not mount.mount_path.strip("/"):
                 message = f"The mount path '{mount.mount_path}' of container '{container.name}' is invalid."
                 raise _invalid("InvalidMountPath", message)
 

@@ -21,7 +21,6 @@ class Operation:
     Attributes:
         resource: The group's id, which is the operation's ``id`` too.
         events: Of the group's containers, so far.
-        wanted: Answers 200 from the address in ``Location`` when it is done, else 204.
     """
 
     resource: str
@@ -56,7 +55,6 @@ class Operation:
         """As the service writes it. Source: recordings of Azure/azure-cli, test_container_create."""
         body: dict[str, object] = {
             "id": self.resource,
-            "name": self.id,
             "status": self.status,
             "startTime": self.started,
             "properties": {"events": list(self.events())},

@@ -15,6 +15,7 @@ def get_usages(cloud: Cloud, call: Call) -> Answer:
     used = cloud.usage(call.subscription, normal(call.names["location"]))
     value = [
         {
+            "id": f"{call.path}/{quota.name}",
             "unit": "Count",
             "currentValue": used[quota.name],
             "limit": quota.limit,

@@ -10,18 +10,30 @@ from targets.rehearsal.workload import PullCredential, PullRefused
 DOCKER_HUB = "index.docker.io"
 
 
-def pull_all(cloud: Cloud, group: Group, body: ContainerGroup) -> None:
-    """Raises ArmError: one cannot be had."""
+def pull_all(cloud: Cloud, group: Group, body: ContainerGroup) -> dict[str, str]:
+    """The images' names by digest, by their names in the body.
+
+    Raises:
+        ArmError: One cannot be had.
+    """
+    digests = {}
     for container in (*body.properties.containers, *(body.properties.init_containers or ())):
         image = container.properties.image or ""
         credential = credential_for(image, body.properties.image_registry_credentials or [])
         faults.at_a_pull(cloud.world, image=image, registry=registry_of(image), group=group.id.name)
         try:
-            cloud.world.runner.pull(image, credential)
+            digests[image] = f"{_repository(image)}@{cloud.world.runner.pull(image, credential)}"
         except PullRefused as refusal:
             if refusal.kind == "unreachable":
                 raise registry_failed(registry_of(image)) from refusal
             raise inaccessible_image(image, group.id.name) from refusal
+    return digests
+
+
+def _repository(image: str) -> str:
+    name = image.partition("@")[0]
+    before, colon, tag = name.rpartition(":")
+    return before if colon and "/" not in tag else name
 
 
 def registry_of(image: str) -> str:

@@ -31,6 +31,7 @@ class Quota:
 QUOTAS = (
     Quota("ContainerGroups", "Container Groups", 100),
     Quota("StandardCores", "Standard Cores", 100),
+    Quota("StandardSpotCores", "Standard Spot Cores", 100),
     Quota("StandardK80Cores", "Standard K80 Cores", MAX_GPUS),
     Quota("StandardP100Cores", "Standard P100 Cores", MAX_GPUS),
     Quota("StandardV100Cores", "Standard V100 Cores", MAX_GPUS),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -27,10 +27,6 @@ class Body(BaseModel):
         return value
 
 
-def _whole(value: object) -> object:
-    """JSON knows one kind of number: 80.0 is the integer 80."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, BeforeValidator(_whole), Field(ge=-(2**31), lt=2**31)]
+# Numbers of 32 bits, as the swagger says; 80.0 is none, for Json.NET as for the schema's draft.
+Whole = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -1,5 +1,6 @@
 """What runs a group's containers, with the faults that strike them, and how its operation ends."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -22,21 +23,32 @@ class Staging:
 
     Attributes:
         runner: The world's own, or one that stands in front of it.
+        digests: The images' names by digest, by their names in the body.
         ending: The fault that strikes the operation; empty for none.
+        sound: No fault strikes.
     """
 
     runner: Runner
+    digests: Mapping[str, str]
     ending: Ending = ""
+    sound: bool = True
 
 
-def stage(world: World, addresses: Addresses) -> Staging:
+def stage(world: World, addresses: Addresses, digests: Mapping[str, str], *, spared: bool) -> Staging:
     """For a change that is accepted: each fault that is due strikes it once.
+
+    Args:
+        spared: Nothing strikes: these very containers served here before what failed, and are brought back. A rehearsed
+            fault is one of what is new; what was sound stays so.
 
     Raises:
         ArmError: A fault needs what this machine does not have.
     """
+    if spared:
+        return Staging(world.runner, digests)
     ending: Ending = next((name for name in _ENDINGS if world.faults.due(name)), "")
-    return Staging(_runner(world, addresses), ending)
+    runner = _runner(world, addresses)
+    return Staging(runner, digests, ending, sound=runner is world.runner and not ending)
 
 
 def _runner(world: World, addresses: Addresses) -> Runner:

@@ -43,11 +43,11 @@ class TamperedRunner:
 
     def start(self, workload: Workload) -> None:
         """The real workload on another address, and the proxy on its own."""
-        behind = self._addresses.take(None, workload.ports)
-        self._inner.start(replace(workload, address=behind))
-        servers = [_front(workload, behind, port, self._way) for port in workload.ports]
+        behind, servers = self._addresses.take(None, workload.ports), list[ThreadingHTTPServer]()
         with self._lock:
             self._fronts[workload.id] = behind, servers
+        servers += (_front(workload, behind, port, self._way) for port in workload.ports)
+        self._inner.start(replace(workload, address=behind))
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002 - the protocol's own name
         """Of the real one."""

@@ -40,6 +40,11 @@ def _changed(value: Any, *, inside: bool) -> Any:
         return [_changed(each, inside=inside) for each in value]
     if not inside or value is None:
         return value
+    return _wrong(value)
+
+
+def _wrong(value: Any) -> Any:
+    """Another value of the same type, whatever its size."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -65,9 +70,8 @@ def _shifted(content: bytes, form: str) -> bytes:
     changed = bytearray(content)
     for at in range(0, len(content) - packed.size + 1, packed.size):
         (value,) = packed.unpack_from(content, at)
-        wrong = (not value) if form == "?" else value + 1
         try:
-            packed.pack_into(changed, at, wrong)
+            changed[at : at + packed.size] = packed.pack(_wrong(value))
         except (struct.error, OverflowError):
             continue
     return bytes(changed)

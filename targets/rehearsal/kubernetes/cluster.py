@@ -28,7 +28,7 @@ class Cluster:
         self.world = world
         self._chance = random.Random()  # noqa: S311 - names, not secrets
         # A pod listens a while after it has got its address: two stand-ins must not give away the same ones.
-        self.addresses = addresses or Addresses(network=NETWORK, first=self._chance.randrange(1 << 16))
+        self.addresses = addresses or Addresses(network=NETWORK, seed=str(self._chance.randrange(1 << 32)))
         self.store = Store()
         self.strikes = Strikes(world.faults)
         self._held = 0

@@ -13,8 +13,8 @@ def runtime_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AciCloud
     runner = RuntimeRunner(folder / "runs")
     with aci_cloud(folder, runner) as cloud:
         yield cloud
-    for id in list(runner.processes):
-        runner.remove(id)
+    for key in list(runner.processes):
+        runner.remove(key)
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from packager.core.image import ImageRef
+from packager.project import resolve_settings
 from targets.aci.body import SECRETS, Wanted, as_planned, container_group, exact, registry_server
-from targets.aci.settings import AciSettings
-from tests.support.arm_schema import errors_in, group_validator
+from targets.aci.settings import AciSettings, Gpu
+from tests.support.contracts import errors_in, group_validator
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = ImageRef("demo.azurecr.io", "team/churn", "1", DIGEST)
@@ -155,3 +156,20 @@ def test_an_image_is_named_by_its_digest() -> None:
 def test_settings_that_cannot_be_meant_are_refused(given: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         AciSettings.model_validate(given)
+
+
+def test_what_a_command_line_says_is_taken_as_it_is_meant() -> None:
+    given = resolve_settings(
+        AciSettings,
+        {},
+        ["env.A=1", "env.B=true", "tags.cost=7", "zones=1", f"identity={ID}", "gpu.sku=V100", "gpu.count=2"],
+    )
+
+    assert isinstance(given, AciSettings)
+    assert dict(given.env) == {"A": "1", "B": "true"}
+    assert (given.tags["cost"], given.zones, given.identity, given.gpu) == (
+        "7",
+        ("1",),
+        (ID,),
+        Gpu(count=2, sku="V100"),
+    )

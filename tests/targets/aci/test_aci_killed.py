@@ -1,5 +1,7 @@
 """A `dray deploy` to Azure ended between any two requests: whatever it left, the same command converges."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,9 @@ from packager.core.artifact import ModelPackage
 from packager.core.errors import SmokeTestFailed
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
-from packager.deploy import destroy
+from packager.deploy import destroy, rollback
 from targets.aci import AciSettings
-from tests.contract_suites.target_suite import FAILED, put
+from tests.contract_suites.target_suite import FAILED, agree, put
 from tests.support.aci_cloud import AciCloud, Fuse, Killed
 from tests.support.packages import logistic_model, make_package
 
@@ -98,3 +100,63 @@ def test_first_deployment_killed_after_any_request_converges(
         assert again.deployment.state == "running", left
         assert len(cloud.stored()) == 1
         remove(cloud, IN_PLACE)
+
+
+@pytest.mark.parametrize("moment", ["PUT", "operations", "PATCH"])
+def test_update_whose_process_is_killed_converges_in_another(
+    cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage], moment: str
+) -> None:
+    old, new = packages
+    put(cloud.target(), IN_PLACE, old, report=PASSED)
+    target, fuse = fused(cloud, None)
+    put(target, IN_PLACE, new, report=PASSED)
+    remove(cloud, IN_PLACE)
+    last = next(index for index, line in enumerate(fuse.seen, 1) if moment in line)
+    put(cloud.target(), IN_PLACE, old, report=PASSED)
+    image = cloud.target().release_for_tests(new).image
+
+    program = [sys.executable, "-m", "tests.support.aci_deploy_and_die"]
+    argv = [*program, cloud.url, str(cloud.ca), cloud.subscription, str(new.root), str(image)]
+    done = subprocess.run([*argv, str(last)], cwd=ROOT, capture_output=True, timeout=60)
+
+    assert done.returncode == -9, done.stderr.decode()
+    again = put(cloud.target(), IN_PLACE, new, report=PASSED)
+    assert (again.deployment.state, again.deployment.version) == ("running", "2")
+    [group] = cloud.stored().values()
+    assert group.facts.state == "live"
+    assert group.facts.previous.version == "1"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a killed process closes its sockets
+def test_rollback_killed_before_it_was_taken_goes_on(
+    cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage]
+) -> None:
+    old, new = packages
+    put(cloud.target(), IN_PLACE, old, report=PASSED)
+    put(cloud.target(), IN_PLACE, new, report=PASSED)
+    fuse = rolled_back(cloud, old, None)
+    taken = next(index for index, line in enumerate(fuse.seen) if line.startswith("PATCH"))
+    for left in range(1, taken + 1):
+        put(cloud.target(), IN_PLACE, new, report=PASSED)
+        rolled_back(cloud, old, left)
+
+        rolled_back(cloud, old, None)
+
+        [group] = cloud.stored().values()
+        assert (group.facts.state, group.facts.served.version) == ("live", "1"), left
+        assert group.facts.previous.version == "2"
+
+
+def rolled_back(cloud: AciCloud, package: ModelPackage, left: int | None) -> Fuse:
+    """What a rollback sent until it was killed, or to its end."""
+    target, fuse = fused(cloud, left)
+    [live] = cloud.target().deployments(IN_PLACE)
+    try:
+        rollback(
+            target, live, smoke=lambda client, package: PASSED, confirm=agree, secrets={},
+            package_of=lambda image: package, progress=SilentProgress(), timeout_s=30,
+        )  # fmt: skip
+    except Killed:
+        pass
+    return fuse

@@ -1,6 +1,7 @@
 """The registry of a stand-in, asked by our own client and by requests that no client of ours makes."""
 
-import os
+import errno
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,12 @@ from packager.core.progress import SilentProgress
 from packager.image.blobs import Blob, digest_of
 from packager.image.registry import Registry
 from packager.image.transfer import Layout, pull_layout, push_layout
+from targets.rehearsal.blobs import BlobStore
 from targets.rehearsal.registry import LARGEST_MANIFEST
 from tests.support.packages import make_package
 from tests.support.stage_registry import TOKEN, USER, StageRegistry, package_image
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(8).randbytes(300_000)  # the same for each worker, which must collect the same tests
 DIGEST = digest_of(CONTENT)
 UPLOADS = "/v2/team/iris/blobs/uploads/"
 
@@ -105,6 +107,17 @@ def test_a_blob_comes_in_pieces_that_follow_each_other(http: httpx.Client) -> No
     assert code_of(out_of_order) == (416, "BLOB_UPLOAD_INVALID")
     assert made.status_code == 201
     assert http.get(made.headers["location"]).content == CONTENT
+
+
+def test_a_full_disk_is_told_as_such_and_at_once(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(BlobStore, "finish", full)
+    answer = http.put(f"{begun(http)}?digest={DIGEST}", content=CONTENT)
+
+    assert code_of(answer) == (413, "SIZE_INVALID")
+    assert "No space left on device" in answer.text
 
 
 def test_a_blob_goes_in_one_request_and_comes_in_ranges(http: httpx.Client) -> None:
@@ -200,7 +213,7 @@ def test_tags_come_in_order_and_in_pages(http: httpx.Client, stage_registry: Sta
         ("GET", "/v2/Team/manifests/1", (400, "NAME_INVALID")),
         ("GET", "/v2/a/../b/tags/list", (404, "NAME_UNKNOWN")),
         ("GET", "/v2/a/blobs/sha256:12", (400, "DIGEST_INVALID")),
-        ("DELETE", f"/v2/a/manifests/{DIGEST}", (405, "UNSUPPORTED")),
+        ("DELETE", f"/v2/a/manifests/sha256:{'0' * 64}", (405, "UNSUPPORTED")),
         ("GET", "/v1/search", (404, "NAME_UNKNOWN")),
         ("PATCH", f"{UPLOADS}..%2f..%2ftoken", (404, "NAME_UNKNOWN")),
         ("GET", f"/v2/a/blobs/uploads/{'0' * 32}", (404, "BLOB_UPLOAD_UNKNOWN")),

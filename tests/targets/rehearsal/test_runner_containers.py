@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> StageFolder:
 @pytest.fixture
 def runner(engine: Any, stage_registry: StageRegistry, folder: StageFolder) -> Iterator[StageRunner]:
     yield StageRunner(folder, stage_registry.store, stage_registry.host, TOKEN, find_engine())
-    end_workloads(folder, containers=True)
+    end_workloads(folder, find_engine().host)
     assert engine.containers.list(all=True, filters={"label": f"dray.rehearsal={folder.id}"}) == []
     assert engine.images.list(images_name(folder.id)) == []
 

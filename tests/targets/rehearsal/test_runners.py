@@ -79,7 +79,9 @@ def test_a_package_is_served_on_the_address_of_its_workload(
     status = runner.status("run/1")
     assert (status.state, status.exit_code, status.reason) == ("running", None, "")
     assert list(runner.running()) == ["run/1"]
-    assert "iris" in runner.logs("run/1")
+    lines = runner.logs("run/1").splitlines()
+    assert "iris" in " ".join(lines)
+    assert [runner.logs("run/1", tail=count).splitlines() for count in (0, 1)] == [[], lines[-1:]]
 
     runner.stop("run/1", grace_s=10)
     status = runner.status("run/1")
@@ -137,6 +139,12 @@ def test_an_image_without_a_package_cannot_run_here(
     assert "holds no model package" in runner.logs("run/1")
 
 
+def test_what_was_not_pulled_does_not_run(runner: StageRunner) -> None:
+    runner.start(Workload("run/1", "registry.example/iris:1", "127.0.0.1", (8080,)))
+    assert runner.status("run/1").exit_code == 127
+    assert runner.logs("run/1") == "registry.example/iris:1 was not pulled\n"
+
+
 def test_an_index_gives_the_package_that_all_its_platforms_share(
     runner: StageRunner, stage_registry: StageRegistry, tmp_path: Path
 ) -> None:
@@ -153,7 +161,8 @@ def test_programs_that_the_cloud_could_not_run_are_not_run(stage_registry: Stage
     runner = StageRunner(folder, stage_registry.store, stage_registry.host, TOKEN, engine, platform=cloud)
     layout = package_image(tmp_path / "layout", make_package(tmp_path / "iris").root, labels={})
     started(runner, stage_registry, pushed(layout, stage_registry.host, Shown()), {})
-    assert runner.status("run/1").state == "terminated"
+    status = runner.status("run/1")
+    assert (status.state, status.exit_code, status.reason) == ("terminated", 1, "Error")
     assert "exec format error" in runner.logs("run/1")
 
 
@@ -166,11 +175,10 @@ def test_a_pull_without_the_token_is_denied(
     assert caught.value.kind == "denied"
 
 
-def test_credentials_of_another_registry_are_not_taken(
-    runner: StageRunner, stage_registry: StageRegistry, image: str
-) -> None:
+@pytest.mark.parametrize("server", ["other.example", "https://index.docker.io/v1/", ""])
+def test_credentials_of_another_registry_are_not_taken(runner: StageRunner, image: str, server: str) -> None:
     with pytest.raises(PullRefused, match="without credentials") as caught:
-        runner.pull(image, PullCredential("other.example", USER, TOKEN))
+        runner.pull(image, PullCredential(server, USER, TOKEN))
     assert caught.value.kind == "denied"
 
 

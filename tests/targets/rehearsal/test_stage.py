@@ -7,7 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,25 @@ from tests.support.toy_cloud import ToyRehearsal, ToyTarget, told
 from tests.support.toy_stage import running_in, wait_until_gone
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need POSIX")
+OPENS = """
+import sys
+from tests.support.toy_cloud import ToyRehearsal
+from packager.core.progress import SilentProgress
+print(ToyRehearsal().open([], SilentProgress()).target.facts.process.pid, flush=True)
+sys.stdin.read()
+"""
 SECRET = "an-api-key-of-somebody"
 
 
 def opened(*faults: str) -> Stage:
     return ToyRehearsal().open(faults, SilentProgress())
+
+
+def command() -> "subprocess.Popen[str]":
+    """Another command that opens the rehearsal, says the stand-in's process id, and ends when its input does."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", OPENS], env=environment, stdin=pipe, stdout=pipe, text=True)
 
 
 def target_of(stage: Stage) -> ToyTarget:
@@ -101,28 +114,19 @@ def test_commands_share_one_stand_in_until_its_last_deployment_has_gone(toys: St
 
 
 def test_a_stand_in_that_nobody_used_ends_with_who_opened_it(toys: StageFolder) -> None:
-    script = (
-        "from tests.support.toy_cloud import ToyRehearsal\n"
-        "from packager.core.progress import SilentProgress\n"
-        "print(ToyRehearsal().open([], SilentProgress()).target.facts.process.pid)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
-
-    wait_until_gone(int(done.stdout))
+    out, _ = command().communicate(timeout=60)
+    wait_until_gone(int(out))
     assert not toys.path.exists()
 
 
 def test_two_commands_at_once_begin_one(toys: StageFolder) -> None:
-    found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(pid_of(opened()))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-
-    assert len(found) == 3
-    assert set(found) == set(running_in(toys))
+    commands = [command() for _ in range(3)]
+    found = {int(each.stdout.readline()) for each in commands if each.stdout}
+    assert len(found) == 1
+    for each in commands:
+        each.communicate(timeout=60)
+    wait_until_gone(found.pop())
+    assert running_in(toys) == []
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "end"])
@@ -139,6 +143,15 @@ def test_it_ends_with_what_it_runs_when_it_is_told_to(toys: StageFolder, image_l
     for pid in running:
         wait_until_gone(pid)
     assert not toys.path.exists()
+
+
+def test_a_command_that_comes_as_it_ends_begins_another(toys: StageFolder) -> None:
+    stage = opened()
+    with target_of(stage).client() as client:
+        client.post("/_rehearsal/end")
+    again = opened()
+    assert pid_of(again) != pid_of(stage)
+    assert running_in(toys) == [pid_of(again)]
 
 
 def test_what_a_killed_one_left_is_ended_by_the_next(toys: StageFolder, image_layout: Path) -> None:
@@ -158,17 +171,12 @@ def test_what_a_killed_one_left_is_ended_by_the_next(toys: StageFolder, image_la
         assert client.get("/_rehearsal/state").json()["held"] == 0
 
 
-def test_one_killed_while_it_starts_is_ended_by_the_next(toys: StageFolder) -> None:
-    script = (
-        "from tests.support.toy_cloud import ToyRehearsal\n"
-        "from packager.core.progress import SilentProgress\n"
-        "ToyRehearsal().open([], SilentProgress())"
-    )
-    command = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)})
+def test_one_whose_command_was_killed_meanwhile_is_ended_by_the_next(toys: StageFolder) -> None:
+    begun = command()
     while not running_in(toys):
         time.sleep(0.01)
-    command.kill()
-    command.wait()
+    begun.kill()
+    begun.communicate()
     stage = opened()
     time.sleep(0.5)
     assert running_in(toys) == [pid_of(stage)]

@@ -2,10 +2,8 @@
 
 import copy
 import json
-from functools import cache
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +12,9 @@ from pydantic import ValidationError
 from targets.rehearsal.arm.bodies import ContainerGroup
 from targets.rehearsal.arm.deserialising import read
 from targets.rehearsal.arm.errors import ArmError
+from targets.rehearsal.arm.positions import Position, position_of
 from tests.support.arm_server import group_body
-from tests.support.contracts import arm_schema, example
+from tests.support.contracts import example, group_validator
 
 FULL: dict[str, Any] = {
     "location": "westeurope",
@@ -88,12 +87,7 @@ FULL: dict[str, Any] = {
 
 
 def _schema_takes(body: object) -> bool:
-    return _validator().is_valid(body)
-
-
-@cache
-def _validator() -> jsonschema.Draft4Validator:
-    return jsonschema.Draft4Validator(arm_schema())
+    return group_validator().is_valid(body)
 
 
 def _models_take(body: object) -> bool:
@@ -120,7 +114,7 @@ def _at(body: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def test_a_body_with_every_member_is_taken_by_both() -> None:
-    _validator().validate(FULL)
+    group_validator().validate(FULL)
     ContainerGroup.model_validate(FULL)
 
 
@@ -195,6 +189,25 @@ def test_what_is_wrong_is_said_with_its_path(change: Any, words: str) -> None:
     assert (caught.value.status, caught.value.code) == (400, "InvalidRequestContent")
     assert caught.value.message.startswith("The request content was invalid and could not be deserialized: '")
     assert words in caught.value.message
+
+
+def test_what_is_wrong_is_said_with_its_line_and_position() -> None:
+    body = group_body()
+    body["properties"]["containers"][0]["properties"]["colour"] = {"a": [1, "}"]}
+    text = json.dumps(body, indent=2)
+    with pytest.raises(ArmError) as caught:
+        read(ContainerGroup, text.encode())
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if '"colour"' in each)
+    assert f"Path 'properties.containers[0].properties.colour', line {line}, position 19." in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "position"),
+    [((), 1, 1), (("a",), 2, 6), (("b", 0), 3, 9), (("b", 1, "c"), 3, 26), (("b", 1, "c", 1), 3, 32), (("x",), 4, 1)],
+)
+def test_positions_are_counted_as_in_azure(path: tuple[str | int, ...], line: int, position: int) -> None:
+    text = '{\n  "a": 1,\n  "b": [{"c": "},"}, {"c": [1, 2]}]\n}'
+    assert position_of(text, path) == Position(line, position)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": NaN}', b"\xff", b"[" * 100_000])
