@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from packager.core.deployment import Deployment, State
 from packager.core.errors import DeploymentFailed
 from targets.aks.settings import AksSettings
+from targets.kit.kubernetes.access import REACHED_PORTS
 from targets.kit.kubernetes.cluster import Cluster, Object
 from targets.kit.kubernetes.objects import Wanted
 from targets.kit.kubernetes.record import Record, Served
@@ -15,7 +16,7 @@ from targets.kit.kubernetes.state import Key
 from targets.kit.packages import kept_package
 
 TARGET = "aks"
-_HTTP = 80
+_HTTP, _HTTPS = 80, 443
 # What of the settings says where a deployment is, and stands in no record: it is the reader's own way there.
 PLACE = ("context", "kubeconfig", "resource_group", "cluster", "subscription")
 
@@ -94,9 +95,11 @@ def endpoint_of(wanted: Wanted, objects: Mapping[Key, Object], reach: str) -> st
     if settings.route and settings.host:
         return f"{scheme}://{settings.host}"
     if settings.route and (address := _route_address(wanted, objects)):
-        return f"{scheme}://{address}"
+        front = objects.get(("Ingress" if settings.route == "ingress" else "Gateway", wanted.label)) or {}
+        usual = _HTTPS if settings.tls_secret else _HTTP
+        return f"{scheme}://{address}{_port(front, usual, usual)}"
     service = objects.get(("Service", wanted.label)) or {}
-    port = "" if settings.port == _HTTP else f":{settings.port}"
+    port = _port(service, settings.port, _HTTP)
     if settings.service == "LoadBalancer":
         given = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
         hosts = [each.get("ip") or each.get("hostname") for each in given]
@@ -104,6 +107,13 @@ def endpoint_of(wanted: Wanted, objects: Mapping[Key, Object], reach: str) -> st
     if reach == "cluster" and (own := (service.get("spec") or {}).get("clusterIP")):
         return f"http://{own}{port}"
     return f"http://{wanted.label}.{wanted.namespace}.svc.cluster.local{port}"
+
+
+def _port(front: Object, port: int, usual: int) -> str:
+    """As a URL has it: where a rehearsal had to listen on another one, that."""
+    moved = str((front.get("metadata", {}).get("annotations") or {}).get(REACHED_PORTS, ""))
+    reached = dict(pair.split("=", 1) for pair in moved.split(",") if "=" in pair).get(str(port), str(port))
+    return "" if reached == str(usual) else f":{reached}"
 
 
 def _route_address(wanted: Wanted, objects: Mapping[Key, Object]) -> str | None:

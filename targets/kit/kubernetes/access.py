@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 from packager.core.errors import ConfigurationError
 from packager.core.extras import require_extra
 
+# Where a rehearsal says which ports stand for those that its user may not open, such as ``80=8080``.
+REACHED_PORTS: Final = "rehearsal.dray.dev/ports"
 _IN_CLUSTER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _NO_CLUSTER: Final = "kubectl config use-context NAME, az aks get-credentials, or --set resource_group= and cluster="
 

@@ -5,6 +5,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from targets.kit.kubernetes.access import REACHED_PORTS
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.conditions import with_condition
@@ -12,7 +13,6 @@ from targets.rehearsal.kubernetes.http_fronts import Certificate
 from targets.rehearsal.kubernetes.listening import Listening
 from targets.rehearsal.kubernetes.loops import Loop
 from targets.rehearsal.kubernetes.route_rules import accepted_by, parents_of, route_rules, unresolved
-from targets.rehearsal.kubernetes.service_fronts import PORTS
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
 from targets.rehearsal.kubernetes.traffic import Rule, Users, ordered
 
@@ -143,7 +143,7 @@ class Gateways:
 
     def _tell(self, gateway: Object, address: str, moved: str, served: Mapping[int, object], routes: int) -> None:
         if moved:
-            annotations = {**(gateway["metadata"].get("annotations") or {}), PORTS: moved}
+            annotations = {**(gateway["metadata"].get("annotations") or {}), REACHED_PORTS: moved}
             self._cluster.change(
                 resources.GATEWAYS, gateway, lambda new: new["metadata"].update(annotations=annotations)
             )

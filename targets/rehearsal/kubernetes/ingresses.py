@@ -5,12 +5,12 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from targets.kit.kubernetes.access import REACHED_PORTS
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.http_fronts import Certificate
 from targets.rehearsal.kubernetes.listening import Listening
 from targets.rehearsal.kubernetes.loops import Loop
-from targets.rehearsal.kubernetes.service_fronts import PORTS
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
 from targets.rehearsal.kubernetes.traffic import Backend, Rule, Users, ordered
 
@@ -63,7 +63,7 @@ class Ingresses:
             ports[_HTTPS] = certificate
         moved = listening.settle(ports)
         if moved:
-            annotations = {**(ingress["metadata"].get("annotations") or {}), PORTS: moved}
+            annotations = {**(ingress["metadata"].get("annotations") or {}), REACHED_PORTS: moved}
             self._cluster.change(
                 resources.INGRESSES, ingress, lambda new: new["metadata"].update(annotations=annotations)
             )

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from targets.kit.kubernetes.access import REACHED_PORTS
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.endpoints import serving, slices_of
@@ -18,8 +19,6 @@ from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
 
 logger = logging.getLogger(__name__)
 
-# Says which ports stand for those that this user may not listen on, such as ``80=8080``.
-PORTS: Final = "rehearsal.dray.dev/ports"
 _ABOVE: Final = 8000
 _USUAL: Final = 1024
 _CHUNK: Final = 1 << 16
@@ -95,7 +94,7 @@ class ServiceFronts:
     def _tell(self, service: Object, address: str, ports: Iterable[int]) -> None:
         words = moved_words(ports)
         if words:
-            annotations = {**(service["metadata"].get("annotations") or {}), PORTS: words}
+            annotations = {**(service["metadata"].get("annotations") or {}), REACHED_PORTS: words}
             self._cluster.change(
                 resources.SERVICES, service, lambda new: new["metadata"].update(annotations=annotations)
             )
