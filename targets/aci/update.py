@@ -208,7 +208,7 @@ def _bring_up(
     if holder is not None and not holder.mine:
         raise busy(work.name, TARGET, holder)
     if endpoint.gap_s is not None:
-        work.progress.detail(f"for {endpoint.gap_s:.1f} s nothing was served")
+        work.progress.step(f"for {endpoint.gap_s:.1f} s nothing was served")
     return group
 
 
