@@ -25,9 +25,9 @@ from targets.aci.tags import MOST
 from targets.aci.tls import fault_of
 
 logger = logging.getLogger(__name__)
-# Source: learn.microsoft.com, "Resource availability and quota limits for Azure Container Instances".
 # Azure has no other processor for containers of Linux.
 PLATFORM: Final = Platform("linux", "amd64")
+# Source: learn.microsoft.com, "Resource availability and quota limits for Azure Container Instances".
 _CPU_STEP, _MEMORY_STEP_GB = 0.01, 0.1
 _PRIVILEGED: Final = 1024
 _MIB_A_GB: Final = 1024

@@ -8,7 +8,7 @@ from typing import Any
 from packager.core.deployment import State
 from packager.core.errors import DeploymentFailed
 from targets.aci.body import CONTAINER
-from targets.aci.tags import Facts, facts_of
+from targets.aci.tags import Facts, Served, facts_of
 
 _ID = re.compile(r"/subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<group>[^/]+)/", re.IGNORECASE)
 _STOPPED = ("Stopped", "Succeeded", "Terminated")
@@ -105,13 +105,14 @@ class Group:
         """Its DNS label."""
         return self.address.get("dnsNameLabel")
 
-    def url(self, reach: str) -> str | None:
+    def url(self, reach: str, served: Served | None = None) -> str | None:
         """Where clients reach it; None while it has no address.
 
         Args:
             reach: ``fqdn``, or ``ip`` where no name server knows the name.
+            served: The release that is meant; None for the one of its tags.
         """
-        settings = self.facts.served.chosen()
+        settings = (served or self.facts.served).chosen()
         host = (self.address.get("fqdn") if reach == "fqdn" else None) or self.address.get("ip")
         return f"{settings.scheme}://{host}:{settings.port}" if host else None
 

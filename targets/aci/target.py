@@ -98,7 +98,7 @@ class AciTarget(Target[AciSettings]):
 
     def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
         """The release, ready: in a group of its own, or in the live one where it is updated in place."""
-        settings = AciSettings.model_validate(plan.settings, from_attributes=True)
+        settings = _settings_of(plan)
         with self._groups(settings) as groups:
             state, place, chosen = self._course(groups, plan.name, plan.release, settings)
             update.refuse_if_busy(state)

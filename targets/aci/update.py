@@ -157,13 +157,12 @@ def delete(work: Work, group: Group) -> None:
 
 def endpoint_of(work: Work, group: Group, served: Served) -> Endpoint | None:
     """What to ask whether a release is ready; None while the group has no address."""
-    settings = served.chosen()
-    host = group.address.get("fqdn" if work.reach == "fqdn" else "ip") or group.address.get("ip")
-    if not host:
+    settings, url = served.chosen(), group.url(work.reach, served)
+    if url is None:
         return None
     token = first_key(work.values(settings.api_keys)) if settings.api_keys else None
     certificate = work.values(settings.tls_cert) if settings.tls_cert else None
-    return Endpoint(f"{settings.scheme}://{host}:{settings.port}", served.package, token, certificate)
+    return Endpoint(url, served.package, token, certificate)
 
 
 def _bring_up(
@@ -208,7 +207,7 @@ def _bring_up(
     if holder is not None and not holder.mine:
         raise busy(work.name, TARGET, holder)
     if endpoint.gap_s is not None:
-        work.progress.detail(f"for {endpoint.gap_s:.1f} s nothing was served")
+        work.progress.step(f"for {endpoint.gap_s:.1f} s nothing was served")
     return group
 
 

@@ -8,14 +8,12 @@ from typing import Any, Final
 
 from packager.core.artifact import Release
 from targets.docker.settings import DockerSettings
+from targets.kit.engine.hardening import USER, limits, restrictions
 
-# The runtime's own port inside the container, and the user of the image. Source: the spec of the container.
+# The runtime's own port inside the container. Source: the spec of the container.
 PORT: Final = 8080
-USER: Final = "65532:65532"
 SECRETS: Final = "/run/secrets"
 KEYS: Final = "api-keys"
-_MIB: Final = 1 << 20
-_PROCESSES: Final = 1024
 
 NAME, MODEL, VERSION, PACKAGE, IMAGE, SETTINGS = (
     f"dray.{key}" for key in ("name", "model", "version", "package", "image", "settings")
@@ -42,15 +40,10 @@ def container_body(
         "Labels": labels(name, release, settings),
         "StopTimeout": max(1, round(settings.drain_timeout_s)),
         "HostConfig": {
-            "ReadonlyRootfs": True,
-            "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
-            "Tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={settings.tmp_mib}m,mode=1777"},  # noqa: S108 - its own
-            "PidsLimit": _PROCESSES,
+            **restrictions(tmp_mib=settings.tmp_mib, log_files=3),
             "PortBindings": {f"{PORT}/tcp": [{"HostIp": host, "HostPort": port}]},
             "RestartPolicy": {"Name": settings.restart},
-            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
-            **_limits(settings),
+            **limits(settings.cpus, settings.memory_mib),
             **({"Mounts": [{"Type": "volume", "Target": SECRETS}]} if settings.api_keys else {}),
         },
     }
@@ -68,12 +61,3 @@ def labels(name: str, release: Release, settings: DockerSettings) -> dict[str, s
         # Without the context: that is a name of this machine, and says nothing to a colleague's.
         SETTINGS: settings.model_dump_json(exclude_defaults=True, exclude={"context"}),
     }
-
-
-def _limits(settings: DockerSettings) -> dict[str, int]:
-    cpus = {"NanoCpus": round(settings.cpus * 1e9)} if settings.cpus else {}
-    if settings.memory_mib is None:
-        return cpus
-    size = settings.memory_mib * _MIB
-    # The same with swap: a model that swaps answers too late, and nobody sees why.
-    return {**cpus, "Memory": size, "MemorySwap": size}

@@ -84,6 +84,7 @@ def watching(endpoint: Endpoint | None) -> Iterator[None]:
     if endpoint is None:
         yield
         return
+    endpoint.ask()  # at once: a change that is quick would be over before the thread is heard of
     over = threading.Event()
 
     def watch() -> None:

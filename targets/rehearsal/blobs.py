@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _SESSION: Final = re.compile(r"[0-9a-f]{32}")
@@ -63,7 +63,7 @@ class BlobStore:
         """Make a blob of an upload; False, and nothing is left, where the digest is another."""
         path = self.folder / "uploads" / session
         with path.open("rb") as stream:
-            found = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+            found = file_digest(stream)
         if found != digest:
             path.unlink()
             return False
@@ -86,7 +86,7 @@ class BlobStore:
 
     def put_manifest(self, repository: str, content: bytes, media_type: str, tag: str | None) -> str:
         """Keep a manifest, under a tag where one is given; its digest."""
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        digest = digest_of(content)
         _write(self.path(digest), content)
         _write(self._marker(repository, "manifests", digest), media_type.encode())
         if tag is not None:
@@ -133,6 +133,16 @@ class BlobStore:
 def is_digest(text: str) -> bool:
     """Whether a text is a digest, and not a tag."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def digest_of(content: bytes) -> str:
+    """Of bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def file_digest(stream: BinaryIO) -> str:
+    """Of all that is left in a file."""
+    return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"  # type: ignore[arg-type]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -3,14 +3,13 @@
 Source: the OCI image specification 1.1 (``manifest.md``, ``image-index.md``) and Docker's image manifest version 2.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from packager.core.image import DOCKER_MANIFEST, INDEXES, MANIFEST
-from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
+from targets.rehearsal.blobs import BlobStore, StoredManifest, digest_of, is_digest
 from targets.rehearsal.registry_codes import Refused
 
 _MANIFESTS: Final = frozenset({MANIFEST, DOCKER_MANIFEST})
@@ -51,7 +50,7 @@ def checked_manifest(content: bytes, header: str, repository: str, store: BlobSt
         raise Refused("MANIFEST_INVALID", f"this registry takes no {media_type!r}")
     subject = document.get("subject")
     attached = _digests([subject])[0] if subject else None
-    return GivenManifest(f"sha256:{hashlib.sha256(content).hexdigest()}", media_type, attached)
+    return GivenManifest(digest_of(content), media_type, attached)
 
 
 def referrers(manifests: Iterable[StoredManifest], digest: str, kind: str | None) -> list[dict[str, Any]]:

@@ -20,15 +20,13 @@ from packager.core.progress import SilentProgress
 from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import DockerHost
 from targets.kit.engine.engine_refusals import ContainerGone
+from targets.kit.engine.hardening import USER, limits, restrictions
 from targets.rehearsal.stored_images import StoredImage
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus, moment
 
 STAGE_LABEL: Final = "dray.rehearsal"
 ID_LABEL: Final = "dray.rehearsal.workload"
-_USER: Final = "65532:65532"
-_MIB: Final = 1 << 20
 _TMP_MIB: Final = 64
-_PROCESSES: Final = 1024
 _ALL_LINES: Final = 100_000
 _NOT_STARTED: Final = 128
 _FORMAT_ERROR: Final = 1
@@ -190,31 +188,20 @@ def _body(workload: Workload, image: str, *, most_cpus: float) -> dict[str, Any]
     mounts = [{"Type": "volume", "Target": folder} for folder in _by_folder(workload.files)]
     return {
         "Image": image,
-        "User": _USER,
+        "User": USER,
         "Env": [f"{name}={value}" for name, value in sorted(workload.environment.items())],
         "ExposedPorts": {port: {} for port in sorted(ports)},
         # Whether it is well is asked by the cloud, by the probes of the body.
         "Healthcheck": {"Test": ["NONE"]},
         **({"Entrypoint": list(workload.command), "Cmd": []} if workload.command else {}),
         "HostConfig": {
-            "ReadonlyRootfs": True,
-            "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
-            "Tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={_TMP_MIB}m,mode=1777"},  # noqa: S108 - its own
-            "PidsLimit": _PROCESSES,
+            **restrictions(tmp_mib=_TMP_MIB, log_files=1),
             "PortBindings": bindings,
-            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "1"}},
             "Mounts": mounts,
-            **_limits(workload, most_cpus),
+            # No more processors than there are, which an engine would refuse.
+            **limits(min(workload.cpus, most_cpus) if workload.cpus else None, workload.memory_mib),
         },
     }
-
-
-def _limits(workload: Workload, most_cpus: float) -> dict[str, int]:
-    """Its limits; no more processors than there are, which an engine would refuse."""
-    cpus = {"NanoCpus": round(min(workload.cpus, most_cpus) * 1e9)} if workload.cpus else {}
-    size = (workload.memory_mib or 0) * _MIB
-    return {**cpus, **({"Memory": size, "MemorySwap": size} if size else {})}
 
 
 def _by_folder(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:

@@ -32,7 +32,6 @@ _LOG: Final = "log"
 # What a cloud keeps of a log too.
 _LOG_BYTES: Final = 4 << 20
 _NO_PROGRAM: Final = 127
-_KILLED: Final = 137
 _REMOVE_GRACE_S: Final = 0.5
 
 
@@ -149,15 +148,13 @@ class ProcessRunner:
             return run.exit_code is not None
 
     def _look(self, run: _Run) -> None:
-        """Note its end; its status can be had only once."""
+        """Note its end; its status can be had only once, and nothing else here may ask for it."""
         if run.process is None or run.exit_code is not None:
             return
         code = reap(run.process.identity.pid)
         if code is not None:
             # As a shell and an engine say it: 128 and the signal.
             run.exit_code, run.finished_at = (code if code >= 0 else 128 - code), moment()
-        elif not run.process.alive():
-            run.exit_code, run.finished_at = _KILLED, moment()
 
     def _launch(self, workload: Workload, image: StoredImage, home: Path) -> RuntimeLaunch:
         port = int(_port_of(workload, image))

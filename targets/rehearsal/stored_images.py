@@ -1,6 +1,5 @@
 """Images in the registry of a stand-in, as its runners take them: one platform's, every digest checked."""
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from packager.core.archives import tar_of
 from packager.core.image import INDEXES, ImageRef, Platform
-from targets.rehearsal.blobs import BlobStore, StoredManifest, is_digest
+from targets.rehearsal.blobs import BlobStore, StoredManifest, digest_of, file_digest, is_digest
 from targets.rehearsal.workload import PullRefused
 
 
@@ -63,7 +62,7 @@ class StoredImage:
         """
         for digest in self.layers:
             with _opened(self.store, digest) as stream:
-                found = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+                found = file_digest(stream)
             if found != digest:
                 raise PullRefused("unreachable", f"layer {digest} has other bytes: {found}")
 
@@ -119,7 +118,7 @@ def _manifest(store: BlobStore, repository: str, selector: str) -> StoredManifes
     found = store.manifest(repository, selector)
     if found is None:
         raise PullRefused("missing", f"manifest for {repository}:{selector} not found: manifest unknown")
-    if f"sha256:{hashlib.sha256(found.content).hexdigest()}" != found.digest:
+    if digest_of(found.content) != found.digest:
         raise PullRefused("unreachable", f"the manifest {found.digest} has other bytes")
     return found
 
@@ -129,7 +128,7 @@ def _bytes(store: BlobStore, digest: str) -> bytes:
         raise PullRefused("unreachable", f"the image names a blob {digest!r}, which is no SHA-256 digest")
     with _opened(store, digest) as stream:
         content = stream.read()
-    if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+    if digest_of(content) != digest:
         raise PullRefused("unreachable", f"the blob {digest} has other bytes")
     return content
 

@@ -163,7 +163,7 @@ class AciCloud:
 @contextmanager
 def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
     """Runs one until the block ends."""
-    with serving_arm(folder, runner, log_level="warning", timeout_graceful_shutdown=2) as (url, ca, faults):
+    with serving_arm(folder, runner) as (url, ca, faults):
         yield AciCloud(url, ca, runner, faults)
     with warnings.catch_warnings():
         # TLS connections that are on their way out when asyncio's loop ends are closed by nobody.

@@ -90,7 +90,7 @@ def test_an_update_in_place_keeps_the_url_and_tells_the_gap(
     assert outcome.deployment.endpoint == first.endpoint
     assert serving(first.endpoint) == new.digest
     assert "E-GAP" in [each.code for each in outcome.plan.findings]
-    assert [line for line in progress.details if line.endswith("nothing was served")]
+    assert [line for line in progress.steps if line.endswith("nothing was served")]
 
 
 def test_a_replacement_serves_beside_the_old_one_until_it_has_passed(
