@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from packager.core.artifact import ModelPackage, Release
 from packager.core.credentials import Anonymous, CredentialSource
 from targets.aks import AksTarget
@@ -16,9 +14,9 @@ from targets.kit.kubernetes.cluster import Cluster
 from targets.kit.kubernetes.kinds import OF_A_DEPLOYMENT
 from targets.rehearsal.kubernetes.app import create_app
 from targets.rehearsal.kubernetes.faults import FAULTS
-from targets.rehearsal.world import Faults, World
+from targets.rehearsal.world import Faults
 from tests.support.aci_cloud import Killed, ReadyRunner, image_ref
-from tests.support.arm_server import TOKEN, _certificates, _serving
+from tests.support.stand_in_server import TOKEN, serving_stand_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +71,9 @@ class AksCloud:
 @contextmanager
 def aks_cloud(folder: Path, runner: Any) -> Iterator[AksCloud]:
     """Runs one until the block ends."""
-    ca, certificate, key = _certificates(folder)
     faults = Faults(FAULTS)
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=lambda count: None)
-    config = uvicorn.Config(
-        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
-        log_level="warning", access_log=False, timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    with _serving(uvicorn.Server(config)) as port:
-        yield AksCloud(f"https://127.0.0.1:{port}", ca, runner, faults)
+    with serving_stand_in(folder, create_app, faults, runner) as (url, ca):
+        yield AksCloud(url, ca, runner, faults)
 
 
 @dataclass

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 import yaml
 from kubernetes import client
 
 from targets.rehearsal.kubernetes.app import create_app
 from targets.rehearsal.kubernetes.faults import FAULTS
-from targets.rehearsal.world import Faults, World
-from tests.support.arm_server import TOKEN, _certificates, _serving, wait_until
+from targets.rehearsal.world import Faults
 from tests.support.fake_runner import FakeRunner
+from tests.support.stand_in_server import TOKEN, serving_stand_in, wait_until
 
 __all__ = ["TOKEN", "Kube", "deployment", "kube_server", "service", "settled", "wait_until"]
 
@@ -158,12 +157,6 @@ def settled(kube: Kube, name: str = "web") -> dict[str, Any]:
 @contextmanager
 def kube_server(folder: Path, runner: Any = None) -> Iterator[Kube]:
     """Runs one until the block ends."""
-    ca, certificate, key = _certificates(folder)
     runner, faults, held = runner or FakeRunner(), Faults(FAULTS), list[int]()
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=held.append)
-    config = uvicorn.Config(
-        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
-        log_level="critical", access_log=False, timeout_graceful_shutdown=0,
-    )  # fmt: skip
-    with _serving(uvicorn.Server(config)) as port:
-        yield Kube(f"https://127.0.0.1:{port}", ca, runner, faults, held)
+    with serving_stand_in(folder, create_app, faults, runner, held.append) as (url, ca):
+        yield Kube(url, ca, runner, faults, held)
