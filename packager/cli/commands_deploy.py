@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from packager.cli import render
-from packager.cli.common import ProjectPath, TargetName, Timeout, command
+from packager.cli.common import WITH_YAML, ProjectPath, TargetName, Timeout, command
 from packager.cli.console import Console, Format
 from packager.cli.deploy_options import DEPLOY_OPTIONS, FAULT_OPTIONS, deploy_request
 from packager.cli.model_options import MODEL_OPTIONS, Model, chosen_model, package_options
+from packager.cli.objects import objects
 from packager.documents import DeployDocument
 from packager.project import load_project
 
@@ -24,7 +25,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     of_model = {**MODEL_OPTIONS, **DEPLOY_OPTIONS}
     of_package = {"name": MODEL_OPTIONS["name"], **DEPLOY_OPTIONS, **FAULT_OPTIONS}
-    command(app, of_model, name="plan", help="Print what deploy would change, exactly; change nothing.")(_plan)
+    told = "Print what deploy would change, exactly; change nothing."
+    command(app, of_model, common=WITH_YAML, name="plan", help=told)(_plan)
     command(app, of_package, name="deploy", help="Plan, apply, wait, smoke-test; roll back if the tests fail.")(_deploy)
     command(app, {**of_model, **FAULT_OPTIONS}, name="ship", help="Package and deploy a model in one go.")(_ship)
 
@@ -46,7 +48,10 @@ def _plan(
     given = package_options(console, project, options)
     with console.progress() as progress:
         document = plan(chosen_model(source, project), request, progress=progress, **given)
-    console.result(document, lambda: render.plan(document))
+    if console.format is Format.YAML:
+        console.write(objects(document, rehearsal=console.rehearsal))
+    else:
+        console.result(document, lambda: render.plan(document))
     if exit_code and document.changes_anything:
         raise typer.Exit(CHANGES)
 

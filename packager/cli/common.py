@@ -9,7 +9,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from packager.cli.console import REHEARSAL, Console, Format, ProgressStyle
+from packager.cli.console import REHEARSAL, CommonFormat, Console, Format, ProgressStyle
 from packager.core.errors import UsageError
 
 P = ParamSpec("P")
@@ -18,8 +18,8 @@ Options = Mapping[str, tuple[Any, Any]]
 
 _COMMON: Options = {
     "output": (
-        Annotated[Format, typer.Option("-o", "--format", help="How to print the result.", show_choices=True)],
-        Format.TEXT,
+        Annotated[CommonFormat, typer.Option("-o", "--format", help="How to print the result.", show_choices=True)],
+        CommonFormat.TEXT,
     ),
     "assume_yes": (Annotated[bool, typer.Option("-y", "--yes", help="Agree to what the plan asks about.")], False),
     "quiet": (Annotated[bool, typer.Option("-q", "--quiet", help="Print results and errors only.")], False),
@@ -29,6 +29,14 @@ _COMMON: Options = {
         ProgressStyle.AUTO,
     ),
     "no_color": (Annotated[bool, typer.Option("--no-color", help="No colour, even on a terminal.")], False),
+}
+
+# Of commands that print objects which a repository could keep.
+WITH_YAML: Options = {
+    "output": (
+        Annotated[Format, typer.Option("-o", "--format", help="How to print the result.", show_choices=True)],
+        Format.TEXT,
+    )
 }
 
 TargetName = Annotated[
@@ -49,22 +57,24 @@ AcceptUnverified = Annotated[
 
 
 def command(
-    app: typer.Typer, group: Options | None = None, **settings: Any
+    app: typer.Typer, group: Options | None = None, *, common: Options | None = None, **settings: Any
 ) -> Callable[[Callable[Concatenate[Console, P], None]], None]:
     """Register a function of (console, its own options) as a command that has the common options as well.
 
     Args:
         group: Further options, which the function gets together, by name, as its argument ``options``.
+        common: In the places of the common options of the same names.
     """
+    shared = {**_COMMON, **(common or {})}
 
     def register(function: Callable[Concatenate[Console, P], None]) -> None:
         @functools.wraps(function)
         def run(*args: Any, **given: Any) -> None:
-            common = {name: given.pop(name) for name in _COMMON}
+            usual = {name: given.pop(name) for name in shared}
             rehearsal = bool(given.get("rehearse"))
             if group is not None:
                 given["options"] = {name: given.pop(name) for name in group}
-            function(_console(**common, rehearsal=rehearsal), *args, **given)
+            function(_console(**usual, rehearsal=rehearsal), *args, **given)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         parameters = [
@@ -74,7 +84,7 @@ def command(
                 if parameter.name != "options"
             ),
             *_parameters(group or {}),
-            *_parameters(_COMMON),
+            *_parameters(shared),
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -92,7 +102,7 @@ def _parameters(options: Options) -> list[inspect.Parameter]:
 
 def _console(
     *,
-    output: Format,
+    output: CommonFormat | Format,
     assume_yes: bool,
     quiet: bool,
     verbose: bool,
@@ -112,4 +122,4 @@ def _console(
     else:
         logging.getLogger("azure").setLevel(logging.ERROR)  # it warns of what its exceptions say as well
     verbosity = -1 if quiet else 1 if verbose else 0
-    return Console(output, progress, verbosity, not no_color, assume_yes, rehearsal)
+    return Console(Format(str(output)), progress, verbosity, not no_color, assume_yes, rehearsal)

@@ -29,6 +29,14 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    YAML = "yaml"
+
+
+class CommonFormat(StrEnum):
+    """Those that every command knows."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class ProgressStyle(StrEnum):

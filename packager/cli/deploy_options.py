@@ -62,6 +62,21 @@ DEPLOY_OPTIONS: Options = {
         ],
         None,
     ),
+    "strategy": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--strategy",
+                metavar="rolling|blue-green|canary",
+                help="How a new release takes the traffic over, where a target knows several.",
+            ),
+        ],
+        None,
+    ),
+    "force_conflicts": (
+        Annotated[bool, typer.Option("--force-conflicts", help="Take fields of objects that others own.")],
+        False,
+    ),
     "accept_unverified": (AcceptUnverified, False),
     "rehearse": (Rehearse, False),
 }
@@ -94,7 +109,7 @@ def deploy_request(
         given: By the names of ``DEPLOY_OPTIONS``, ``name``, and ``faults`` where the command takes them.
 
     Raises:
-        UsageError: The target is not updated in several ways.
+        UsageError: The target has no such setting.
     """
     from packager.pipeline import DeployRequest  # kept out of start-up
 
@@ -104,7 +119,7 @@ def deploy_request(
         target=kind,
         name=given["name"] or project.name,
         configured=section.settings if section else {},
-        overrides=(*(given["overrides"] or ()), *_update(kind, given["update"])),
+        overrides=(*(given["overrides"] or ()), *_flags(kind, given)),
         accept_unverified=given["accept_unverified"],
         image=image_options(project, given),
         rehearse=given["rehearse"],
@@ -114,14 +129,24 @@ def deploy_request(
     )
 
 
-def _update(target: str, way: str | None) -> tuple[str, ...]:
+def _flags(target: str, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Flags that say what a setting of some targets says."""
+    return (
+        *_setting(target, "update", given["update"], "updates in one way only"),
+        *_setting(target, "strategy", given["strategy"], "knows no strategies"),
+        *_setting(target, "force_conflicts", "true" if given["force_conflicts"] else None, "shares no fields"),
+    )
+
+
+def _setting(target: str, name: str, value: str | None, otherwise: str) -> tuple[str, ...]:
     from packager import plugins  # kept out of start-up
 
-    if way is None:
+    if value is None:
         return ()
-    if "update" not in plugins.target(target).settings_type.model_fields:
-        raise UsageError(f"{target!r} updates in one way only, not {way!r}", hint="leave --update out")
-    return (f"update={way}",)
+    if name not in plugins.target(target).settings_type.model_fields:
+        flag = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{target!r} {otherwise}, not {value!r}", hint=f"leave {flag} out")
+    return (f"{name}={value}",)
 
 
 def confirmed(console: Console, plan: DeploymentPlan) -> bool:

@@ -13,6 +13,14 @@ from packager.core.cloud_errors import (
     Throttled,
     Transitioning,
 )
+from packager.core.cluster_errors import (
+    AdmissionDenied,
+    ContainerConfig,
+    FieldConflict,
+    KindMissing,
+    LivenessFailed,
+    Unschedulable,
+)
 from packager.core.deployment_errors import (
     DeploymentBusy,
     DeploymentDeclined,
@@ -59,6 +67,12 @@ from runtime.contract.errors import (
 )
 
 __all__ = [
+    "AdmissionDenied",
+    "ContainerConfig",
+    "FieldConflict",
+    "KindMissing",
+    "LivenessFailed",
+    "Unschedulable",
     "Transitioning",
     "Throttled",
     "ResourceGroupMissing",

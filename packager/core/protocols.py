@@ -192,3 +192,16 @@ class PullsImages(Protocol[S_contra]):
     @abstractmethod
     def platforms(self, settings: S_contra) -> tuple[Platform, ...]:
         """What an image must be built for to run there."""
+
+
+@runtime_checkable
+class Gradual(Protocol):
+    """A target that may give a release the traffic step by step, tested at each."""
+
+    @abstractmethod
+    def advance(self, candidate: Candidate, progress: Progress) -> Candidate | None:
+        """The candidate with its next share of the traffic, watched there for a while; None where nothing is left.
+
+        Raises:
+            DrayError: It does not stand it; ``discard`` takes the traffic back.
+        """

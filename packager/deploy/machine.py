@@ -9,7 +9,7 @@ from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Targ
 from packager.core.errors import DeploymentDeclined, NoPreviousRelease, SmokeTestFailed
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
-from packager.core.protocols import InferenceClient, Secrets, Target
+from packager.core.protocols import Gradual, InferenceClient, Secrets, Target
 from packager.core.smoke import SmokeReport
 from packager.core.state import deployment_lock
 from packager.core.undoing import undo_after
@@ -142,6 +142,9 @@ def _carry_out(
         left = "what served before serves" if agreed.live else "nothing of it is left"
         hint = f"{left}; -o json has the whole report"
         report = _test(target, candidate.deployment, agreed.release, smoke, progress, hint=hint)
+        while isinstance(target, Gradual) and (further := target.advance(candidate, progress)):
+            candidate = further
+            report = _test(target, candidate.deployment, agreed.release, smoke, progress, hint=hint)
         progress.step(f"putting {agreed.release.package.manifest.version} in place")
         return DeployOutcome(target.promote(candidate, progress), report, agreed)
     except BaseException as error:  # an interrupted deployment must not leave its candidate behind either

@@ -57,6 +57,11 @@ APIS: Final[Mapping[str, Api]] = {
     "aci": Api(
         "targets.rehearsal.arm.app:create_app", "targets.rehearsal.arm.faults:FAULTS", Platform("linux", "amd64")
     ),
+    "aks": Api(
+        "targets.rehearsal.kubernetes.app:create_app",
+        "targets.rehearsal.kubernetes.faults:FAULTS",
+        Platform("linux", "amd64"),
+    ),
 }
 _PORTS: Final = range(26000, 32000)
 _LOOPBACK: Final = "127.0.0.1"

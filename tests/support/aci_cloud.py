@@ -21,11 +21,14 @@ from packager.core.image import ImageRef
 from targets.aci import AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess
+from targets.rehearsal.arm.app import create_app
 from targets.rehearsal.arm.clock import now
+from targets.rehearsal.arm.faults import FAULTS
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
 from targets.rehearsal.world import Faults
-from tests.support.arm_server import API_VERSION, SUBSCRIPTION, TOKEN, group_path, serving_arm, wait_until
+from tests.support.arm_server import API_VERSION, SUBSCRIPTION, group_path
 from tests.support.fake_runner import FakeRunner, Image
+from tests.support.stand_in_server import TOKEN, serving_stand_in, wait_until
 
 REGISTRY = "registry.example"
 
@@ -163,7 +166,8 @@ class AciCloud:
 @contextmanager
 def aci_cloud(folder: Path, runner: Any) -> Iterator[AciCloud]:
     """Runs one until the block ends."""
-    with serving_arm(folder, runner) as (url, ca, faults):
+    faults = Faults(FAULTS)
+    with serving_stand_in(folder, create_app, faults, runner) as (url, ca):
         yield AciCloud(url, ca, runner, faults)
     with warnings.catch_warnings():
         # TLS connections that are on their way out when asyncio's loop ends are closed by nobody.

@@ -13,7 +13,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
 from targets.kit.azure.access import AzureAccess, FixedToken
-from tests.support.arm_server import SUBSCRIPTION, TOKEN
+from tests.support.arm_server import SUBSCRIPTION
+from tests.support.stand_in_server import TOKEN
 
 ENDPOINT = "https://management.example"
 

@@ -1,28 +1,23 @@
 """The stand-in's ARM API on real TLS, over a runner that starts no process, and the SDK that speaks to it."""
 
-import asyncio
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from azure.core.credentials import AccessToken
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 
 from targets.rehearsal.arm.app import create_app
 from targets.rehearsal.arm.faults import FAULTS
-from targets.rehearsal.certificates import write_certificates
-from targets.rehearsal.workload import Runner
-from targets.rehearsal.world import Faults, World
+from targets.rehearsal.world import Faults
 from tests.support.fake_runner import FakeRunner
+from tests.support.stand_in_server import TOKEN, serving_stand_in
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
-TOKEN = "t0ken-of-a-rehearsal"
 API_VERSION = "2023-05-01"
 
 
@@ -101,63 +96,6 @@ def group_body(**properties: Any) -> dict[str, Any]:
 @contextmanager
 def arm_server(folder: Path) -> Iterator[Arm]:
     """Runs one until the block ends."""
-    runner, held = FakeRunner(), list[int]()
-    with serving_arm(folder, runner, held.append) as (url, ca, faults):
+    runner, faults, held = FakeRunner(), Faults(FAULTS), list[int]()
+    with serving_stand_in(folder, create_app, faults, runner, held.append) as (url, ca):
         yield Arm(url, ca, runner, faults, held)
-
-
-@contextmanager
-def serving_arm(
-    folder: Path, runner: Runner, held: Callable[[int], None] = lambda count: None, **options: Any
-) -> Iterator[tuple[str, Path, Faults]]:
-    """The API over a runner; its URL, its authority, and what shall go wrong.
-
-    Args:
-        options: Of the server.
-    """
-    ca, certificate, key = certificates(folder)
-    faults = Faults(FAULTS)
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=held)
-    config = uvicorn.Config(
-        create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
-        access_log=False, **{"log_level": "critical", "timeout_graceful_shutdown": 0, **options},
-    )  # fmt: skip
-    with _serving(uvicorn.Server(config)) as port:
-        yield f"https://127.0.0.1:{port}", ca, faults
-
-
-@contextmanager
-def _serving(server: uvicorn.Server) -> Iterator[int]:
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(server)), daemon=True)
-    thread.start()
-    wait_until(lambda: server.started)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(15)
-
-
-async def _serve(server: uvicorn.Server) -> None:
-    await server.serve()
-    # A client that holds an answer it has not read keeps its connection.
-    for connection in list(server.server_state.connections):
-        connection.transport.abort()
-    await asyncio.sleep(0)
-
-
-def wait_until(true: Callable[[], object], *, timeout_s: float = 15) -> None:
-    """Raises AssertionError: it did not become true."""
-    waited = threading.Event()
-    for _ in range(int(timeout_s / 0.02)):
-        if true():
-            return
-        waited.wait(0.02)
-    raise AssertionError("did not become true in time")
-
-
-def certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """An authority, and a certificate of its with the key."""
-    paths = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
-    write_certificates(*paths)
-    return paths

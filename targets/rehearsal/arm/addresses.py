@@ -24,9 +24,10 @@ class Addresses:
         seed: Of the stand-in: two that run side by side, for two people or two tests, look in different places first.
     """
 
-    def __init__(self, *, seed: str = "", whole_network: bool = WHOLE_NETWORK) -> None:
+    def __init__(self, *, seed: str = "", whole_network: bool = WHOLE_NETWORK, network: str = NETWORK) -> None:
         self._seed = seed
         self._whole = whole_network
+        self._network = network
         self._taken: set[str] = set()
         self._next = _number(seed) if seed else 0
         self._lock = threading.Lock()
@@ -62,7 +63,7 @@ class Addresses:
             start = _number(f"{self._seed}/{label}")
         for step in range(_HOSTS):
             third, fourth = divmod((start + step) % _HOSTS, 254)
-            yield f"{NETWORK}.{third}.{fourth + 1}"
+            yield f"{self._network}.{third}.{fourth + 1}"
 
 
 def _number(text: str) -> int:

@@ -11,8 +11,8 @@ from packager.core.http_client import HttpInferenceClient
 from targets.aci import AciSettings
 from tests.contract_suites.target_suite import ask, put
 from tests.support.aci_cloud import AciCloud
-from tests.support.arm_server import certificates
 from tests.support.packages import make_package
+from tests.support.stand_in_server import certificates
 
 
 @pytest.fixture

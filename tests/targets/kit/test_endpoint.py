@@ -8,9 +8,9 @@ import pytest
 
 from targets.kit.endpoint import Endpoint, endpoint_state, watching
 from targets.rehearsal.workload import Workload
-from tests.support.arm_server import wait_until
 from tests.support.fake_runner import FakeRunner, Image
 from tests.support.servers import free_port
+from tests.support.stand_in_server import wait_until
 
 Serving = Callable[..., str]
 

@@ -17,8 +17,8 @@ from targets.rehearsal.arm.errors import ArmError
 from targets.rehearsal.arm.tamper import TamperedRunner
 from targets.rehearsal.arm.wrong_numbers import tampered
 from targets.rehearsal.workload import Workload
-from tests.support.arm_server import certificates
 from tests.support.fake_runner import FakeRunner
+from tests.support.stand_in_server import certificates
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
 

@@ -4,7 +4,8 @@ import random
 import threading
 import time
 
-from tests.support.arm_server import Arm, group_body, group_path, wait_until
+from tests.support.arm_server import Arm, group_body, group_path
+from tests.support.stand_in_server import wait_until
 
 NAMES = ("one", "two", "three")
 CHANGES = ("PUT", "PUT", "GET", "PATCH", "stop", "start", "restart", "DELETE")

@@ -11,8 +11,9 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
-from tests.support.arm_server import SUBSCRIPTION, TOKEN, Arm, group_body, group_path, wait_until
+from tests.support.arm_server import SUBSCRIPTION, Arm, group_body, group_path
 from tests.support.contracts import example, swagger
+from tests.support.stand_in_server import TOKEN, wait_until
 
 LOCATION = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerInstance/locations/westeurope"
 # What its version no longer has, and answers have more than: nothing is taken away from the definitions but this.

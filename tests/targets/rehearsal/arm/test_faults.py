@@ -12,7 +12,8 @@ from azure.mgmt.containerinstance.models import ContainerGroup, EnvironmentVaria
 from packager.core.errors import UsageError
 from targets.rehearsal.arm import FAULTS, containers
 from targets.rehearsal.workload import Workload
-from tests.support.arm_server import Arm, group_body, group_path, wait_until
+from tests.support.arm_server import Arm, group_body, group_path
+from tests.support.stand_in_server import wait_until
 
 GROUP = "rehearsal"
 

@@ -6,7 +6,8 @@ import pytest
 
 from targets.rehearsal.arm.errors import ArmError
 from targets.rehearsal.arm.rates import Rates
-from tests.support.arm_server import SUBSCRIPTION, TOKEN, Arm, group_body, group_path
+from tests.support.arm_server import SUBSCRIPTION, Arm, group_body, group_path
+from tests.support.stand_in_server import TOKEN
 
 
 def refused(

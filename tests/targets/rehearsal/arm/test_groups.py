@@ -10,8 +10,9 @@ from azure.mgmt.containerinstance import ContainerInstanceManagementClient as Cl
 from azure.mgmt.containerinstance.models import ContainerGroup, Resource
 
 from targets.rehearsal.arm import group_routes
-from tests.support.arm_server import Arm, group_body, group_path, wait_until
+from tests.support.arm_server import Arm, group_body, group_path
 from tests.support.fake_runner import Image
+from tests.support.stand_in_server import wait_until
 
 GROUP = "rehearsal"
 

@@ -8,8 +8,9 @@ from azure.mgmt.containerinstance.models import ContainerGroup
 
 from targets.rehearsal.arm.containers import ContainerRun, Plan
 from targets.rehearsal.workload import Workload
-from tests.support.arm_server import Arm, group_body, wait_until
+from tests.support.arm_server import Arm, group_body
 from tests.support.fake_runner import FakeRunner, Image
+from tests.support.stand_in_server import wait_until
 
 HTTP_GET = {"path": "/livez", "port": 18080, "scheme": "http", "httpHeaders": [{"name": "Host", "value": "x"}]}
 

@@ -1,0 +1,26 @@
+"""The time, as Kubernetes writes it."""
+
+from datetime import UTC, datetime
+
+
+def now() -> str:
+    """To the second, UTC, with a Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def precise_now() -> str:
+    """To the microsecond."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def shown(moment: str) -> str:
+    """A time of ISO 8601 as Kubernetes writes it; the present where it is none."""
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return now()
+
+
+def parsed(moment: str) -> datetime:
+    """Of one that Kubernetes wrote."""
+    return datetime.fromisoformat(moment)
