@@ -71,9 +71,9 @@ class Podman:
         return done.stdout
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def podman() -> Iterator[Podman]:
-    """Podman with nothing in it; all that it runs ends with the test."""
+    """Podman with nothing in it; all that it runs ends with the module's tests."""
     if missing := [tool for tool in _TOOLS if shutil.which(tool) is None]:
         absent(f"{', '.join(missing)} to run a pod is not installed here")
     if os.geteuid() != 0:
@@ -92,6 +92,18 @@ def podman() -> Iterator[Podman]:
         finally:
             network.kill()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def bridging_podman(podman: Podman) -> Podman:
+    """Podman where pods can have a network of their own."""
+    if shutil.which("iptables") is None:
+        absent("iptables to give a pod a network is not installed here")
+    try:
+        podman.inside("iptables", "--table", "nat", "--list-rules")
+    except AssertionError as error:
+        absent(f"a pod can have no network of its own here: {error}")
+    return podman
 
 
 def _with_driver(folder: Path, network: int) -> Podman:
