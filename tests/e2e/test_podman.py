@@ -68,10 +68,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
 
 
 @pytest.fixture(scope="module")
-def deployment(
+def objects(
     package: ModelPackage, podman: Podman, base_layout: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    """As ``dray plan -o yaml`` has it, of an image that Podman has from a file of ``dray image --output``."""
+) -> tuple[dict[str, Any], ...]:
+    """As ``dray plan -o yaml`` has them, of an image that Podman has from a file of ``dray image --output``."""
     require_index()
     folder = tmp_path_factory.mktemp("image")
     with pytest.MonkeyPatch.context() as patched:
@@ -82,7 +82,13 @@ def deployment(
     assert REF in podman.run("load", "--input", folder / "iris.tar")
     settings = KubernetesSettings(env={"MADE_FOR": "podman"})
     served = Served.of(Release(package, ImageRef.parse(REF).with_digest(built.digest)), settings, pull=False)
-    [made] = [each for each in rendered(Wanted("iris", "models", served, settings)) if each["kind"] == "Deployment"]
+    return rendered(Wanted("iris", "models", served, settings))
+
+
+@pytest.fixture
+def deployment(objects: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """The one of the objects that Podman makes something of."""
+    [made] = [each for each in objects if each["kind"] == "Deployment"]
     return made
 
 
@@ -106,9 +112,9 @@ def probed(podman: Podman, container: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def written(document: dict[str, Any], path: Path) -> Path:
+def written(path: Path, *documents: dict[str, Any]) -> Path:
     """What ``podman kube play`` reads."""
-    path.write_text(yaml.safe_dump(document))
+    path.write_text(yaml.safe_dump_all(documents))
     return path
 
 
@@ -118,21 +124,22 @@ def smoke_tested(podman: Podman, package: ModelPackage) -> bool:
     return bool(report["passed"]) and len(report["checks"]) == 6
 
 
-def test_rendered_deployment_serves_as_it_is(
-    bridging_podman: Podman, package: ModelPackage, deployment: dict[str, Any], tmp_path: Path
+def test_rendered_objects_serve_as_they_are(
+    bridging_podman: Podman, package: ModelPackage, objects: tuple[dict[str, Any], ...], tmp_path: Path
 ) -> None:
-    played = written(deployment, tmp_path / "deployment.yaml")
+    played = written(tmp_path / "objects.yaml", *objects)
 
     bridging_podman.run("kube", "play", played)
 
     assert smoke_tested(bridging_podman, package)
-    bridging_podman.run("pod", "rm", "--force", "--time", "1", POD)
+    bridging_podman.run("pod", "stop", POD)
+    bridging_podman.run("kube", "down", played)
 
 
 def test_rendered_deployment_serves_on_the_hosts_network(
     podman: Podman, package: ModelPackage, deployment: dict[str, Any], tmp_path: Path
 ) -> None:
-    played = written(overlaid(deployment), tmp_path / "deployment.yaml")
+    played = written(tmp_path / "deployment.yaml", overlaid(deployment))
     assert list(differences(deployment, yaml.safe_load(played.read_text()))) == [
         "spec.template.spec.containers[0].ports",
         "spec.template.spec.hostNetwork",
