@@ -82,7 +82,8 @@ def test_a_life_in_pods_of_real_containers(
     monkeypatch.setenv("MODEL_KEYS", KEY)
     monkeypatch.chdir(tmp_path)
     runs, rows = in_process(capfd), digits()[0]
-    put = ("-t", "aks", "--rehearse", "--base", base_layout, "--set", "api_keys=env:MODEL_KEYS", "-y", "-o", "json")
+    own = ("--set", "api_keys=env:MODEL_KEYS", "--set", "tmp_mib=96")
+    put = ("-t", "aks", "--rehearse", "--base", base_layout, *own, "-y", "-o", "json")
     joblib.dump(LogisticRegression(max_iter=100).fit(rows[:800], digits()[1][:800]), tmp_path / "digits.joblib")
     np.save(tmp_path / "rows.npy", rows[800:840])
 
@@ -92,6 +93,7 @@ def test_a_life_in_pods_of_real_containers(
     assert (shipped.document["smoke"]["passed"], "it runs real containers" in shipped.err) == (True, True)
     [pod] = engine.containers.list()
     assert (pod.attrs["Config"]["User"], pod.attrs["HostConfig"]["ReadonlyRootfs"]) == ("65532:65532", True)
+    assert "size=96m" in pod.attrs["HostConfig"]["Tmpfs"]["/tmp"]
     answers = answer(url, rows[:5])
 
     # It fits the model's inputs, and is another model.

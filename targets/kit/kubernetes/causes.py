@@ -179,7 +179,7 @@ def _end(ended: Mapping[str, Any], name: str, cluster: Cluster, pod: Mapping[str
     if _FORMAT.search(" ".join([*log, str(ended.get("message") or "")])):
         return _other_processor(detail)
     if killed := next((found for each in reversed(events) if (found := _KILLED.search(each))), None):
-        # The probe that it was ended for: it starts again, and may fail its first startup probes, which comes last then.
+        # The probe that it was ended for, though its next start may have failed startup probes since.
         told = f"{killed[1]} probe failed".lower()
         probe = next((each for each in reversed(events) if told in each.lower()), "")
         return LivenessFailed(
