@@ -78,7 +78,7 @@ def build_layout(
         manifests.append(_write(layout, package, request, base, store, added))
         layers[base.platform] = (*base.layers, *added)
     top = manifests[0] if len(manifests) == 1 else index_of(layout, package, manifests)
-    layout.name(top, request.ref.tag or "latest")
+    layout.name(top, request.ref.tag or "latest", ref=request.ref)
     blobs = {each.descriptor.digest: each.descriptor.size for found in layers.values() for each in found}
     ref = request.ref.with_digest(top.digest)
     return BuiltImage(ref, top.digest, platforms, sum(blobs.values()), layers, str(out))

@@ -27,7 +27,7 @@ def package_only_layout(
     link(store.path(layer), layout.blob_path(layer.descriptor.digest))
     manifests = [_write(layout, package, layer, each, store.epoch) for each in platforms]
     top = manifests[0] if len(manifests) == 1 else index_of(layout, package, manifests)
-    layout.name(top, ref.tag or "latest")
+    layout.name(top, ref.tag or "latest", ref=ref)
     layers = dict.fromkeys(platforms, (layer,))
     return BuiltImage(ref.with_digest(top.digest), top.digest, platforms, layer.descriptor.size, layers, str(out))
 

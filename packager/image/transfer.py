@@ -5,7 +5,7 @@ Source: github.com/opencontainers/image-spec, ``image-layout.md``.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,9 +88,16 @@ class Layout:
             path.write_bytes(content)
         return digest
 
-    def name(self, descriptor: Descriptor, name: str) -> None:
-        """Make the layout one of this image."""
+    def name(self, descriptor: Descriptor, name: str, *, ref: ImageRef | None = None) -> None:
+        """Make the layout one of this image.
+
+        Args:
+            name: The tag; what OCI tools find it by.
+            ref: Its whole name, which Podman and containerd give it; with the tag alone, Podman makes it an image "1".
+        """
         annotations = {"org.opencontainers.image.ref.name": name}
+        if ref is not None:
+            annotations["io.containerd.image.name"] = str(replace(ref.full, tag=name, digest=None))
         entry = {**descriptor.as_json(), "annotations": annotations}
         with writing_to(self.path):
             (self.path / "oci-layout").write_bytes(as_json({"imageLayoutVersion": _LAYOUT_VERSION}))
@@ -171,7 +178,7 @@ def pull_layout(
         progress.advance(number, len(blobs))
     for manifest in (*manifests, top):
         target.put(manifest.content)
-    target.name(top.descriptor, ref.tag or "latest")
+    target.name(top.descriptor, ref.tag or "latest", ref=ref)
     return top.descriptor
 
 

@@ -26,7 +26,6 @@ from targets.rehearsal.workload import PullCredential, PullRefused, Workload, Wo
 
 STAGE_LABEL: Final = "dray.rehearsal"
 ID_LABEL: Final = "dray.rehearsal.workload"
-_TMP_MIB: Final = 64
 _ALL_LINES: Final = 100_000
 _NOT_STARTED: Final = 128
 _FORMAT_ERROR: Final = 1
@@ -195,7 +194,7 @@ def _body(workload: Workload, image: str, *, most_cpus: float) -> dict[str, Any]
         "Healthcheck": {"Test": ["NONE"]},
         **({"Entrypoint": list(workload.command), "Cmd": []} if workload.command else {}),
         "HostConfig": {
-            **restrictions(tmp_mib=_TMP_MIB, log_files=1),
+            **restrictions(tmp_mib=workload.tmp_mib, log_files=1),
             "PortBindings": bindings,
             "Mounts": mounts,
             # No more processors than there are, which an engine would refuse.

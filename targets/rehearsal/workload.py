@@ -21,6 +21,7 @@ class Workload:
         address: The loopback address of this machine that it answers on.
         ports: That it listens on; each is the same outside.
         cpus, memory_mib: Limits; processes are not held to them.
+        tmp_mib: Size of ``/tmp``, the only place to write to.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Workload:
     command: tuple[str, ...] = ()
     cpus: float | None = None
     memory_mib: int | None = None
+    tmp_mib: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Images between layouts and registries: what travels, in which order, and what an interrupted push leaves."""
 
+import json
 import time
 from pathlib import Path
 
@@ -52,6 +53,18 @@ def test_image_comes_back_as_it_was(registry: RegistryServer, tmp_path: Path) ->
     assert names[0] == names[1]
     assert Layout(tmp_path / "copy").top().digest == pushed.ref.digest
     assert (pushed.sent_blobs, pushed.kept_blobs) == (6, 0)
+
+
+def test_layout_tells_its_whole_name_beside_its_tag(tmp_path: Path) -> None:
+    layout = Layout(image(tmp_path / "one"))
+
+    layout.name(layout.top(), "1", ref=ImageRef.parse("churn:1").with_digest(layout.top().digest))
+
+    [entry] = json.loads((layout.path / "index.json").read_bytes())["manifests"]
+    assert entry["annotations"] == {
+        "io.containerd.image.name": "docker.io/library/churn:1",
+        "org.opencontainers.image.ref.name": "1",
+    }
 
 
 def test_new_model_sends_its_layer_and_manifests_alone(registry: RegistryServer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Microsoft's own description of the container instances API, which lies beside the checkout; never copied."""
+"""Microsoft's own description of its APIs of container instances and clusters, beside the checkout; never copied."""
 
 import json
 from functools import cache
@@ -12,6 +12,7 @@ from tests.support.absent import absent
 _CONTRACTS = Path(__file__).parents[2] / "../shared/contracts"
 _EXPRESSION = "https://schema.management.azure.com/schemas/common/definitions.json#/definitions/expression"
 SWAGGER = _CONTRACTS / "swagger/containerinstance-2021-03-01/containerInstance.json"
+_CLUSTERS = _CONTRACTS / "swagger/containerservice-2021-05-01/managedClusters.json"
 
 
 def _document(path: Path) -> Any:
@@ -62,6 +63,13 @@ def swagger() -> dict[str, Any]:
 def example(name: str) -> dict[str, Any]:
     """One of the swagger's examples."""
     given: dict[str, Any] = _document(SWAGGER.parent / f"examples/{name}.json")
+    return given
+
+
+@cache
+def cluster_swagger() -> dict[str, Any]:
+    """The swagger of Kubernetes clusters, 2021-05-01."""
+    given: dict[str, Any] = _document(_CLUSTERS)
     return given
 
 

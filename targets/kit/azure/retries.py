@@ -13,9 +13,13 @@ _BUSY: Final = 409
 
 
 class PatientRetry(RetryPolicy[Any, Any]):
-    """Waits as long as the server asks for, up to a minute; longer waits end as its refusal."""
+    """Waits as long as the server asks for, up to a minute; longer waits end as its refusal.
 
-    def __init__(self, *, longest_wait_s: float = _LONGEST_WAIT_S, backoff_s: float = 0.8) -> None:
+    Args:
+        posts: Whether a POST may be made twice, as one that only reads.
+    """
+
+    def __init__(self, *, longest_wait_s: float = _LONGEST_WAIT_S, backoff_s: float = 0.8, posts: bool = False) -> None:
         super().__init__(
             retry_total=2 * _TRIES,
             retry_connect=2,
@@ -25,7 +29,7 @@ class PatientRetry(RetryPolicy[Any, Any]):
             retry_backoff_max=15,
             timeout=_WHOLE_S,
         )
-        self._method_whitelist = _METHODS
+        self._method_whitelist = _METHODS | {"POST"} if posts else _METHODS
         self._longest_wait_s = longest_wait_s
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:

@@ -178,8 +178,10 @@ def _end(ended: Mapping[str, Any], name: str, cluster: Cluster, pod: Mapping[str
         )
     if _FORMAT.search(" ".join([*log, str(ended.get("message") or "")])):
         return _other_processor(detail)
-    if any(_KILLED.search(each) for each in events):
-        probe = next((each for each in reversed(events) if "probe failed" in each and "eadiness" not in each), "")
+    if killed := next((found for each in reversed(events) if (found := _KILLED.search(each))), None):
+        # The probe that it was ended for, though its next start may have failed startup probes since.
+        told = f"{killed[1]} probe failed".lower()
+        probe = next((each for each in reversed(events) if told in each.lower()), "")
         return LivenessFailed(
             f"the runtime was ended because it did not answer that it lives: {probe or 'its probe failed'}",
             hint="--set startup_s=N gives it more time to start; the last lines of its log are in the detail",

@@ -17,6 +17,7 @@ from targets.rehearsal.workload import Workload
 Spec = Mapping[str, Any]
 
 _MIB: Final = 1 << 20
+_TMP, _TMP_MIB = "/tmp", 64  # noqa: S108 - the container's
 _VARIABLE: Final = re.compile(r"\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 # Volumes that bring no files; what they hold is the container's own.
 _EMPTY: Final = ("emptyDir", "downwardAPI", "ephemeral")
@@ -83,7 +84,18 @@ def workload_of(cluster: Cluster, pod: Object, container: Spec, *, id: str, addr
         command=command,
         cpus=float(parsed(limits["cpu"])) if "cpu" in limits else None,
         memory_mib=int(parsed(limits["memory"]) / _MIB) if "memory" in limits else None,
+        tmp_mib=_tmp_mib(pod, container),
     )
+
+
+def _tmp_mib(pod: Object, container: Spec) -> int:
+    """How large the empty volume at ``/tmp`` may grow; 64 where nothing says it."""
+    volumes = {each["name"]: each.get("emptyDir") or {} for each in pod["spec"].get("volumes") or ()}
+    for mount in container.get("volumeMounts", ()):
+        size = volumes[mount["name"]].get("sizeLimit")
+        if mount["mountPath"] == _TMP and size:
+            return max(1, int(parsed(size) / _MIB))
+    return _TMP_MIB
 
 
 def _environment(scope: _Scope, container: Spec) -> dict[str, str]:

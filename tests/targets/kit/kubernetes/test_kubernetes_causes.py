@@ -118,6 +118,7 @@ def test_probe_that_ends_the_runtime_is_told() -> None:
         "Unhealthy: Readiness probe failed: 503",
         "Unhealthy: Liveness probe failed: context deadline exceeded",
         "Killing: Container runtime failed liveness probe, will be restarted",
+        'Unhealthy: Startup probe failed: Get "http://10.0.0.1:8080/livez": connection refused',
     )
 
     found = cause(of, Noticed(told))
