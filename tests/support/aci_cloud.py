@@ -22,8 +22,8 @@ from targets.aci import AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess
 from targets.rehearsal.arm.app import create_app
-from targets.rehearsal.arm.clock import now
 from targets.rehearsal.arm.faults import FAULTS
+from targets.rehearsal.clock import now
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
 from targets.rehearsal.world import Faults
 from tests.support.arm_server import API_VERSION, SUBSCRIPTION, group_path

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from targets.rehearsal.kubernetes.clock import now, shown
+from targets.rehearsal.clock import now
+from targets.rehearsal.kubernetes.clock import shown
 from targets.rehearsal.kubernetes.node import Node
 from targets.rehearsal.kubernetes.probing import Kind, Target, Verdicts, probe
 from targets.rehearsal.kubernetes.pulling import NotPulled, credential_for, refused, staged_refusal

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.http_fronts import Certificate, HttpFront
-from targets.rehearsal.kubernetes.service_fronts import moved_words, port_here
+from targets.rehearsal.kubernetes.ports import moved_words, port_here
 from targets.rehearsal.kubernetes.traffic import Rule
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Listening:
     def settle(self, wanted: Mapping[int, Certificate | None]) -> str:
         """Listen on these ports and no others; which stand for others, as the annotation says it."""
         if not self.address:
-            self.address = self._cluster.addresses.take(self._label, wanted.keys())
+            self.address = self._cluster.addresses.take(self._label, [port_here(port) for port in wanted])
         for port, (front, certificate) in list(self._fronts.items()):
             if port not in wanted or wanted[port] != certificate:
                 del self._fronts[port]
