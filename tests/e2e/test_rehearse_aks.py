@@ -100,7 +100,7 @@ def test_a_model_is_shipped_updated_brought_back_and_leaves_nothing(model: Path,
 
     take_a_field(77)
     collided = user.deploy(first["package"])
-    assert failed(collided) == (5, "E-FIELD-CONFLICT")
+    assert failed(collided) == (5, "E-FIELD-CONFLICT"), collided.err
     assert "progressDeadlineSeconds (kubectl-edit)" in collided.document["error"]["message"]
     forced = user.deploy(first["package"], "--force-conflicts")
     assert (forced.status, forced.document["version"]) == (0, "1"), forced.err
