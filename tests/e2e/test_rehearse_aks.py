@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from targets.rehearsal.layout import StageFolder
-from tests.support.command import Run, dray
+from tests.support.command import Run, dray, in_process
 
 pytestmark = [
     pytest.mark.e2e,
@@ -31,17 +31,25 @@ class User:
         told: What commands wrote, and how processes were called.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, here: Callable[..., Run]) -> None:
         self.folder = folder
+        self.here = here
         self.told: list[str] = []
 
     def __call__(self, *arguments: str | Path) -> Run:
-        done = dray(*arguments, "-v", "--rehearse", cwd=self.folder, env=SECRETS)
-        self.told += [done.out, done.err, *(" ".join(each) for each in command_lines().values())]
-        return done
+        """As a process."""
+        return self._noted(dray(*arguments, "-v", "--rehearse", cwd=self.folder))
+
+    def quickly(self, *arguments: str | Path) -> Run:
+        """In this process."""
+        return self._noted(self.here(*arguments, "-v", "--rehearse"))
 
     def deploy(self, package: str, *arguments: str) -> Run:
-        return self("deploy", package, "-n", "tumour", "-t", "aks", *SETTINGS, "-o", "json", *arguments)
+        return self.quickly("deploy", package, "-n", "tumour", "-t", "aks", *SETTINGS, "-o", "json", *arguments)
+
+    def _noted(self, done: Run) -> Run:
+        self.told += [done.out, done.err, *(" ".join(each) for each in command_lines().values())]
+        return done
 
 
 def command_lines() -> dict[int, list[str]]:
@@ -59,8 +67,10 @@ def stand_ins() -> list[int]:
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> User:
-    return User(tmp_path)
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> User:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    return User(tmp_path, in_process(capsys))
 
 
 def failed(done: Run) -> tuple[int, str]:
@@ -95,7 +105,7 @@ def test_a_model_is_shipped_updated_brought_back_and_leaves_nothing(model: Path,
     assert updated.document["endpoint"] == first["endpoint"]
 
     assert failed(user.deploy(first["package"], "--fault", "oom")) == (5, "E-OOM")
-    [row] = user("status", "tumour", "-o", "json").document
+    [row] = user.quickly("status", "tumour", "-o", "json").document
     assert (row["state"], row["version"]) == ("running", "2")
 
     take_a_field(77)
@@ -105,17 +115,17 @@ def test_a_model_is_shipped_updated_brought_back_and_leaves_nothing(model: Path,
     forced = user.deploy(first["package"], "--force-conflicts")
     assert (forced.status, forced.document["version"]) == (0, "1"), forced.err
 
-    back = user("rollback", "tumour", "-y", "-o", "json")
+    back = user.quickly("rollback", "tumour", "-y", "-o", "json")
     assert (back.status, back.document["smoke"]["passed"]) == (0, True), back.err
     for form in ("yaml", "json", "text"):
-        plan = user("plan", first["package"], "-n", "tumour", "-t", "aks", *SETTINGS, "-o", form)
+        plan = user.quickly("plan", first["package"], "-n", "tumour", "-t", "aks", *SETTINGS, "-o", form)
         assert plan.status == 0, plan.err
         if form == "yaml":
             kinds = [each["kind"] for each in yaml.safe_load_all(plan.out)]
             assert kinds == ["ServiceAccount", "Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget"]
-    assert user("logs", "tumour").status == 0
+    assert user.quickly("logs", "tumour").status == 0
 
-    assert user("delete", "tumour", "-y").status == 0
+    assert user.quickly("delete", "tumour", "-y").status == 0
     until = time.monotonic() + 20
     while stand_ins() and time.monotonic() < until:
         time.sleep(0.2)
