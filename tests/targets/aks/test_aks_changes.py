@@ -240,7 +240,7 @@ def test_namespace_that_is_not_there_is_made_restricted(
 
 SECRET = AksSettings(
     api_keys="env:KEYS", secret_env={"TOKEN": "env:KEYS"},
-    registry_username="env:USER_NAME", registry_password="env:KEYS", startup_s=2,
+    registry_username="env:USER_NAME", registry_password="env:KEYS",
 )  # fmt: skip
 
 

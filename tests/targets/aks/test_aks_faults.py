@@ -53,7 +53,7 @@ def packages(tmp_path: Path, state: Path) -> tuple[ModelPackage, ModelPackage]:
 def attempt(cloud: AksCloud, package: ModelPackage, timeout_s: float, patience_s: float = 2.0) -> None:
     target = cloud.target(cloud.access(patience_s=patience_s))
     deploy(
-        target, NAME, target.release_for_tests(package), AksSettings(startup_s=2), smoke=lambda client, given: PASSED,
+        target, NAME, target.release_for_tests(package), AksSettings(), smoke=lambda client, given: PASSED,
         confirm=lambda plan: True, secrets={}, progress=SilentProgress(), timeout_s=timeout_s,
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ def test_every_fault_is_tried() -> None:
 def test_update_that_fails_has_its_code_and_the_old_release_serves(
     cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage], fault: str
 ) -> None:
-    first = put(cloud.target(), AksSettings(startup_s=2), packages[0], report=PASSED)
+    first = put(cloud.target(), AksSettings(), packages[0], report=PASSED)
     before = cloud.stored()
     cloud.faults.set((fault,))
 
@@ -85,7 +85,7 @@ def test_update_that_fails_has_its_code_and_the_old_release_serves(
     assert (caught.value.code, bool(caught.value.hint)) == (ENDS[fault], True)
     assert cloud.target().inspect(NAME, AksSettings()) == first.deployment
     # The fault "conflict" is another manager's change, which stays.
-    settings = AksSettings(startup_s=2, force_conflicts=fault == "conflict")
+    settings = AksSettings(force_conflicts=fault == "conflict")
     again = put(cloud.target(), settings, packages[0], report=PASSED)
     assert (again.deployment.state, again.deployment.version) == ("running", "1")
     assert again.deployment.endpoint == first.deployment.endpoint
