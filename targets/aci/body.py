@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from packager.core.artifact import ModelPackage
 from packager.core.image import DEFAULT_REGISTRY, ImageRef
 from targets.aci.settings import AciSettings
+from targets.kit.referenced_values import PULL, PULL_USER
 
 if TYPE_CHECKING:
     from azure.mgmt.containerinstance import models as sdk
@@ -23,7 +24,6 @@ _HUB: Final = "index.docker.io"
 # A container starts slower than it was measured to on a machine that did nothing else.
 _SLOWER: Final = 5.0
 _SHORTEST_START_S: Final = 30
-PULL: Final = "credential"
 
 Resolve = Callable[[str], str]
 
@@ -187,7 +187,7 @@ def _pull_credentials(wanted: Wanted, secret: Resolve) -> "list[sdk.ImageRegistr
     if settings.registry_username and settings.registry_password:
         user, password = settings.registry_username, settings.registry_password
     elif wanted.pull:
-        user, password = f"{PULL}-user:{wanted.image.host}", f"{PULL}:{wanted.image.host}"
+        user, password = f"{PULL_USER}:{wanted.image.host}", f"{PULL}:{wanted.image.host}"
     else:
         return None
     return [sdk.ImageRegistryCredential(server=server, username=secret(user), password=secret(password))]

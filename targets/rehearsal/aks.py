@@ -23,6 +23,7 @@ class AksRehearsal(OpensStage):
     name = "aks"
     faults = FAULTS
     extra: ClassVar[str] = "kubernetes"
+    whole_network: ClassVar[bool] = True
 
     def connect(self, facts: StageFacts, folder: StageFolder) -> Target[Any]:
         """The target, with the stand-in's token; the cluster's own addresses are reached from here.

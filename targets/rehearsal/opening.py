@@ -22,6 +22,7 @@ from packager.core.protocols import Target
 from packager.core.rehearsal import Rehearsal, Stage
 from packager.core.state import state_home
 from targets.kit.engine.process import ProcessIdentity, RuntimeProcess, tail_of
+from targets.rehearsal.addresses import WHOLE_NETWORK
 from targets.rehearsal.control import Control, Gone
 from targets.rehearsal.layout import USER, StageFacts, StageFolder, write_private
 from targets.rehearsal.leftovers import end_service, end_workloads, engine_of, program, remove_folder
@@ -64,10 +65,12 @@ class OpensStage(Rehearsal):
 
     Attributes:
         extra: Of dray, that it is made of.
+        whole_network: Whether it needs more loopback addresses than one, which only Linux has.
         api: A module with ``create_app`` and ``FAULTS``; None for the one that the name stands for.
     """
 
     extra: ClassVar[str]
+    whole_network: ClassVar[bool] = False
     api: ClassVar[str | None] = None
 
     @abstractmethod
@@ -148,6 +151,11 @@ class OpensStage(Rehearsal):
         if sys.platform == "win32":
             raise EnvironmentMissing(
                 "a rehearsal needs Linux or macOS", hint="on Windows, run dray inside WSL: wsl --install"
+            )
+        if self.whole_network and not WHOLE_NETWORK:
+            raise EnvironmentMissing(
+                f"a rehearsal of {self.name} needs Linux: each pod listens on a loopback address of its own",
+                hint="run dray on Linux, in a virtual machine or a container",
             )
         if os.pathsep in str(state_home()):
             raise ConfigurationError(

@@ -21,8 +21,9 @@ from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import DockerHost
 from targets.kit.engine.engine_refusals import ContainerGone
 from targets.kit.engine.hardening import USER, limits, restrictions
+from targets.rehearsal.clock import now
 from targets.rehearsal.stored_images import StoredImage
-from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus, moment
+from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
 
 STAGE_LABEL: Final = "dray.rehearsal"
 ID_LABEL: Final = "dray.rehearsal.workload"
@@ -93,14 +94,14 @@ class ContainerRunner:
         if image and image.platform != self.platform:
             # An engine may emulate other processors; clouds do not.
             program = next(iter(workload.command or image.command), "")
-            self._never[workload.id] = _NeverRan(f"exec {program}: exec format error", moment(), _FORMAT_ERROR)
+            self._never[workload.id] = _NeverRan(f"exec {program}: exec format error", now(), _FORMAT_ERROR)
             return
         name = self._name_of(image) if image else workload.image
         try:
             with ContainerEngine(self._host) as engine:
                 self._start(engine, workload, name)
         except DrayError as error:
-            self._never[workload.id] = _NeverRan(error.message, moment(), _NOT_STARTED)
+            self._never[workload.id] = _NeverRan(error.message, now(), _NOT_STARTED)
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002 - the field's own name
         """How it is now."""

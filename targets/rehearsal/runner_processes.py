@@ -22,9 +22,10 @@ from packager.core.image import MODEL_FOLDER
 from packager.core.process import end_process, reap
 from targets.kit.engine.ports import free_port
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess, processes_in
+from targets.rehearsal.clock import now
 from targets.rehearsal.layout import StageFolder, write_private
 from targets.rehearsal.stored_images import StoredImage
-from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, WorkloadStatus, moment
+from targets.rehearsal.workload import PullRefused, Workload, WorkloadState, WorkloadStatus
 
 _LOOPBACK: Final = "127.0.0.1"
 _PORT: Final = "8080"
@@ -94,7 +95,7 @@ class ProcessRunner:
         elif words := self._hindrance(workload, image):
             run = _refused(home, words)
         else:
-            run = _Run(RuntimeProcess.start(self._launch(workload, image, home)), moment())
+            run = _Run(RuntimeProcess.start(self._launch(workload, image, home)), now())
         with self._lock:
             self._runs[workload.id] = run
 
@@ -154,7 +155,7 @@ class ProcessRunner:
         code = reap(run.process.identity.pid)
         if code is not None:
             # As a shell and an engine say it: 128 and the signal.
-            run.exit_code, run.finished_at = (code if code >= 0 else 128 - code), moment()
+            run.exit_code, run.finished_at = (code if code >= 0 else 128 - code), now()
 
     def _launch(self, workload: Workload, image: StoredImage, home: Path) -> RuntimeLaunch:
         port = int(_port_of(workload, image))
@@ -203,7 +204,7 @@ def _unpacked(image: StoredImage, layer: str, out: Path) -> bool:
 def _refused(home: Path, words: str, *, exit_code: int = _NO_PROGRAM) -> _Run:
     """A workload that never ran, and its log."""
     (home / _LOG).write_text(f"{words}\n", encoding="utf-8")
-    return _Run(None, moment(), moment(), exit_code)
+    return _Run(None, now(), now(), exit_code)
 
 
 def _port_of(workload: Workload, image: StoredImage) -> str:

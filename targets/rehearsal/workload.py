@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 WorkloadState = Literal["waiting", "running", "terminated"]
@@ -105,8 +104,3 @@ class Runner(Protocol):
     @abstractmethod
     def running(self) -> Iterator[str]:
         """Ids of all that run, those of a stand-in that was killed among them."""
-
-
-def moment() -> str:
-    """Now, as a status has it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

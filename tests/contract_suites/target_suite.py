@@ -32,8 +32,8 @@ def package_of_image_here(image: ImageRef) -> ModelPackage:
     return package_of_image(image, SilentProgress())[0]
 
 
-class TargetSuite:
-    """Inherit as ``TestSomething(TargetSuite)``."""
+class UpdateSuite:
+    """What a target does where something is there already; for each strategy that it has."""
 
     @pytest.fixture
     def target(self) -> Target[Any]:
@@ -56,29 +56,6 @@ class TargetSuite:
     @pytest.fixture
     def other_package(self, tmp_path: Path) -> ModelPackage:
         return make_package(tmp_path / "two", logistic_model(seed=7), version="2")
-
-    def test_plan_changes_nothing_and_is_the_same_twice(
-        self, target: Target[Any], settings: Any, package: ModelPackage
-    ) -> None:
-        one, two = (
-            PlanDocument.of(plan(target, NAME, release_of(target, package), settings)).to_json() for _ in range(2)
-        )
-
-        assert one == two
-        assert target.inspect(NAME, settings) is None
-        assert target.deployments(settings) == ()
-
-    def test_first_deployment_serves_and_is_found(
-        self, target: Target[Any], settings: Any, package: ModelPackage
-    ) -> None:
-        outcome = put(target, settings, package)
-
-        assert outcome.smoke.passed
-        assert [action.verb for action in outcome.plan.actions if action.verb != "keep"]
-        found = find(NAME, [target], {target.name: settings})[1]
-        assert (found.state, found.version, found.digest) == ("running", "1", package.digest)
-        assert find_all([target], {target.name: settings}) == (found,)
-        assert ask(target, found, package).passed
 
     def test_same_release_again_is_kept_and_tested(
         self, target: Target[Any], settings: Any, package: ModelPackage
@@ -103,16 +80,6 @@ class TargetSuite:
         assert ask(target, second.deployment, other_package).passed
         changed = {change.field for action in second.plan.actions for change in action.changes}
         assert {"version", "digest"} <= changed
-
-    def test_failed_smoke_test_of_a_first_deployment_leaves_nothing(
-        self, target: Target[Any], settings: Any, package: ModelPackage
-    ) -> None:
-        with pytest.raises(SmokeTestFailed) as caught:
-            put(target, settings, package, report=FAILED)
-
-        assert caught.value.detail["smoke"] == FAILED.as_dict()
-        assert target.inspect(NAME, settings) is None
-        assert target.deployments(settings) == ()
 
     def test_failed_update_leaves_the_old_release_serving(
         self, target: Target[Any], settings: Any, package: ModelPackage, other_package: ModelPackage
@@ -154,6 +121,43 @@ class TargetSuite:
         assert outcome.smoke.passed
         assert (outcome.deployment.version, outcome.deployment.digest) == ("1", package.digest)
         assert outcome.deployment.endpoint == second.deployment.endpoint
+
+
+class TargetSuite(UpdateSuite):
+    """Inherit as ``TestSomething(TargetSuite)``."""
+
+    def test_plan_changes_nothing_and_is_the_same_twice(
+        self, target: Target[Any], settings: Any, package: ModelPackage
+    ) -> None:
+        one, two = (
+            PlanDocument.of(plan(target, NAME, release_of(target, package), settings)).to_json() for _ in range(2)
+        )
+
+        assert one == two
+        assert target.inspect(NAME, settings) is None
+        assert target.deployments(settings) == ()
+
+    def test_first_deployment_serves_and_is_found(
+        self, target: Target[Any], settings: Any, package: ModelPackage
+    ) -> None:
+        outcome = put(target, settings, package)
+
+        assert outcome.smoke.passed
+        assert [action.verb for action in outcome.plan.actions if action.verb != "keep"]
+        found = find(NAME, [target], {target.name: settings})[1]
+        assert (found.state, found.version, found.digest) == ("running", "1", package.digest)
+        assert find_all([target], {target.name: settings}) == (found,)
+        assert ask(target, found, package).passed
+
+    def test_failed_smoke_test_of_a_first_deployment_leaves_nothing(
+        self, target: Target[Any], settings: Any, package: ModelPackage
+    ) -> None:
+        with pytest.raises(SmokeTestFailed) as caught:
+            put(target, settings, package, report=FAILED)
+
+        assert caught.value.detail["smoke"] == FAILED.as_dict()
+        assert target.inspect(NAME, settings) is None
+        assert target.deployments(settings) == ()
 
     def test_first_release_has_nothing_before_it(
         self, target: Target[Any], settings: Any, package: ModelPackage

@@ -22,8 +22,8 @@ from targets.aci import AciTarget
 from targets.kit.azure.access import AzureAccess, FixedToken
 from targets.kit.engine.process import RUNTIME, RuntimeLaunch, RuntimeProcess
 from targets.rehearsal.arm.app import create_app
-from targets.rehearsal.arm.clock import now
 from targets.rehearsal.arm.faults import FAULTS
+from targets.rehearsal.clock import now
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
 from targets.rehearsal.world import Faults
 from tests.support.arm_server import API_VERSION, SUBSCRIPTION, group_path
@@ -97,6 +97,17 @@ class ReadyRunner(FakeRunner):
         self.images.setdefault(image, Image(answering=lambda path: (200, answer), **changed))
 
 
+def release_held(runner: Any, package: ModelPackage, changed: Mapping[str, Any]) -> Release:
+    """A package with an image of it, which a runner has."""
+    ref = image_ref(package)
+    name = f"{ref.registry}/{ref.repository}@{ref.digest}"
+    if isinstance(runner, ReadyRunner):
+        runner.hold(name, package, **changed)
+    else:
+        runner.packages[name] = package.root
+    return Release(package, ref)
+
+
 @dataclass(frozen=True, slots=True)
 class ImagedAciTarget(AciTarget):
     """The real target, with a way to make the images that its tests deploy."""
@@ -105,13 +116,7 @@ class ImagedAciTarget(AciTarget):
     changed: Mapping[str, Any] = field(default_factory=dict)
 
     def release_for_tests(self, package: ModelPackage) -> Release:
-        ref = image_ref(package)
-        name = f"{ref.registry}/{ref.repository}@{ref.digest}"
-        if isinstance(self.runner, ReadyRunner):
-            self.runner.hold(name, package, **self.changed)
-        else:
-            self.runner.packages[name] = package.root
-        return Release(package, ref)
+        return release_held(self.runner, package, self.changed)
 
 
 @dataclass

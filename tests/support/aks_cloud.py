@@ -15,7 +15,7 @@ from targets.kit.kubernetes.kinds import OF_A_DEPLOYMENT
 from targets.rehearsal.kubernetes.app import create_app
 from targets.rehearsal.kubernetes.faults import FAULTS
 from targets.rehearsal.world import Faults
-from tests.support.aci_cloud import Killed, ReadyRunner, image_ref
+from tests.support.aci_cloud import Killed, release_held
 from tests.support.stand_in_server import TOKEN, serving_stand_in
 
 
@@ -27,13 +27,7 @@ class ImagedAksTarget(AksTarget):
     changed: Mapping[str, Any] = field(default_factory=dict)
 
     def release_for_tests(self, package: ModelPackage) -> Release:
-        ref = image_ref(package)
-        name = f"{ref.registry}/{ref.repository}@{ref.digest}"
-        if isinstance(self.runner, ReadyRunner):
-            self.runner.hold(name, package, **self.changed)
-        else:
-            self.runner.packages[name] = package.root
-        return Release(package, ref)
+        return release_held(self.runner, package, self.changed)
 
 
 @dataclass
@@ -46,7 +40,7 @@ class AksCloud:
     faults: Faults
 
     def access(self, **changed: Any) -> KubernetesAccess:
-        given: dict[str, Any] = {"poll_s": 0.1, "patience_s": 2.0, "reach": "cluster"}
+        given: dict[str, Any] = {"poll_s": 0.02, "patience_s": 2.0, "reach": "cluster"}
         return token_access(self.url, TOKEN, ca_file=self.ca, **{**given, **changed})
 
     def target(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-from targets.rehearsal.arm.clock import now
+from targets.rehearsal.clock import now
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
 
 Answering = Callable[[str], tuple[int, bytes]]

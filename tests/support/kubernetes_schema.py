@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import yaml
+from kubernetes_validate import utils
 
 from tests.support.absent import absent
 
@@ -15,6 +16,9 @@ _FILES = {"Gateway": "gateways.yaml", "HTTPRoute": "httproutes.yaml"}
 VERSIONS = ("1.30", "1.33", "1.37")
 # Of projects whose schemas nobody gave us.
 _UNKNOWN = ("keda.sh/v1alpha1", "serving.kserve.io/v1beta1")
+
+# It would read a megabyte anew for every object.
+utils.schema_contents = cache(utils.schema_contents)
 
 
 def refuse_invalid(made: dict[str, Any], version: str) -> None:

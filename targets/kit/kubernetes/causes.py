@@ -1,7 +1,7 @@
 """Why a pod does not come up, from what the cluster shows of it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -178,19 +178,23 @@ def _end(ended: Mapping[str, Any], name: str, cluster: Cluster, pod: Mapping[str
         )
     if _FORMAT.search(" ".join([*log, str(ended.get("message") or "")])):
         return _other_processor(detail)
-    if killed := next((found for each in reversed(events) if (found := _KILLED.search(each))), None):
-        # The probe that it was ended for, though its next start may have failed startup probes since.
-        told = f"{killed[1]} probe failed".lower()
-        probe = next((each for each in reversed(events) if told in each.lower()), "")
-        return LivenessFailed(
-            f"the runtime was ended because it did not answer that it lives: {probe or 'its probe failed'}",
-            hint="--set startup_s=N gives it more time to start; the last lines of its log are in the detail",
-            detail=detail,
-        )
+    if killed := next(filter(None, map(_KILLED.search, reversed(events))), None):
+        return _unanswered(killed[1].lower(), events, detail)
     said = f": {log[-1].strip()}" if log else ", and logged nothing"
     return ProcessCrash(
         f"the runtime ended with exit status {ended.get('exitCode')} before it was ready{said}",
         hint="the last lines of its log are in the detail",
+        detail=detail,
+    )
+
+
+def _unanswered(kind: str, events: Sequence[str], detail: Mapping[str, Any]) -> DrayError:
+    """The kubelet ended it, because of its startup probe or its liveness probe."""
+    probe = next((each for each in reversed(events) if f"{kind} probe failed" in each.lower()), "its probe failed")
+    more = "--set startup_s=N gives it more time to start" if kind == "startup" else "it hangs, or wants more CPU"
+    return LivenessFailed(
+        f"the runtime was ended because it did not answer that it lives: {probe}",
+        hint=f"{more}; the last lines of its log are in the detail",
         detail=detail,
     )
 

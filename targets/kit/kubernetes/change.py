@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from packager.core.errors import DeploymentBusy, DeploymentMissing, DrayError, FieldConflict, Transitioning
 from packager.core.progress import Progress
 from targets.kit.holder import Holder, refuse_if_held
-from targets.kit.kubernetes.causes import Patience, is_ready, restarts
 from targets.kit.kubernetes.cluster import Cluster, Object
 from targets.kit.kubernetes.course import Course
 from targets.kit.kubernetes.kinds import OF_A_DEPLOYMENT, key_of, words_for
@@ -27,7 +26,7 @@ from targets.kit.kubernetes.record import Record, Served, Slot
 from targets.kit.kubernetes.secrets import SecretValues
 from targets.kit.kubernetes.settings import KubernetesSettings
 from targets.kit.kubernetes.state import Deployed, Key, read, record_of
-from targets.kit.kubernetes.watch import Rollout, late, refuse_if_doomed, wait_rolled_out
+from targets.kit.kubernetes.watch import Rollout, wait_rolled_out, watch_serving
 
 logger = logging.getLogger(__name__)
 _GONE_S = 60.0
@@ -174,7 +173,8 @@ def shift(work: Work, percent: int) -> None:
     )
     work.progress.step(f"giving {record.trial.version} {percent} % of the traffic")
     work.put(each for each in (gateway(split), canary_service(split), http_route(split)) if each is not None)
-    _watch(work, replace(split, slot=record.trial_slot, served=record.trial), settings.step_s)
+    trial = replace(split, slot=record.trial_slot, served=record.trial)
+    watch_serving(work.cluster, trial.workload, trial.selector, settings.step_s)
 
 
 def take(work: Work) -> Record:
@@ -262,34 +262,6 @@ def rollout_of(wanted: Wanted) -> Rollout:
     """What is watched of a release."""
     [container] = deployment(wanted)["spec"]["template"]["spec"]["containers"]
     return Rollout(wanted.workload, slot_selector(wanted.label, wanted.slot), container["image"])
-
-
-def _watch(work: Work, wanted: Wanted, seconds: float) -> None:
-    """Look at pods for a while: none may end, or say that it is not ready for longer than a moment."""
-    until, before = time.monotonic() + seconds, _restarts(work, wanted)
-    patience = Patience(work.cluster.access.patience_s)
-    while True:
-        found = work.cluster.get("Deployment", wanted.workload) or {}
-        pods = work.cluster.list("Pod", wanted.selector)
-        refuse_if_doomed(work.cluster, found, [each for each in pods if not is_ready(each)], patience)
-        if sum(map(restarts, pods)) > before:
-            refuse_if_doomed(work.cluster, found, [{**each, "status": _sick(each)} for each in pods], Patience(0.0))
-        if time.monotonic() >= until:
-            if not any(map(is_ready, pods)):
-                raise late(work.cluster, found, pods)
-            return
-        time.sleep(min(work.cluster.access.poll_s, max(0.0, until - time.monotonic())))
-
-
-def _restarts(work: Work, wanted: Wanted) -> int:
-    return sum(map(restarts, work.cluster.list("Pod", wanted.selector)))
-
-
-def _sick(pod: Object) -> Object:
-    """A pod's status as one that is not ready: it was ended and came back."""
-    status = pod.get("status") or {}
-    containers = [{**each, "ready": False} for each in status.get("containerStatuses") or ()]
-    return {**status, "conditions": [], "containerStatuses": containers}
 
 
 def _hand_over_scale(work: Work, wanted: Wanted, state: Deployed) -> None:

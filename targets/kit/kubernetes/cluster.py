@@ -148,8 +148,12 @@ class Cluster:
             yield line.decode("utf-8", "replace")
 
 
-def _when(event: Object) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp"))
+def _when(event: Object) -> tuple[str, int, str]:
+    """Times are of whole seconds; within one, what was written later has the larger version."""
+    metadata = event["metadata"]
+    version = str(metadata.get("resourceVersion") or "")
+    when = event.get("lastTimestamp") or event.get("eventTime") or metadata.get("creationTimestamp")
+    return str(when), len(version), version
 
 
 def _selector(given: Mapping[str, str]) -> str:

@@ -14,7 +14,6 @@ from packager.core.errors import InvocationError
 from targets.kit.kubernetes.access import KubernetesAccess
 
 logger = logging.getLogger(__name__)
-_LOOK_S: Final = 0.2
 _JOIN_S: Final = 5.0
 _BLOCK: Final = 65536
 
@@ -29,7 +28,6 @@ def forwarded(access: KubernetesAccess, namespace: str, pod: str, port: int) -> 
     forwarder = _Forwarder(access, namespace, pod, port)
     forwarder.probe()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(_LOOK_S)
         ending = threading.Event()
         thread = threading.Thread(target=forwarder.serve, args=(listener, ending), name="port-forward", daemon=True)
         thread.start()
@@ -37,6 +35,9 @@ def forwarded(access: KubernetesAccess, namespace: str, pod: str, port: int) -> 
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             ending.set()
+            # What waits for a connection gets one.
+            with suppress(OSError):
+                socket.create_connection(listener.getsockname(), _JOIN_S).close()
             thread.join(_JOIN_S)
             forwarder.close()
 
@@ -57,12 +58,13 @@ class _Forwarder:
 
     def serve(self, listener: socket.socket, ending: threading.Event) -> None:
         """Take connections until the end is said."""
-        while not ending.is_set():
+        while True:
             try:
                 local, _ = listener.accept()
-            except TimeoutError:
-                continue
             except OSError:
+                return
+            if ending.is_set():
+                local.close()
                 return
             threading.Thread(target=self._carry, args=(local,), daemon=True).start()
 

@@ -57,6 +57,27 @@ def wait_rolled_out(cluster: Cluster, rollout: Rollout, progress: Progress, *, u
         time.sleep(min(cluster.access.poll_s, _QUICK_S) if not told else cluster.access.poll_s)
 
 
+def watch_serving(cluster: Cluster, name: str, selector: Mapping[str, str], seconds: float) -> None:
+    """Look at a Deployment's pods for a while.
+
+    Raises:
+        DrayError: One ended, or none is ready in the end.
+    """
+    until, patience = time.monotonic() + seconds, Patience(cluster.access.patience_s)
+    before = sum(map(restarts, cluster.list("Pod", selector)))
+    while True:
+        found = cluster.get("Deployment", name) or {}
+        pods = cluster.list("Pod", selector)
+        refuse_if_doomed(cluster, found, [each for each in pods if not is_ready(each)], patience)
+        if sum(map(restarts, pods)) > before:
+            refuse_if_doomed(cluster, found, [{**each, "status": _sick(each)} for each in pods], Patience(0.0))
+        if time.monotonic() >= until:
+            if not any(map(is_ready, pods)):
+                raise late(cluster, found, pods)
+            return
+        time.sleep(min(cluster.access.poll_s, max(0.0, until - time.monotonic())))
+
+
 def finished(deployment: Mapping[str, Any]) -> bool:
     """Whether the present template is everywhere, and ready."""
     status = deployment.get("status") or {}
@@ -115,6 +136,13 @@ def _no_pods(said: str, deployment: Mapping[str, Any]) -> DrayError:
     if "forbidden" in said:
         return Forbidden(f"the cluster does not let {what} be made: {said}", hint="ask who runs the cluster")
     return DeploymentFailed(f"the cluster cannot make {what}: {said}", hint="its own words say why")
+
+
+def _sick(pod: Object) -> Object:
+    """A pod's status as one that is not ready: it was ended and came back."""
+    status = pod.get("status") or {}
+    containers = [{**each, "ready": False} for each in status.get("containerStatuses") or ()]
+    return {**status, "conditions": [], "containerStatuses": containers}
 
 
 def _new(pods: Sequence[Object], rollout: Rollout) -> list[Object]:

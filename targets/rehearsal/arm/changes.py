@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from targets.rehearsal.addresses import PortTaken
 from targets.rehearsal.arm.bodies import ContainerGroup
 from targets.rehearsal.arm.cloud import Cloud
 from targets.rehearsal.arm.container_bodies import Container, ContainerProperties, InitContainer
 from targets.rehearsal.arm.containers import ContainerRun, Plan, RestartPolicy
 from targets.rehearsal.arm.endings import come_to
-from targets.rehearsal.arm.errors import ArmError, internal
+from targets.rehearsal.arm.errors import ArmError, internal, port_in_use_here
 from targets.rehearsal.arm.events import EventLog
 from targets.rehearsal.arm.groups import Group
 from targets.rehearsal.arm.operations import Operation
@@ -43,6 +44,8 @@ class Change:
             self.work()
         except ArmError as caught:
             error = caught
+        except PortTaken as taken:
+            error = port_in_use_here(taken)
         except Exception:
             logger.exception("unexpected, while %s changes", self.group.id.name)
             error = internal(self.operation.id, self.operation.id)

@@ -3,11 +3,6 @@
 from datetime import UTC, datetime
 
 
-def now() -> str:
-    """To the second, UTC, with a Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def precise_now() -> str:
     """As operations have it: seven digits of a second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

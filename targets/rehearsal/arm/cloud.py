@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from targets.rehearsal.arm.addresses import Addresses
+from targets.rehearsal.addresses import Addresses
 from targets.rehearsal.arm.bodies import ContainerGroup
 from targets.rehearsal.arm.errors import quota_reached, transitioning
 from targets.rehearsal.arm.groups import Group, GroupId
@@ -16,6 +16,7 @@ from targets.rehearsal.world import World
 
 RESOURCE_GROUP = "rehearsal"
 HOME_REGION = "westeurope"
+NETWORK = "127.77"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Cloud:
 
     def __init__(self, world: World, addresses: Addresses | None = None) -> None:
         self.world = world
-        self.addresses = addresses or Addresses(seed=world.registry)
+        self.addresses = addresses or Addresses(network=NETWORK, seed=world.registry)
         self.rates = Rates()
         self.lock = threading.RLock()
         self._groups: dict[str, Group] = {}
@@ -142,6 +143,7 @@ class Cloud:
             group.quit.set()
             for run in (*group.runs, *group.init_runs):
                 run.remove()
+        self.addresses.close()
 
     def tell(self) -> None:
         """Let the stand-in know how many groups there are."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from targets.rehearsal.arm.clock import now
 from targets.rehearsal.arm.events import EventLog
+from targets.rehearsal.clock import now
 from targets.rehearsal.workload import Runner, Workload, WorkloadStatus
 
 RestartPolicy = Literal["Always", "OnFailure", "Never"]

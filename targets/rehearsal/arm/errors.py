@@ -1,7 +1,9 @@
 """What Azure says when it refuses, word for word where a recording or a report of it was found."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
+
+from targets.rehearsal.addresses import PortTaken
 
 PROVIDER = "Microsoft.ContainerInstance"
 GROUP_TYPE = f"{PROVIDER}/containerGroups"
@@ -136,11 +138,9 @@ def not_in_a_rehearsal(what: str) -> ArmError:
     return ArmError(501, "NotInARehearsal", f"{what} cannot be rehearsed: only Azure itself can do it")
 
 
-def port_in_use_here(ports: Collection[int]) -> ArmError:
+def port_in_use_here(taken: PortTaken) -> ArmError:
     """Something that a machine has and Azure has not: said in this stand-in's own words."""
-    listed = ", ".join(str(port) for port in sorted(ports))
-    message = f"a program of this machine listens on port {listed} on every address: rehearse with another port"
-    return ArmError(409, "PortInUseOnThisMachine", message)
+    return ArmError(409, "PortInUseOnThisMachine", f"{taken}: rehearse with another port")
 
 
 def no_container(name: str, group: str) -> ArmError:

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass
 
-from targets.rehearsal.arm.clock import now
+from targets.rehearsal.clock import now
 
 Event = dict[str, object]
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from targets.rehearsal.arm import errors, resource_errors
 from targets.rehearsal.arm.calls import Call
-from targets.rehearsal.arm.clock import now
 from targets.rehearsal.arm.errors import GROUP_TYPE
 from targets.rehearsal.arm.rates import kind_of
+from targets.rehearsal.clock import now
 from targets.rehearsal.world import World
 
 FAULTS: Final[Mapping[str, str]] = MappingProxyType(

@@ -7,7 +7,6 @@ from typing import Final
 from targets.rehearsal.arm import changes, faults
 from targets.rehearsal.arm.bodies import ContainerGroup, GroupUpdate
 from targets.rehearsal.arm.calls import Answer, Call
-from targets.rehearsal.arm.clock import now
 from targets.rehearsal.arm.cloud import Cloud, begin_change
 from targets.rehearsal.arm.deserialising import read
 from targets.rehearsal.arm.errors import invalid_parameter, label_taken, no_container, no_logs, transitioning
@@ -20,6 +19,7 @@ from targets.rehearsal.arm.regions import REGIONS, normal
 from targets.rehearsal.arm.resource_errors import no_location, unknown_location
 from targets.rehearsal.arm.staging import stage
 from targets.rehearsal.arm.views import group_view
+from targets.rehearsal.clock import now
 
 # So long a stop or a delete is waited for; what takes longer goes on after its answer.
 SOON_S: Final = 5.0

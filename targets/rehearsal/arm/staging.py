@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from targets.rehearsal.arm.addresses import WHOLE_NETWORK, Addresses
-from targets.rehearsal.arm.doomed import ENDS, DoomedRunner
+from targets.rehearsal.addresses import WHOLE_NETWORK, Addresses
 from targets.rehearsal.arm.errors import not_in_a_rehearsal
-from targets.rehearsal.arm.tamper import TamperedRunner
+from targets.rehearsal.doomed import ENDS, DoomedRunner
+from targets.rehearsal.tamper import TamperedRunner
 from targets.rehearsal.workload import Runner
 from targets.rehearsal.world import World
 

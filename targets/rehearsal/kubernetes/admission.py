@@ -2,10 +2,12 @@
 
 from typing import Any, Final
 
+from targets.rehearsal.addresses import PortTaken
 from targets.rehearsal.kubernetes import errors, resources
 from targets.rehearsal.kubernetes.calls import Call
 from targets.rehearsal.kubernetes.cluster import Cluster, deleting
 from targets.rehearsal.kubernetes.pod_security import enforced, warned
+from targets.rehearsal.kubernetes.ports import port_here
 from targets.rehearsal.kubernetes.store import Object
 
 _WORKLOADS: Final = (resources.DEPLOYMENTS, resources.REPLICA_SETS)
@@ -41,19 +43,28 @@ def refusal_of_pod(cluster: Cluster, namespace: Object, pod: Object) -> str:
 
 
 def give_address(cluster: Cluster, live: Object | None, service: dict[str, Any], *, dry: bool) -> None:
-    """A service keeps its address; a new one gets the one that its name stands for, where that is free."""
+    """A service keeps its address; a new one gets the one that its name stands for, where that is free.
+
+    Raises:
+        ApiError: Its port is a program's of this machine, on every address.
+    """
     spec = service["spec"]
     if spec["type"] == "ExternalName" or spec.get("clusterIP") == "None":
         return
     address = (live or {}).get("spec", {}).get("clusterIP") or spec.get("clusterIP")
     if not address or address == "None":
-        metadata = service["metadata"]
-        ports = [each["port"] for each in spec.get("ports", ())]
-        label = f"{metadata['namespace']}/{metadata['name']}"
-        address = "" if dry else cluster.addresses.take(label, ports)
+        address = "" if dry else _new_address(cluster, service)
     if address:
         spec["clusterIP"] = address
         spec["clusterIPs"] = [address]
+
+
+def _new_address(cluster: Cluster, service: Object) -> str:
+    metadata, ports = service["metadata"], [port_here(each["port"]) for each in service["spec"].get("ports", ())]
+    try:
+        return cluster.addresses.take(f"{metadata['namespace']}/{metadata['name']}", ports)
+    except PortTaken as taken:
+        raise errors.internal(f"failed to allocate a serviceIP: {taken}") from taken
 
 
 def _namespace(cluster: Cluster, call: Call, live: Object | None) -> Object:

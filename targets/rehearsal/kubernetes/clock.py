@@ -2,15 +2,7 @@
 
 from datetime import UTC, datetime
 
-
-def now() -> str:
-    """To the second, UTC, with a Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def precise_now() -> str:
-    """To the microsecond."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+from targets.rehearsal.clock import now
 
 
 def shown(moment: str) -> str:

@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from targets.rehearsal.arm.addresses import Addresses
+from targets.rehearsal.addresses import Addresses
+from targets.rehearsal.clock import now
 from targets.rehearsal.kubernetes import resources
-from targets.rehearsal.kubernetes.clock import now
 from targets.rehearsal.kubernetes.defaults import defaulted
 from targets.rehearsal.kubernetes.resources import Resource
 from targets.rehearsal.kubernetes.store import Event, Object, Store, key_of
@@ -27,8 +27,7 @@ class Cluster:
     def __init__(self, world: World, addresses: Addresses | None = None) -> None:
         self.world = world
         self._chance = random.Random()  # noqa: S311 - names, not secrets
-        # A pod listens a while after it has got its address: two stand-ins must not give away the same ones.
-        self.addresses = addresses or Addresses(network=NETWORK, seed=str(self._chance.randrange(1 << 32)))
+        self.addresses = addresses or Addresses(network=NETWORK, seed=world.registry)
         self.store = Store()
         self.strikes = Strikes(world.faults)
         self._held = 0

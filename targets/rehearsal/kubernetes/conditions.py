@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from targets.rehearsal.kubernetes.clock import now
+from targets.rehearsal.clock import now
 
 Condition = Mapping[str, Any]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from targets.rehearsal.kubernetes.clock import now, shown
+from targets.rehearsal.clock import now
+from targets.rehearsal.kubernetes.clock import shown
 from targets.rehearsal.kubernetes.node import Node
 from targets.rehearsal.kubernetes.probing import Kind, Target, Verdicts, probe
 from targets.rehearsal.kubernetes.pulling import NotPulled, credential_for, refused, staged_refusal
@@ -25,7 +26,6 @@ _SLOW_LOOK_S: Final = 1.0
 _YOUNG_S: Final = 15.0
 _RETRY_S: Final = 2.0
 _MESSAGE_LINES, _MESSAGE_BYTES = 80, 2048
-_HANG_AFTER_S: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -260,7 +260,7 @@ class ContainerRun:
                 self._probes.append(asyncio.ensure_future(probe(kind, asked, target, verdicts)))
 
     def _hanging(self) -> bool:
-        return self.hangs and asyncio.get_running_loop().time() - self.standing.stamp > _HANG_AFTER_S
+        return self.hangs and self.standing.started
 
     def _end_probes(self) -> None:
         for each in self._probes:

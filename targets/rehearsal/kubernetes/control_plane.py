@@ -56,6 +56,7 @@ class ControlPlane:
         for loop in self._loops:
             loop.end()
         await asyncio.gather(*(each.end() for each in (self._kubelet, self._fronts, self._gateways, self._ingresses)))
+        self.cluster.addresses.close()
 
     def _namespace_heard(self, event: Event) -> None:
         name = event.found["metadata"]["name"]

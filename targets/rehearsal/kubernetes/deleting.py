@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
+from targets.rehearsal.clock import now
 from targets.rehearsal.kubernetes import resources
-from targets.rehearsal.kubernetes.clock import now
 from targets.rehearsal.kubernetes.cluster import Cluster, deleting
 from targets.rehearsal.kubernetes.resources import RESOURCES, Resource
 from targets.rehearsal.kubernetes.store import Event, Object, key_of

@@ -33,7 +33,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "crash": "the container ends with exit code 1 soon after each start, a traceback in its log: CrashLoopBackOff",
         "oom": "the container takes more memory than it has: exit code 137, OOMKilled",
         "slow": "the container runs and never becomes ready: the readiness probe gets 503",
-        "probe": "the container hangs after a moment: the liveness probe fails and it is restarted, again and again",
+        "probe": "the container hangs once it has started: liveness fails and it is restarted, again and again",
         "wrong-answer": "the container serves, and its numbers are wrong: the smoke tests fail",
         "drop": "the change takes effect and the connection is cut before the answer has come",
         "gone-watch": "the history does not reach back to a watch's version: 410 Expired",

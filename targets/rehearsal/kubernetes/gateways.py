@@ -1,8 +1,6 @@
 """The controller of Gateways and HTTPRoutes: servers for listeners, and conditions that say what holds."""
 
-import asyncio
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from targets.kit.kubernetes.access import REACHED_PORTS
@@ -10,11 +8,10 @@ from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.conditions import with_condition
 from targets.rehearsal.kubernetes.http_fronts import Certificate
-from targets.rehearsal.kubernetes.listening import Listening
+from targets.rehearsal.kubernetes.listening import Listeners
 from targets.rehearsal.kubernetes.loops import Loop
 from targets.rehearsal.kubernetes.route_rules import accepted_by, parents_of, route_rules, unresolved
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
-from targets.rehearsal.kubernetes.traffic import Rule, Users, ordered
 
 CONTROLLER: Final = "rehearsal.dray.dev/gateway"
 _SERVED: Final = ("HTTP", "HTTPS")
@@ -25,21 +22,17 @@ class Gateways:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._listening: dict[Key, Listening] = {}
-        self._rules: dict[Key, Sequence[Rule]] = {}
-        self._users = Users()
-        self._ending: set[asyncio.Task[None]] = set()
         # Routes by the gateway that they name.
         self._routes: dict[Key, dict[Key, None]] = {}
         self.loop = Loop("gateways", self._reconcile)
+        self._listeners = Listeners(cluster, "gateway", self.loop.want)
         store = cluster.store
         store.listen(resources.GATEWAYS, lambda event: self.loop.want(key_of(event.found)))
         store.listen(resources.ROUTES, self._route_heard)
-        store.listen(resources.SERVICES, self._service_heard)
 
     async def end(self) -> None:
         """Listen no more."""
-        await asyncio.gather(*self._ending, *(each.end() for each in self._listening.values()))
+        await self._listeners.end()
 
     def _route_heard(self, event: Event) -> None:
         key = key_of(event.found)
@@ -54,35 +47,18 @@ class Gateways:
                     known.pop(key, None)
                 self.loop.want(gateway)
 
-    def _service_heard(self, event: Event) -> None:
-        """A backend came or went."""
-        if event.change != "MODIFIED" or (event.before or {}).get("spec") != event.found["spec"]:
-            for gateway in self._users.of(key_of(event.found)):
-                self.loop.want(gateway)
-
     def _reconcile(self, key: Key) -> None:
         gateway = self._cluster.store.get(resources.GATEWAYS, *key)
         named = gateway["spec"]["gatewayClassName"] if gateway is not None else ""
         known = self._cluster.store.get(resources.GATEWAY_CLASSES, "", named)
         if gateway is None or known is None or known["spec"]["controllerName"] != CONTROLLER:
-            listening = self._listening.pop(key, None)
-            self._rules.pop(key, None)
-            self._users.note(key, ())
-            if listening is not None:
-                task = listening.end()
-                self._ending.add(task)
-                task.add_done_callback(self._ending.discard)
+            self._listeners.forget(key)
             return
-        listening = self._listening.get(key)
-        if listening is None:
-            label = f"gateway/{'/'.join(key)}"
-            listening = self._listening[key] = Listening(self._cluster, label, lambda: self._rules.get(key, ()))
         routes = self._attached(gateway)
-        self._rules[key] = ordered(rule for route in routes for rule in route_rules(self._cluster, route))
-        self._users.note(key, self._rules[key])
+        rules = (rule for route in routes for rule in route_rules(self._cluster, route))
         certificates = self._certificates(gateway)
-        moved = listening.settle(certificates)
-        self._tell(gateway, listening.address, moved, certificates, len(routes))
+        address, moved = self._listeners.settle(key, rules, certificates)
+        self._tell(gateway, address, moved, certificates, len(routes))
 
     def _attached(self, gateway: Object) -> list[Object]:
         found = []
@@ -133,13 +109,9 @@ class Gateways:
         return found
 
     def _certificate(self, gateway: Object, listener: Mapping[str, Any]) -> Certificate | None:
-        for reference in listener["tls"].get("certificateRefs", ()):
-            namespace = reference.get("namespace", gateway["metadata"]["namespace"])
-            secret = self._cluster.store.get(resources.SECRETS, namespace, reference["name"])
-            data = (secret or {}).get("data") or {}
-            if "tls.crt" in data and "tls.key" in data:
-                return Certificate(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
-        return None
+        own = gateway["metadata"]["namespace"]
+        named = ((each.get("namespace", own), each["name"]) for each in listener["tls"].get("certificateRefs", ()))
+        return next(filter(None, (self._listeners.certificate(*each) for each in named)), None)
 
     def _tell(self, gateway: Object, address: str, moved: str, served: Mapping[int, object], routes: int) -> None:
         if moved:

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
+from targets.rehearsal.clock import now
 from targets.rehearsal.kubernetes import resources
-from targets.rehearsal.kubernetes.clock import now
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.store import Event, Object, key_of
 

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from targets.rehearsal.addresses import PortTaken
+from targets.rehearsal.clock import now
 from targets.rehearsal.kubernetes import resources
-from targets.rehearsal.kubernetes.clock import now
 from targets.rehearsal.kubernetes.cluster import NODE, Cluster, deleting
 from targets.rehearsal.kubernetes.conditions import with_condition
 from targets.rehearsal.kubernetes.container_runs import ContainerRun
@@ -95,8 +96,6 @@ class Kubelet:
         if not await self._scheduled(run):
             return
         spec = run.pod["spec"]
-        ports = [port["containerPort"] for each in spec["containers"] for port in each.get("ports", ())]
-        run.address = self._cluster.addresses.take(None, ports)
         runner, hangs = runner_for(self._cluster, run.pod), self._cluster.strikes.at_pod(run.pod, "probe")
         for each in spec["containers"]:
             container = ContainerRun(self.node, run.pod, each, run.address, runner)
@@ -107,8 +106,7 @@ class Kubelet:
 
     async def _scheduled(self, run: PodRun) -> bool:
         """Whether the pod has got a node; False where it ended before."""
-        while self._cluster.strikes.at_pod(run.pod, "unschedulable"):
-            message = _NO_ROOM
+        while message := self._no_room(run):
             self._happenings.add(run.pod, "FailedScheduling", message, source="default-scheduler", warning=True)
             live = self._cluster.store.get(resources.PODS, *key_of(run.pod))
             conditions = (live or run.pod).get("status", {}).get("conditions")
@@ -129,6 +127,17 @@ class Kubelet:
         words = f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {NODE}"
         self._happenings.add(bound, "Scheduled", words, source="default-scheduler")
         return True
+
+    def _no_room(self, run: PodRun) -> str:
+        """Why there is no node for a pod; empty where there is, and it has got its address there."""
+        if self._cluster.strikes.at_pod(run.pod, "unschedulable"):
+            return _NO_ROOM
+        ports = [port["containerPort"] for each in run.pod["spec"]["containers"] for port in each.get("ports", ())]
+        try:
+            run.address = self._cluster.addresses.take(None, ports)
+        except PortTaken as taken:
+            return f"0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports: {taken}."
+        return ""
 
     async def _end_pod(self, run: PodRun, grace_s: float) -> None:
         self._publish(run.pod)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
+from targets.rehearsal.clock import now
 from targets.rehearsal.kubernetes import errors, resources
 from targets.rehearsal.kubernetes.calls import Answer, Call, Stream
-from targets.rehearsal.kubernetes.clock import now
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.container_runs import ContainerRun
 from targets.rehearsal.kubernetes.kubelet import Kubelet

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from targets.rehearsal.kubernetes.clock import now
+from targets.rehearsal.clock import now
 from targets.rehearsal.kubernetes.errors import ApiError, Cause, field_conflicts
 from targets.rehearsal.kubernetes.fieldsets import Path, closed, decode, encode, leaves, shown, with_parents
 from targets.rehearsal.kubernetes.merging import merged, without

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from targets.rehearsal.kubernetes.clock import now, parsed
+from targets.rehearsal.clock import now
+from targets.rehearsal.kubernetes.clock import parsed
 from targets.rehearsal.kubernetes.conditions import find, with_condition, without_condition
 from targets.rehearsal.kubernetes.store import Object
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from targets.rehearsal.clock import now
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.admission import refusal_of_pod
-from targets.rehearsal.kubernetes.clock import now, parsed
+from targets.rehearsal.kubernetes.clock import parsed
 from targets.rehearsal.kubernetes.cluster import Cluster, controller_of, deleting, owner_reference
 from targets.rehearsal.kubernetes.conditions import find, with_condition, without_condition
 from targets.rehearsal.kubernetes.deleting import Deletions

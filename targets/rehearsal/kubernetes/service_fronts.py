@@ -2,28 +2,23 @@
 
 import asyncio
 import logging
-import os
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Final
 
 from targets.kit.kubernetes.access import REACHED_PORTS
 from targets.rehearsal.kubernetes import resources
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.endpoints import serving, slices_of
+from targets.rehearsal.kubernetes.ports import moved_words, port_here
 from targets.rehearsal.kubernetes.store import Event, Key, Object, key_of
 
 logger = logging.getLogger(__name__)
 
-_ABOVE: Final = 8000
-_USUAL: Final = 1024
 _CHUNK: Final = 1 << 16
 _CONNECT_S: Final = 5.0
-_FIRST_FREE: Final = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 @dataclass(slots=True)
@@ -138,25 +133,6 @@ def backends(cluster: Cluster, key: Key, port: int) -> list[tuple[str, int]]:
         number = next((one["port"] for one in each["ports"] if one["name"] == asked.get("name", "")), 0)
         found += [(address, number) for address in serving(each) if number]
     return found
-
-
-def port_here(port: int) -> int:
-    """The port that stands for one: another where this user may not listen on it."""
-    return port if port >= _first_free_port() else port + _ABOVE
-
-
-def moved_words(ports: Iterable[int]) -> str:
-    """Which ports of some stand for others, as the annotation says it; empty where none does."""
-    return ",".join(f"{port}={port_here(port)}" for port in sorted(ports) if port_here(port) != port)
-
-
-def _first_free_port() -> int:
-    if sys.platform != "linux" or os.geteuid() == 0:
-        return 1
-    try:
-        return int(_FIRST_FREE.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return _USUAL
 
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]

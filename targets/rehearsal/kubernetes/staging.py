@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from targets.rehearsal.arm.addresses import WHOLE_NETWORK
-from targets.rehearsal.arm.doomed import ENDS, DoomedRunner
-from targets.rehearsal.arm.tamper import TamperedRunner, Way
+from targets.rehearsal.doomed import ENDS, DoomedRunner
 from targets.rehearsal.kubernetes.calls import Call
 from targets.rehearsal.kubernetes.cluster import Cluster
 from targets.rehearsal.kubernetes.ownership import Writer, updated
 from targets.rehearsal.kubernetes.resources import DEPLOYMENTS
 from targets.rehearsal.kubernetes.shapes import shape_of
 from targets.rehearsal.kubernetes.store import Object
+from targets.rehearsal.tamper import TamperedRunner, Way
 from targets.rehearsal.workload import Runner
 
 INTRUDER: Final = "kubectl-edit"
@@ -40,7 +39,7 @@ def runner_for(cluster: Cluster, pod: Object) -> Runner:
         if cluster.strikes.at_pod(pod, name):
             return DoomedRunner(runner, end)
     for name, way in _TAMPERED.items():
-        if WHOLE_NETWORK and cluster.strikes.at_pod(pod, name):
+        if cluster.strikes.at_pod(pod, name):
             return TamperedRunner(runner, cluster.addresses, way)
     return runner
 

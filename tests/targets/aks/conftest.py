@@ -3,8 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from targets.kit.kubernetes.objects import pods
 from tests.support.aci_cloud import ReadyRunner, RuntimeRunner
 from tests.support.aks_cloud import AksCloud, aks_cloud
+
+
+@pytest.fixture(autouse=True)
+def _short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods go on for a second after their end was said, not for five: here a front hears of it at once."""
+    monkeypatch.setattr(pods, "LINGER_S", 1)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What becomes of a deployment when it is updated, scaled by others, owned by others, or shifted step by step."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,19 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import DeploymentPlan
-from packager.core.errors import ConfigurationError, DeploymentBusy, FieldConflict, NameTaken, NotReady, SmokeTestFailed
+from packager.core.errors import (
+    ConfigurationError,
+    DeploymentBusy,
+    DrayError,
+    FieldConflict,
+    NameTaken,
+    NotReady,
+    SmokeTestFailed,
+)
 from packager.core.progress import SilentProgress
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.deploy import deploy, destroy
+from packager.documents import PlanDocument
 from targets.aks import AksSettings
 from targets.kit.holder import Holder
 from targets.kit.kubernetes.record import RECORD, Record
@@ -19,7 +29,10 @@ from targets.kit.kubernetes.state import read
 from tests.contract_suites.target_suite import FAILED, NAME, put
 from tests.support.aks_cloud import AksCloud
 from tests.support.packages import logistic_model, make_package
+from tests.support.stand_in_server import TOKEN
 
+# As it is, and as Secrets have it.
+SECRETS = ("s3cret-key", *(base64.b64encode(each).decode() for each in (b"s3cret-key", b"robot:s3cret-key")))
 PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
 CANARY = AksSettings(strategy="canary", route="gateway", steps=(10, 50), step_s=0.1, drain_s=0)
 BLUE_GREEN = AksSettings(strategy="blue-green", drain_s=0)
@@ -225,19 +238,44 @@ def test_namespace_that_is_not_there_is_made_restricted(
     assert cloud.stored("fresh") == set()
 
 
+SECRET = AksSettings(
+    api_keys="env:KEYS", secret_env={"TOKEN": "env:KEYS"},
+    registry_username="env:USER_NAME", registry_password="env:KEYS",
+)  # fmt: skip
+
+
 def test_secret_is_nowhere_but_in_its_secret(
-    cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage], monkeypatch: pytest.MonkeyPatch
+    cloud: AksCloud,
+    packages: tuple[ModelPackage, ModelPackage],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("DEBUG")
     monkeypatch.setenv("KEYS", "s3cret-key")
-    settings = AksSettings(api_keys="env:KEYS", secret_env={"TOKEN": "env:KEYS"})
+    monkeypatch.setenv("USER_NAME", "robot")
 
-    outcome = serve(cloud, settings, packages[0])
+    outcome = serve(cloud, SECRET, packages[0])
+    unchanged = serve(cloud, SECRET, packages[0])
+    failures = [failure_of(cloud, fault, packages[1]) for fault in ("crash", "pull-auth", "quota", "server-error")]
 
-    assert "s3cret" not in repr(outcome)
+    assert not unchanged.plan.changes_anything
+    secrets = (*SECRETS, TOKEN)
+    told = [repr(outcome), repr(unchanged), PlanDocument.of(outcome.plan).to_json(), *failures, caplog.text]
     with cloud.cluster() as cluster:
         objects = read(cluster, NAME).objects
-    assert "s3cret" not in str([each for each in objects.values() if each["kind"] != "Secret"])
-    assert not put(cloud.target(), settings, packages[0], report=PASSED).plan.changes_anything
+        assert SECRETS[1] in str([each for each in objects.values() if each["kind"] == "Secret"])
+        told += [str(each) for each in objects.values() if each["kind"] != "Secret"]
+        told += [str(cluster.list(kind, {})) for kind in ("Pod", "Event")]
+    assert [each for each in told if any(secret in each for secret in secrets)] == []
+
+
+def failure_of(cloud: AksCloud, fault: str, package: ModelPackage) -> str:
+    """All that an error has to say."""
+    cloud.faults.set((fault,))
+    with pytest.raises(DrayError) as caught:
+        serve(cloud, SECRET, package)
+    cloud.faults.set(())
+    return f"{caught.value.as_dict()} {caught.value!r} {caught.value.__cause__!r}"
 
 
 def test_inference_service_is_written_and_not_deployed(

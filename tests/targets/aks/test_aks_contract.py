@@ -9,11 +9,11 @@ from packager.core.image import ImageRef
 from runtime.contract.package import read_package
 from targets.aks import AksSettings, AksTarget
 from tests.contract_suites import target_suite
-from tests.contract_suites.target_suite import TargetSuite
+from tests.contract_suites.target_suite import TargetSuite, UpdateSuite
 from tests.support.aks_cloud import AksCloud
 
 
-class TestAksTarget(TargetSuite):
+class _Suite(UpdateSuite):
     @pytest.fixture
     def target(self, runtime_cloud: AksCloud, state: Path, monkeypatch: pytest.MonkeyPatch) -> AksTarget:
         def held(image: ImageRef) -> ModelPackage:
@@ -23,18 +23,20 @@ class TestAksTarget(TargetSuite):
         monkeypatch.setattr(target_suite, "package_of_image_here", held)
         return runtime_cloud.target()
 
+
+class TestAksTarget(_Suite, TargetSuite):
     @pytest.fixture
     def settings(self) -> AksSettings:
         return AksSettings(threads=1)
 
 
-class TestAksTargetBlueGreen(TestAksTarget):
+class TestAksTargetBlueGreen(_Suite):
     @pytest.fixture
     def settings(self) -> AksSettings:
         return AksSettings(threads=1, strategy="blue-green", drain_s=0)
 
 
-class TestAksTargetCanary(TestAksTarget):
+class TestAksTargetCanary(_Suite):
     @pytest.fixture
     def settings(self) -> AksSettings:
         return AksSettings(threads=1, strategy="canary", route="gateway", steps=(20,), step_s=0.2, drain_s=0)

@@ -7,10 +7,10 @@ from typing import Final
 
 from packager.core.image import DEFAULT_REGISTRY, ImageRef
 from targets.kit.kubernetes.objects.wanted import DRAY, MANAGED_BY, Object, Wanted, metadata
+from targets.kit.referenced_values import PULL, PULL_USER
 
 Resolve = Callable[[str], str]
 KEYS: Final = "api-keys"
-PULL: Final = "credential"
 # The level of the Pod Security Standards that dray's own pods keep. Source: kubernetes.io, "Pod Security Admission".
 _LEVEL: Final = "restricted"
 _HUB: Final = "https://index.docker.io/v1/"
@@ -69,7 +69,7 @@ def pull_secret(wanted: Wanted, value: Resolve) -> Object | None:
     if settings.registry_username and settings.registry_password:
         user, password = value(settings.registry_username), value(settings.registry_password)
     elif wanted.served.pull:
-        user, password = value(f"{PULL}-user:{host}"), value(f"{PULL}:{host}")
+        user, password = value(f"{PULL_USER}:{host}"), value(f"{PULL}:{host}")
     else:
         return None
     server = _HUB if host == DEFAULT_REGISTRY else host

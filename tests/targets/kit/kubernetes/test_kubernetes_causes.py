@@ -111,20 +111,23 @@ def test_other_processor_is_told_by_the_log() -> None:
     assert isinstance(cause(of, Noticed(lines=("exec /usr/bin/python: exec format error",))), ArchitectureMissing)
 
 
-def test_probe_that_ends_the_runtime_is_told() -> None:
+@pytest.mark.parametrize(("kind", "hint"), [("liveness", "it hangs"), ("startup", "startup_s=N")])
+def test_probe_that_ends_the_runtime_is_told(kind: str, hint: str) -> None:
     ended = {"terminated": {"exitCode": 137, "reason": "Error"}}
     of = pod({"running": {}}, lastState=ended, restartCount=1)
     told = (
-        "Unhealthy: Readiness probe failed: 503",
-        "Unhealthy: Liveness probe failed: context deadline exceeded",
-        "Killing: Container runtime failed liveness probe, will be restarted",
-        'Unhealthy: Startup probe failed: Get "http://10.0.0.1:8080/livez": connection refused',
+        f"Killing: Container runtime failed {kind} probe, will be restarted",
+        *(
+            f"Unhealthy: {each} probe failed: context deadline exceeded"
+            for each in ("Liveness", "Startup", "Readiness")
+        ),
     )
 
     found = cause(of, Noticed(told))
 
     assert isinstance(found, LivenessFailed)
-    assert "Liveness probe failed" in found.message
+    assert f"{kind.capitalize()} probe failed" in found.message
+    assert hint in found.hint
 
 
 def test_missing_secret_is_told() -> None:

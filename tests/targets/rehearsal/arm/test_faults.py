@@ -96,7 +96,8 @@ def test_a_crashing_container_is_restarted_and_then_waited_with(
     monkeypatch.setattr(containers, "FIRST_BACKOFF_S", 60.0)
     arm.faults.set(("crash",))
     put(sdk)
-    wait_until(lambda: _view(sdk).current_state.state == "Waiting")
+    # Before its first start it waits too, for nothing.
+    wait_until(lambda: _view(sdk).current_state.detail_status)
     view = _view(sdk)
     assert view.current_state.detail_status == "CrashLoopBackOff: Back-off 60s restarting failed"
     assert (view.restart_count, view.previous_state.state, view.previous_state.exit_code) == (1, "Terminated", 1)

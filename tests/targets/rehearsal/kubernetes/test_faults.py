@@ -1,5 +1,7 @@
 """Each fault strikes where it says, and only there."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -50,6 +52,13 @@ def reasons(kube: Kube) -> set[str]:
 
 def test_every_fault_is_tried_here_or_in_the_tests_of_watches() -> None:
     assert set(FAULTS) == {*REQUESTS, *WAITING, *OTHERS}
+
+
+def test_every_fault_is_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs/rehearsal-kubernetes.md").read_text(encoding="utf-8")
+    table = page.partition("## Faults")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)} == set(FAULTS)
 
 
 @pytest.mark.parametrize("fault", REQUESTS)

@@ -1,16 +1,20 @@
 """What Services, Gateways and Ingresses do with requests."""
 
+import base64
+import ssl
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from targets.rehearsal.kubernetes import service_fronts
+from targets.rehearsal.kubernetes import ports
 from targets.rehearsal.kubernetes.traffic import Backend, Rule, Splitter, find, ordered
 from tests.support.fake_runner import Image
 from tests.support.kubernetes_server import Kube, deployment, service, settled, wait_until
+from tests.support.stand_in_server import certificates
 
 OLD, NEW = "registry.example/old:1", "registry.example/new:1"
 GATEWAY = "gateway.networking.k8s.io/v1"
@@ -66,6 +70,35 @@ def test_requests_are_split_by_weight(kube: Kube) -> None:
     assert answers(url, 100) == {"old": 90, "new": 10}
     kube.apply(route(0, 100)).raise_for_status()
     assert answers(url, 10) == {"new": 10}
+
+
+def test_certificate_that_comes_after_its_gateway_is_shown(kube: Kube, tmp_path: Path) -> None:
+    both(kube)
+    made = gateway(18443)
+    tls = {"mode": "Terminate", "certificateRefs": [{"name": "late"}]}
+    made["spec"]["listeners"] = [{**made["spec"]["listeners"][0], "protocol": "HTTPS", "tls": tls}]
+    kube.apply(made).raise_for_status()
+    kube.apply(route(100, 0)).raise_for_status()
+    address = address_of(kube)
+    assert listener_condition(kube, "ResolvedRefs") == "False"
+
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    ca, *files = (each.read_bytes() for each in certificates(folder))
+    data = {name: base64.b64encode(each).decode() for name, each in zip(("tls.crt", "tls.key"), files, strict=True)}
+    metadata = {"name": "late", "namespace": "default"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "data": data}
+    kube.apply(secret).raise_for_status()
+
+    wait_until(lambda: listener_condition(kube, "Programmed") == "True")
+    trusting = ssl.create_default_context(cadata=ca.decode())
+    trusting.check_hostname = False
+    assert httpx.get(f"https://{address}:18443/v2", verify=trusting, trust_env=False).json() == "old"
+
+
+def listener_condition(kube: Kube, kind: str) -> str:
+    [listener] = kube.get("Gateway", "gw")["status"]["listeners"]
+    return next(str(each["status"]) for each in listener["conditions"] if each["type"] == kind)
 
 
 def test_no_request_is_lost_while_weights_change(kube: Kube) -> None:
@@ -182,7 +215,7 @@ def test_service_keeps_its_address_and_takes_turns(kube: Kube) -> None:
 
 
 def test_port_that_this_user_may_not_open_has_another_in_its_place(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_fronts, "_first_free_port", lambda: 1024)
+    monkeypatch.setattr(ports, "_first_free_port", lambda: 1024)
     kube.runner.images[OLD] = Image(answering=lambda path: (200, b'"old"'))
     kube.apply(deployment("old", port=18181, container={"image": OLD}))
     kube.apply(service("old", port=80))

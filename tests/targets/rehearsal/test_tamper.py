@@ -1,7 +1,6 @@
-"""Addresses of groups, and the proxy that stands on them."""
+"""The proxy that answers for a workload, and what it makes of answers."""
 
 import json
-import socket
 import ssl
 import struct
 import sys
@@ -9,60 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from targets.rehearsal.arm.addresses import Addresses
-from targets.rehearsal.arm.errors import ArmError
-from targets.rehearsal.arm.tamper import TamperedRunner
-from targets.rehearsal.arm.wrong_numbers import tampered
+from targets.rehearsal.addresses import Addresses
+from targets.rehearsal.tamper import TamperedRunner
 from targets.rehearsal.workload import Workload
+from targets.rehearsal.wrong_numbers import tampered
 from tests.support.fake_runner import FakeRunner
 from tests.support.stand_in_server import certificates
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
-
-
-@linux
-def test_a_port_that_is_taken_on_every_address_is_told_as_such() -> None:
-    with socket.socket() as program:
-        program.bind(("0.0.0.0", 0))
-        program.listen()
-        with pytest.raises(ArmError, match=r"listens on port .* on every address") as caught:
-            Addresses().take("churn", (program.getsockname()[1],))
-    assert caught.value.code == "PortInUseOnThisMachine"
-
-
-@linux
-@given(st.lists(st.none() | st.sampled_from(["a", "b", "c"]), max_size=40))
-def test_no_two_groups_have_one_address(labels: list[str | None]) -> None:
-    addresses = Addresses()
-    taken = [addresses.take(label, ()) for label in labels]
-    assert len(set(taken)) == len(taken)
-    assert all(each.startswith("127.77.") and not each.endswith((".0", ".255")) for each in taken)
-
-
-@linux
-def test_a_label_has_its_address_again_once_it_is_free() -> None:
-    addresses = Addresses()
-    first = addresses.take("churn", ())
-    assert addresses.take("churn", ()) != first
-    addresses.give_back(first)
-    assert addresses.take("churn", ()) == first == Addresses().take("churn", ())
-
-
-@linux
-def test_an_address_on_which_something_listens_is_passed_over() -> None:
-    first = Addresses().take("churn", ())
-    with socket.create_server((first, 0)) as taken:
-        port = taken.getsockname()[1]
-        assert Addresses().take("churn", (port,)) != first
-        assert Addresses().take("churn", ()) == first
-
-
-def test_elsewhere_there_is_one_address() -> None:
-    addresses = Addresses(whole_network=False)
-    assert [addresses.take("a", ()), addresses.take(None, (80,))] == ["127.0.0.1"] * 2
 
 
 @pytest.mark.parametrize(
@@ -103,7 +57,7 @@ def test_the_proxy_speaks_tls_where_the_workload_does(tmp_path: Path) -> None:
     ca, certificate, key = certificates(tmp_path)
     files = {"/tls/cert": certificate.read_bytes(), "/tls/key": key.read_bytes()}
     environment = {"DRAY_TLS_CERT_FILE": "/tls/cert", "DRAY_TLS_KEY_FILE": "/tls/key"}
-    addresses, secure = Addresses(), _SecureRunner(certificate, key)
+    addresses, secure = Addresses(network="127.76"), _SecureRunner(certificate, key)
     runner = TamperedRunner(secure, addresses, "wrong")
     runner.start(Workload(id="a", image="x", address="127.0.0.1", ports=(18443,), environment=environment, files=files))
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from targets.rehearsal.arm.clock import now
+from targets.rehearsal.clock import now
 from targets.rehearsal.workload import PullCredential, Runner, Workload, WorkloadStatus
 
 # So long each lives: a caller sees it start, as on Azure.

@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final, Literal
 
-from targets.rehearsal.arm.addresses import Addresses
-from targets.rehearsal.arm.wrong_numbers import tampered
+from targets.rehearsal.addresses import Addresses
 from targets.rehearsal.workload import PullCredential, Runner, Workload, WorkloadStatus
+from targets.rehearsal.wrong_numbers import tampered
 
 logger = logging.getLogger(__name__)
 
