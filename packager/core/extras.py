@@ -2,26 +2,32 @@
 
 from collections.abc import Mapping
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packager.core.errors import EnvironmentMissing
 
 if TYPE_CHECKING:
     from packaging.markers import Marker
 
+# A look costs tens of milliseconds, and targets look whenever they connect.
+_found_met: Final = set[str]()
+
 
 def require_extra(extra: str) -> None:
-    """Check that everything an extra names is installed.
+    """Check that everything an extra names is installed; what was found once is not looked for again.
 
     Raises:
         EnvironmentMissing: With the command that installs it.
     """
+    if extra in _found_met:
+        return
     if absent := missing_from(extra):
         raise EnvironmentMissing(
             f"this needs {', '.join(absent)}, not installed here",
             hint=f'pip install "dray[{extra}]"',
             detail={"extra": extra, "missing": list(absent)},
         )
+    _found_met.add(extra)
 
 
 def missing_from(extra: str) -> tuple[str, ...]:
