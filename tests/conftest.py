@@ -12,6 +12,7 @@ from tests.support.engine import engine, engine_host
 from tests.support.faulty_registry import faulty
 from tests.support.image_layers import shared_layers_of_images
 from tests.support.registry_server import registry
+from tests.support.schedule import arrange, workers
 
 # Servers that tests of several folders ask for by name; each starts with the first test that does.
 __all__ = ["base_layout", "engine", "engine_host", "faulty", "registry", "shared_layers_of_images"]
@@ -28,6 +29,17 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     home = tmp_path_factory.mktemp("dray-home")
     monkeypatch.setenv("DRAY_HOME", str(home))
     return home
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto``."""
+    return workers()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, long ones start first."""
+    if getattr(config.option, "loadgroup", False):
+        arrange(items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
