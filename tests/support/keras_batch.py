@@ -72,6 +72,7 @@ def of_kind(name: str, folder: Path) -> dict[str, Any]:
 def compared(raw: Any, expected: Callable[[Answers, list[str], int], Answers]) -> dict[str, Any]:
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = 1
     session = ort.InferenceSession(raw.onnx, options)
     names = [output.name for output in session.get_outputs()]
     with np.load(raw.samples) as archive:
