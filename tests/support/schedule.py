@@ -9,7 +9,8 @@ import pytest
 # Longest first, with seconds on two quiet cores where they count: what starts last decides when all ends.
 FIRST: Final = (
     "tests/converters/test_tensorflow_batch.py",
-    "engine",
+    "engine of deployments",
+    "engine of rehearsals",
     "tests/converters/test_pytorch_models.py",
     "tests/e2e/test_aci_rehearsal.py",
     "tests/e2e/test_rehearse_aks.py",
@@ -48,7 +49,7 @@ APART: Final = (
 
 def workers() -> int:
     """Two more than there are processors: a third of the suite's time is waiting."""
-    return len(os.sched_getaffinity(0)) + 2
+    return (os.cpu_count() or 1) + 2
 
 
 def arrange(items: list[pytest.Item]) -> None:
@@ -60,9 +61,10 @@ def arrange(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str | None:
-    if "engine_host" in getattr(item, "fixturenames", ()):
-        return "engine"
     path = item.nodeid.partition("::")[0]
+    if "engine_host" in getattr(item, "fixturenames", ()):
+        # One engine for all would serve them one after another until all else has ended.
+        return f"engine of {'deployments' if path.startswith('tests/targets/test_docker') else 'rehearsals'}"
     return None if path in APART else path
 
 
