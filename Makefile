@@ -17,14 +17,15 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit("dray needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,otel,text,docker,image,azure,kubernetes]" --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,otel,text,docker,image,azure,kubernetes]" --group dev
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true  # of packages with files for other Pythons, too
 	@touch $@
 
 demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
 	@$(BIN)/python examples/demo.py $(DEMO_ARGS)
 
 test: $(STAMP)  ## the test suite
-	@$(BIN)/python -m compileall -q packager runtime targets  # converters run where they can write nothing
+	@$(BIN)/python -m compileall -q packager runtime targets tests/support  # converters run where they can write nothing
 	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 check: $(STAMP)  ## formatting, ruff, mypy --strict, import contracts
