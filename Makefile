@@ -26,7 +26,7 @@ demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
 
 test: $(STAMP)  ## the test suite
 	@$(BIN)/python -m compileall -q packager runtime targets tests/support  # converters run where they can write nothing
-	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto
 
 check: $(STAMP)  ## formatting, ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check .
