@@ -1,8 +1,11 @@
-# Everything runs in .venv, which is made on first use and again when pyproject.toml or the lock changes.
+# Everything runs in .venv, which is made on first use and again when pyproject.toml, the lock or this file changes.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
+
+# The tests start thousands of processes: none shall compile its libraries anew, which costs more than all else.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform base soak fidelity fuzz-fidelity
@@ -10,17 +13,19 @@ STAMP  := $(VENV)/.dray-installed
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit("dray needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,otel,text,docker,image,aks]" --group dev
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true  # of packages with files for other Pythons, too
 	@touch $@
 
 demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
 	@$(BIN)/python examples/demo.py $(DEMO_ARGS)
 
 test: $(STAMP)  ## the test suite
+	@$(BIN)/python -m compileall -q packager runtime targets tests/support  # converters run where they can write nothing
 	$(BIN)/python -m pytest -n auto
 
 check: $(STAMP)  ## formatting, ruff, mypy --strict, import contracts

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,7 @@ from tests.support.engine import engine, engine_host
 from tests.support.faulty_registry import faulty
 from tests.support.image_layers import shared_layers_of_images
 from tests.support.registry_server import registry
+from tests.support.schedule import Schedule, rank, workers
 
 # Servers that tests of several folders ask for by name; each starts with the first test that does.
 __all__ = ["base_layout", "engine", "engine_host", "faulty", "registry", "shared_layers_of_images"]
@@ -28,6 +30,24 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     home = tmp_path_factory.mktemp("dray-home")
     monkeypatch.setenv("DRAY_HOME", str(home))
     return home
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto``."""
+    return workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Schedule:
+    """Where workers share the tests, those that share servers stay together."""
+    return Schedule(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, long ones start first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(item.nodeid))  # is stable
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

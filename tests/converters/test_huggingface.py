@@ -39,6 +39,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "HOME": str(tmp_path_factory.mktemp("empty")),
+            "OMP_NUM_THREADS": "1",
         }
         script = ROOT / "tests" / "support" / "tiny_transformers.py"
         done = subprocess.run(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.command import dray
+from tests.support.frameworks import KEPT, share_environments
 from tests.support.index import require_index
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -13,17 +14,12 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 MADE_WITH = {"sklearn-1.4": "1.4.2", "sklearn-1.2": "1.2.2"}
 
 
-@pytest.fixture(scope="module")
-def shared_environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("environments")
-
-
 @pytest.fixture(autouse=True)
-def environments(state_folder: Path, shared_environments: Path) -> Path:
-    """Each environment is made once for the module; the rest of the state is each test's own."""
+def environments(state_folder: Path) -> Path:
+    """Each environment is made once and kept; the rest of the state is each test's own."""
     require_index()
-    (state_folder / "environments").symlink_to(shared_environments)
-    return shared_environments
+    share_environments()
+    return KEPT
 
 
 @pytest.mark.parametrize("name", ["pipeline", "forest", "histgb"])

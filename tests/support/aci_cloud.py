@@ -151,7 +151,7 @@ class AciCloud:
         wait_until(lambda: http.get(path).json()["properties"]["provisioningState"] in ("Succeeded", "Failed"))
 
     def access(self, **changed: Any) -> AzureAccess:
-        given: dict[str, Any] = {"resource_group": "rehearsal", "reach": "ip", "ca_file": self.ca, "poll_s": 0.1}
+        given: dict[str, Any] = {"resource_group": "rehearsal", "reach": "ip", "ca_file": self.ca, "poll_s": 0.02}
         return AzureAccess(self.url, self.subscription, FixedToken(TOKEN), **{**given, **changed})
 
     def target(

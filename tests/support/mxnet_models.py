@@ -19,6 +19,7 @@ from packager.converters.mxnet.refused import PREFIXES, REFUSED, UNVERIFIED
 from packager.converters.mxnet.registry import operators
 from packager.core.conversion import ConversionRequest, InputHint, RawConversion
 from packager.core.progress import SilentProgress
+from tests.support.sessions import session_of
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "mxnet"
 ARCHIVE = FIXTURES / "operators.tar.xz"
@@ -94,7 +95,7 @@ def converted(source: Path, folder: Path, samples: Path | None = None, **more: A
 
 
 def opened(raw: RawConversion) -> ort.InferenceSession:
-    return ort.InferenceSession(raw.onnx, providers=["CPUExecutionProvider"])
+    return session_of(raw.onnx)
 
 
 def asked(session: ort.InferenceSession, inputs: Mapping[str, Any]) -> list[Any]:

@@ -18,6 +18,7 @@ from runtime.contract.certificate import BatchSafety, Comparison, Coverage, Outp
 from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import OnnxInfo, Signature, SourceInfo, TensorSpec
 from runtime.contract.package import file_sha256
+from tests.support.sessions import session_of
 
 CLASSES = ("setosa", "versicolor", "virginica")
 
@@ -99,7 +100,7 @@ def conversion_of(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString(deterministic=True))
-        session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = session_of(path)
         if inputs is None:
             rng = np.random.default_rng(1)
             inputs = {session.get_inputs()[0].name: rng.normal(size=(5, session.get_inputs()[0].shape[1])).astype("f4")}

@@ -212,7 +212,9 @@ def main(root: Path) -> None:
     from packager.converters.huggingface import HuggingFaceConverter
     from packager.core.conversion import ConversionRequest, InputHint, RawConversion
     from packager.core.progress import SilentProgress
+    from tests.support.torch_operators import remember_operators
 
+    remember_operators()
     root.mkdir()
     np.savez(root / "pooled.npz", **pooled())
     for name, make in MODELS.items():

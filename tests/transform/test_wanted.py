@@ -43,6 +43,7 @@ def test_a_calibration_file_that_is_not_there_is_found_before_anything_is_conver
 
 
 def test_absent_tools_come_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "_found_met", set())
     installed = extras.installed_version
     monkeypatch.setattr(extras, "installed_version", lambda name: None if name == "onnxslim" else installed(name))
     with pytest.raises(EnvironmentMissing) as caught:

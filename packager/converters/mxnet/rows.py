@@ -35,7 +35,9 @@ def with_rows(fitted: Fitted, model: bytes) -> tuple[Fitted, tuple[str, ...]]:
     Raises:
         ConverterMissing: It runs in neither way.
     """
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     feeds = {name: array[:_ROWS] for name, array in drawn_samples(fitted, _SEED).items()}
     together = _answers(session, feeds)
     alone = [_answers(session, {name: array[row : row + 1] for name, array in feeds.items()}) for row in range(_ROWS)]

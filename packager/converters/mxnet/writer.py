@@ -150,7 +150,9 @@ class GraphWriter:
             [numpy_helper.from_array(self.initializers[leaf], leaf) for leaf in sorted(leaves)],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1  # threads would cost more than what they compute
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         result: Array = session.run([name], {})[0]
         return result
 

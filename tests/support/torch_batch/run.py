@@ -4,6 +4,7 @@ Run in an environment with PyTorch; leaves ``outcomes.json``: by case, what came
 """
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -25,6 +26,7 @@ from packager.core.errors import DrayError
 from packager.core.progress import SilentProgress
 from packager.core.unpickling import limit_unpickling
 from tests.support.torch_batch import models
+from tests.support.torch_operators import remember_operators
 
 CLASS = "tests.support.torch_batch.models:"
 RNG = np.random.default_rng(7)
@@ -261,6 +263,8 @@ def described(raw, verified):
 
 
 def main(folder):
+    remember_operators()
+    gc.freeze()
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     torch.set_num_threads(1)

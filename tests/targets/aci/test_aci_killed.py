@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,11 @@ def requests_of(cloud: AciCloud, first: ModelPackage | None, then: ModelPackage,
 
 
 def remove(cloud: AciCloud, settings: Any) -> None:
+    """Everything; what follows is in another subscription, whose requests are not throttled yet."""
     for each in cloud.target().deployments(settings):
         destroy(cloud.target(), each, progress=SilentProgress())
     assert cloud.stored() == {}
+    cloud.subscription = str(uuid.uuid4())
 
 
 @pytest.mark.parametrize("settings", [IN_PLACE, REPLACE], ids=["in-place", "replace"])
@@ -138,6 +141,8 @@ def test_rollback_killed_before_it_was_taken_goes_on(
     fuse = rolled_back(cloud, old, None)
     taken = next(index for index, line in enumerate(fuse.seen) if line.startswith("PATCH"))
     for left in range(1, taken + 1):
+        remove(cloud, IN_PLACE)
+        put(cloud.target(), IN_PLACE, old, report=PASSED)
         put(cloud.target(), IN_PLACE, new, report=PASSED)
         rolled_back(cloud, old, left)
 
