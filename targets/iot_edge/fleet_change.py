@@ -1,0 +1,228 @@
+"""Changing a layered deployment: a configuration above the one that serves, tried on some devices, taken or undone.
+
+A configuration is made, relabelled under its etag, or deleted; after each request the next command can go on.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from packager.core.errors import DeploymentBusy, DeploymentMissing, DrayError, Transitioning
+from packager.core.progress import Progress
+from targets.iot_edge.change import TARGET
+from targets.iot_edge.fleet import Fleet, configuration, fleets, members, read_fleet, relabelled
+from targets.iot_edge.module import Wanted, credentials_of
+from targets.iot_edge.record import Record
+from targets.iot_edge.secrets import SecretValues
+from targets.iot_edge.settings import IotEdgeSettings
+from targets.iot_edge.watch import Ending, wait_ready
+from targets.kit.holder import Holder, refuse_if_held
+from targets.kit.iothub.hub import Hub
+
+logger = logging.getLogger(__name__)
+_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FleetWork:
+    """One command at work on one layered deployment."""
+
+    hub: Hub
+    name: str
+    values: SecretValues = field(repr=False)
+    progress: Progress
+    limit_s: float
+
+    def read(self) -> Fleet:
+        """As it is now."""
+        return read_fleet(self.hub, self.name)
+
+
+def refuse_if_busy(fleet: Fleet) -> None:
+    """Raises DeploymentBusy: another command is changing it."""
+    if fleet.record:
+        refuse_if_held(fleet.name, TARGET, fleet.record.held_by)
+
+
+def begin(work: FleetWork, fleet: Fleet, wanted: Wanted) -> Record:
+    """Write down that this command is at it, and with what; void where somebody else was quicker.
+
+    For a first release, that is its configuration itself.
+
+    Raises:
+        DeploymentBusy: Somebody else was.
+        CredentialsUnusable: A secret is not here; nothing was begun.
+    """
+    credentials_of(wanted, work.values)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    trial = wanted.served.model_copy(update={"created": now})
+    record = fleet.record or Record(name=wanted.name)
+    if record.trial and record.waits and trial.same_release(record.trial):
+        trial = record.trial
+    holder = str(Holder.me(limit_s=2 * work.limit_s))
+    begun = record.begun(trial, holder).model_copy(update={"trial_serial": fleet.trial_serial})
+    if fleet.record is None:
+        _make(work, fleet, wanted, begun)
+    else:
+        _relabel(work, fleet, begun)
+    return begun
+
+
+def put(work: FleetWork, wanted: Wanted) -> None:
+    """The release's configuration beside the one that serves; what a killed command left in its place goes first."""
+    fleet = work.read()
+    serial = fleet.trial_serial
+    there = fleet.found.get(serial)
+    if there is not None:
+        body = configuration(fleet, wanted, work.values, None)
+        if there.get("content") == body["content"] and there.get("targetCondition") == body["targetCondition"]:
+            return
+        if serial == fleet.record_serial:
+            work.hub.delete_configuration(str(there["id"]))
+            _make(work, fleet, wanted, fleet.record)
+            return
+        work.hub.delete_configuration(str(there["id"]))
+    work.progress.step(f"making configuration {serial} of {wanted.name}")
+    _make(work, fleet, wanted, None)
+
+
+def try_on(work: FleetWork, wanted: Wanted) -> tuple[Ending, tuple[str, ...]]:
+    """The release on some of its devices, ready there; undone where it does not come up.
+
+    Returns:
+        Whether some were connected, and which.
+    """
+    try:
+        put(work, wanted)
+        there = sample_of(work.hub, wanted.settings)
+        until = time.monotonic() + work.limit_s
+        ready = tuple(each for each in there if _ready(work, each, wanted, until))
+        if not ready:
+            write(work, Record.waiting)
+            return "offline", ()
+        return "ready", ready
+    except BaseException:
+        _quietly(work, lambda: undo(work))
+        raise
+
+
+def sample_of(hub: Hub, settings: IotEdgeSettings) -> tuple[str, ...]:
+    """Connected devices of the condition, as many as are tested."""
+    found = members(hub, settings.target_condition or "*", most=10 * settings.sample)
+    return tuple(sorted(device for device, connected in found if connected)[: settings.sample])
+
+
+def take(work: FleetWork) -> Record:
+    """Let the trial be the one that serves, and delete the one before."""
+    fleet = _mine(work)
+    if fleet.record is None or fleet.record.trial is None:
+        raise DeploymentMissing(f"no trial of {work.name!r} is under way", hint="deploy again")
+    serial = fleet.record.trial_serial
+    taken = fleet.record.taken().model_copy(update={"serial": serial, "trial_serial": 0})
+    found = fleet.found[serial]
+    work.hub.put_configuration(str(found["id"]), relabelled(found, taken), etag=str(found.get("etag") or "*"))
+    for other, each in fleet.found.items():
+        if other != serial:
+            work.hub.delete_configuration(str(each["id"]))
+    return taken
+
+
+def undo(work: FleetWork) -> None:
+    """Take the trial away: the devices fall back to the one before; with nothing before, all goes."""
+    fleet = _mine(work)
+    record = fleet.record
+    if record is None or record.live is None:
+        _delete_all(work, fleet)
+        return
+    for serial, each in fleet.found.items():
+        if serial != fleet.live_serial:
+            work.hub.delete_configuration(str(each["id"]))
+    write(work, lambda known: known.undone().model_copy(update={"trial_serial": 0}))
+
+
+def destroy(work: FleetWork) -> None:
+    """Delete every configuration of the deployment; the one that holds the record last."""
+    fleet = next((each for each in fleets(work.hub) if each.name == work.name), None)
+    if fleet is None:
+        return
+    refuse_if_busy(fleet)
+    _delete_all(work, fleet)
+
+
+def write(work: FleetWork, change: Callable[[Record], Record]) -> Record:
+    """Change the record, unless another command has taken it over."""
+    for attempt in range(1, _TRIES + 1):
+        fleet = _mine(work)
+        if fleet.record is None:
+            raise DeploymentMissing(f"{work.name!r} on {TARGET!r} is gone", hint="somebody deleted it; deploy again")
+        made, found = change(fleet.record), fleet.found[fleet.record_serial]
+        try:
+            work.hub.put_configuration(str(found["id"]), relabelled(found, made), etag=str(found.get("etag") or "*"))
+            return made
+        except Transitioning:
+            if attempt == _TRIES:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _make(work: FleetWork, fleet: Fleet, wanted: Wanted, record: Record | None) -> None:
+    body = configuration(fleet, wanted, work.values, record)
+    try:
+        work.hub.put_configuration(str(body["id"]), body)
+    except Transitioning as error:
+        now = work.read()
+        made = now.found.get(fleet.trial_serial)
+        if made is not None and made.get("labels") == body["labels"]:
+            return  # it was done, and the answer did not arrive
+        refuse_if_busy(now)
+        raise _changed(work) from error
+
+
+def _relabel(work: FleetWork, fleet: Fleet, begun: Record) -> None:
+    found = fleet.found[fleet.record_serial]
+    try:
+        work.hub.put_configuration(str(found["id"]), relabelled(found, begun), etag=str(found.get("etag") or "*"))
+    except Transitioning as error:
+        now = work.read()
+        if now.record is not None and now.record.holder == begun.holder:
+            return
+        refuse_if_busy(now)
+        raise _changed(work) from error
+
+
+def _mine(work: FleetWork) -> Fleet:
+    """The deployment, which no other command has taken over.
+
+    Raises:
+        DeploymentBusy: One has.
+    """
+    fleet = work.read()
+    refuse_if_busy(fleet)
+    return fleet
+
+
+def _ready(work: FleetWork, device: str, wanted: Wanted, until: float) -> bool:
+    work.progress.step(f"waiting for device/{device}")
+    return wait_ready(work.hub, device, wanted, work.progress, until=until, ended_before="") == "ready"
+
+
+def _delete_all(work: FleetWork, fleet: Fleet) -> None:
+    for serial, each in sorted(fleet.found.items(), key=lambda pair: (pair[0] == fleet.record_serial, pair[0])):
+        work.progress.detail(f"deleting configuration {serial}")
+        work.hub.delete_configuration(str(each["id"]))
+
+
+def _changed(work: FleetWork) -> DeploymentBusy:
+    return DeploymentBusy(
+        f"{work.name!r} on {TARGET!r} was changed by another command at this moment", hint="run it again"
+    )
+
+
+def _quietly(work: FleetWork, undoing: Callable[[], None]) -> None:
+    try:
+        undoing()
+    except DrayError as error:
+        logger.warning("%s could not be brought back: %s", work.name, error.message)
