@@ -59,8 +59,8 @@ class HubAccess:
         base_url: Where requests go.
         ca_file: Authority of the end point's certificate; None for the usual ones.
         poll_s: Between two looks at what is under way.
-        patience_s: For how long what a device reports as failing may yet pass by itself.
         clock: Seconds since 1970.
+        before: Called with method and path before each request.
     """
 
     host: str
@@ -68,8 +68,8 @@ class HubAccess:
     key: SharedKey = field(repr=False)
     ca_file: Path | None = None
     poll_s: float = 2.0
-    patience_s: float = 60.0
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = field(default=time.time, repr=False)
+    before: Callable[[str, str], None] | None = field(default=None, repr=False)
 
     def token(self) -> str:
         """What a request carries in ``Authorization``; the same one for a while."""
@@ -83,7 +83,6 @@ def connection_access(
     base_url: str | None = None,
     ca_file: Path | None = None,
     poll_s: float = 2.0,
-    patience_s: float = 60.0,
 ) -> HubAccess:
     """Access as a connection string of a hub's shared access policy gives it.
 
@@ -108,7 +107,7 @@ def connection_access(
     except (binascii.Error, ValueError) as error:
         raise _unusable("its SharedAccessKey is not base64") from error
     where = base_url.rstrip("/") if base_url else f"https://{host}"
-    return HubAccess(host, where, SharedKey(policy, secret), ca_file=ca_file, poll_s=poll_s, patience_s=patience_s)
+    return HubAccess(host, where, SharedKey(policy, secret), ca_file=ca_file, poll_s=poll_s)
 
 
 def hub_access(environ: Mapping[str, str] | None = None) -> HubAccess:

@@ -114,6 +114,8 @@ class Requests:
     ) -> "httpx.Response":
         import httpx
 
+        if self.access.before:
+            self.access.before(method, path)
         try:
             answer = self._http.request(
                 method,
