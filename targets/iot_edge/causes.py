@@ -30,7 +30,7 @@ _NEVER: Final = "0001-01-01"
 _DENIED: Final = ("unauthorized", "authentication required", "access denied", "denied:", "forbidden", "401", "403 ")
 _MISSING: Final = ("not found", "manifest unknown", "does not exist", "name unknown", "404")
 _PLATFORM: Final = ("no matching manifest", "does not match the detected host platform", "no match for platform")
-_PULLING: Final = ("pull", "image")
+_PULLING: Final = ("pull", "image", "manifest", "registry")
 
 
 def is_ours(reported: Mapping[str, Any], wanted: Wanted) -> bool:
@@ -64,7 +64,8 @@ def cause_of(
     if ours and (ended := _ended(hub, device, wanted, found, ended_before)):
         return ended
     words = str(found.get("statusDescription") or "") if not _runs(found) else ""
-    for each in (words, said if applied and code != _OK else ""):
+    of_all = said if applied and code != _OK and _is_about(said, wanted, agent) else ""
+    for each in (words, of_all):
         if cause := pull_failure(each, device, wanted):
             return cause
     return None
@@ -149,6 +150,13 @@ def _ended(hub: Hub, device: str, wanted: Wanted, found: Json, ended_before: str
     if endings.says_format_error(" ".join((*log, said))):
         return endings.wrong_processor(f"device {device!r}", "linux/arm64", detail)
     return endings.ended(f"with exit status {status}", log, detail)
+
+
+def _is_about(said: str, wanted: Wanted, agent: Json) -> bool:
+    """Whether what the agent says of the whole manifest is about this module: it names it, or all others run."""
+    named = wanted.module in said or wanted.image.repository in said
+    others = [each for name, each in (agent.get("modules") or {}).items() if name != wanted.module]
+    return named or all(map(_runs, others))
 
 
 def _runs(found: Mapping[str, Any]) -> bool:

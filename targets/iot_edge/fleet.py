@@ -7,11 +7,11 @@ to the one before.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from packager.core.deployment import Action, Change
 from packager.core.errors import NameTaken
-from targets.iot_edge.course import Way, release_changes
+from targets.iot_edge.course import release_changes
 from targets.iot_edge.manifest import layer
 from targets.iot_edge.module import Json, Resolve, Wanted, wanted_of
 from targets.iot_edge.names import configuration_name
@@ -24,6 +24,9 @@ _FIELDS: Final = ("id", "schemaVersion", "labels", "content", "targetCondition",
 _SYSTEM: Final = ("targetedCount", "appliedCount", "reportedSuccessfulCount", "reportedFailedCount")
 # So many devices of a condition are looked at for their processor.
 _LOOK: Final = 50
+
+
+FleetWay = Literal["create", "update", "tidy", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +120,34 @@ def relabelled(found: Mapping[str, Any], record: Record) -> Json:
     return {**kept, "labels": as_labels(record, labels), "metrics": metrics}
 
 
-def fleet_course(fleet: Fleet, wanted: Wanted) -> tuple[Way, tuple[Change, ...]]:
-    """Whether a release is new, an update or there already, and what changes."""
+def fleet_course(fleet: Fleet, wanted: Wanted) -> tuple[FleetWay, tuple[Change, ...]]:
+    """Whether a release is new, an update or there already, and what changes.
+
+    ``tidy`` where it is there, and a command that was killed left the one before beside it.
+    """
     record = fleet.record
     if record is None:
         return "create", ()
     there = fleet.found.get(fleet.live_serial)
     changes = tuple(_differences(there, wanted)) if there else ()
     same = wanted.served.same_release(record.live) and record.trial is None and there is not None
-    return ("keep" if same and not changes else "update"), changes
+    if same and not changes:
+        return ("keep" if len(fleet.found) == 1 else "tidy"), ()
+    return "update", changes
 
 
 def fleet_actions(fleet: Fleet, wanted: Wanted) -> tuple[Action, ...]:
     """What is sent, with references in the places of secrets."""
     way, changes = fleet_course(fleet, wanted)
     record = fleet.record or Record(name=wanted.name)
-    if way == "keep":
-        return (_kept(fleet.found[fleet.live_serial], wanted),)
+    if way in ("keep", "tidy"):
+        return (_kept(fleet.found[fleet.live_serial], wanted), *_gone(fleet, fleet.live_serial, {}))
     final = record.begun(wanted.served, "").taken().model_copy(update={"trial_serial": 0})
     body = configuration(fleet, wanted, str, final)
     untested = (Change("tests", "never ended", "passed"),) if record.trial else ()
     found = (*release_changes(record.live, wanted.served), *untested, *changes)
-    put = Action(way, f"configuration/{body['id']}", body, found)
-    old = [each["id"] for serial, each in fleet.found.items() if serial != fleet.trial_serial]
-    gone = [Action("delete", f"configuration/{name}", {"after": "the tests have passed"}) for name in old]
-    return (put, *gone)
+    put = Action("create" if way == "create" else "update", f"configuration/{body['id']}", body, found)
+    return (put, *_gone(fleet, fleet.trial_serial, {"after": "the tests have passed"}))
 
 
 def members(hub: Hub, condition: str, *, most: int = _LOOK) -> list[tuple[str, bool]]:
@@ -156,6 +162,11 @@ def counts(found: Mapping[str, Any]) -> dict[str, int]:
     results = (found.get("systemMetrics") or {}).get("results") or {}
     own = (found.get("metrics") or {}).get("results") or {}
     return {**{name: int(results[name]) for name in _SYSTEM if name in results}, **{k: int(v) for k, v in own.items()}}
+
+
+def _gone(fleet: Fleet, kept: int, body: Json) -> list[Action]:
+    """Every configuration but one."""
+    return [Action("delete", f"configuration/{each['id']}", body) for n, each in fleet.found.items() if n != kept]
 
 
 def _kept(there: Mapping[str, Any], wanted: Wanted) -> Action:

@@ -124,10 +124,15 @@ def take(work: FleetWork) -> Record:
     taken = fleet.record.taken().model_copy(update={"serial": serial, "trial_serial": 0})
     found = fleet.found[serial]
     work.hub.put_configuration(str(found["id"]), relabelled(found, taken), etag=str(found.get("etag") or "*"))
-    for other, each in fleet.found.items():
-        if other != serial:
-            work.hub.delete_configuration(str(each["id"]))
+    delete_others(work, fleet, serial)
     return taken
+
+
+def delete_others(work: FleetWork, fleet: Fleet, kept: int | None = None) -> None:
+    """Delete every configuration but the one that serves."""
+    for serial, each in fleet.found.items():
+        if serial != (kept or fleet.live_serial):
+            work.hub.delete_configuration(str(each["id"]))
 
 
 def undo(work: FleetWork) -> None:
@@ -137,9 +142,7 @@ def undo(work: FleetWork) -> None:
     if record is None or record.live is None:
         _delete_all(work, fleet)
         return
-    for serial, each in fleet.found.items():
-        if serial != fleet.live_serial:
-            work.hub.delete_configuration(str(each["id"]))
+    delete_others(work, fleet)
     write(work, lambda known: known.undone().model_copy(update={"trial_serial": 0}))
 
 

@@ -68,8 +68,11 @@ class Layered:
         way, _ = fleet_course(fleet, wanted)
         if way == "keep":
             return Candidate(described_fleet(fleet), plan, handle={"way": "keep"})
-        keep_package(plan.release.package)
         work = FleetWork(self.hub, plan.name, self.values, progress, limit_s)
+        if way == "tidy":
+            fleet_change.delete_others(work, fleet)
+            return Candidate(described_fleet(work.read()), plan, handle={"way": "keep"})
+        keep_package(plan.release.package)
         record = fleet_change.begin(work, fleet, wanted)
         ending, _ = fleet_change.try_on(work, wanted)
         shown = described_fleet(work.read(), record.trial, "pending")

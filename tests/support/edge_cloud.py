@@ -1,7 +1,8 @@
 """The target ``iot-edge`` against a scripted hub with a few devices."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from packager.core.artifact import ModelPackage, Release
@@ -73,8 +74,11 @@ class EdgeCloud:
         assert isinstance(found, ModelOnDevice)
         return read_package(found.package.root)
 
-    def target(self, credentials: CredentialSource | None = None) -> IotEdgeTarget:
-        access = connection_access(CONNECTION_STRING, base_url=self.hub.url, poll_s=0.01)
+    def target(
+        self, credentials: CredentialSource | None = None, before: Callable[[str, str], None] | None = None
+    ) -> IotEdgeTarget:
+        """The target, which makes releases for the suite of all targets; ``before`` is told of every request."""
+        access = replace(connection_access(CONNECTION_STRING, base_url=self.hub.url, poll_s=0.01), before=before)
         cloud = self
 
         class Tested(IotEdgeTarget):

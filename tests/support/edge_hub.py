@@ -228,7 +228,7 @@ class ScriptedHub:
             elif part == "capabilities.iotEdge = true":
                 if not device.edge:
                     return False
-            elif found := re.fullmatch(r"is_defined\(tags\.(\w+)\)", part):
+            elif found := re.fullmatch(r"is_defined\(tags\.(\w+)\)?", part):
                 if found[1] not in device.twin.tags:
                     return False
             else:
