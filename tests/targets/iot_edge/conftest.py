@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from packager.core.artifact import ModelPackage
 from tests.support.edge_cloud import EdgeCloud
 from tests.support.edge_hub import ScriptedHub, serving_hub
+from tests.support.packages import logistic_model, make_package
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +30,13 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DRAY_HOME", str(home))
     monkeypatch.delenv("IOTHUB_CONNECTION_STRING", raising=False)
     return home
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
+    return make_package(tmp_path_factory.mktemp("one") / "one", version="1")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
+    return make_package(tmp_path_factory.mktemp("two") / "two", logistic_model(seed=7), version="2")

@@ -39,7 +39,6 @@ from tests.contract_suites.target_suite import NAME, agree, ask, put
 from tests.support.edge_cloud import OTHERS, ROUTES, EdgeCloud
 from tests.support.edge_device import Failing, ModelOnDevice
 from tests.support.edge_hub import AGENT, ROUTER
-from tests.support.packages import logistic_model, make_package
 
 ONE = IotEdgeSettings(device="edge-1")
 
@@ -47,16 +46,6 @@ ONE = IotEdgeSettings(device="edge-1")
 @pytest.fixture(autouse=True)
 def _state(state: Path) -> None:
     """A state folder of the test's own."""
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> ModelPackage:
-    return make_package(tmp_path / "one", version="1")
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> ModelPackage:
-    return make_package(tmp_path / "two", logistic_model(seed=7), version="2")
 
 
 def carried(cloud: EdgeCloud, package: ModelPackage, chosen: IotEdgeSettings = ONE, **options: Any) -> Any:

@@ -15,7 +15,6 @@ from targets.iot_edge import IotEdgeSettings
 from tests.contract_suites.target_suite import FAILED, NAME, put
 from tests.support.edge_cloud import OTHERS, ROUTES, EdgeCloud
 from tests.support.edge_hub import AGENT, ROUTER
-from tests.support.packages import logistic_model, make_package
 
 PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
 PLACES = {
@@ -29,8 +28,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def packages(tmp_path: Path, state: Path) -> tuple[ModelPackage, ModelPackage]:
-    return make_package(tmp_path / "a"), make_package(tmp_path / "b", logistic_model(seed=7), version="2")
+def packages(package: ModelPackage, other: ModelPackage, state: Path) -> tuple[ModelPackage, ModelPackage]:
+    return package, other
 
 
 class Fuse:

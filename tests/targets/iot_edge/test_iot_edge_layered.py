@@ -14,7 +14,6 @@ from tests.contract_suites.target_suite import FAILED, NAME, ask, put
 from tests.support.edge_cloud import EdgeCloud
 from tests.support.edge_device import Failing, ModelOnDevice
 from tests.support.iotedge_contracts import layer_errors
-from tests.support.packages import logistic_model, make_package
 
 MANY = IotEdgeSettings(
     target_condition="tags.site='one'",
@@ -28,16 +27,6 @@ MANY = IotEdgeSettings(
 @pytest.fixture(autouse=True)
 def _state(state: Path) -> None:
     """A state folder of the test's own."""
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> ModelPackage:
-    return make_package(tmp_path / "one", version="1")
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> ModelPackage:
-    return make_package(tmp_path / "two", logistic_model(seed=7), version="2")
 
 
 def test_every_device_of_the_sample_is_tested_and_counted(cloud: EdgeCloud, package: ModelPackage) -> None:
