@@ -11,8 +11,8 @@ from packager.core.image import ImageRef, Platform
 from runtime.contract.package import read_package
 from targets.iot_edge import IotEdgeTarget
 from targets.kit.iothub.access import connection_access
-from tests.support.edge_device import ModelOnDevice
-from tests.support.edge_hub import AGENT, CONNECTION_STRING, ROUTER, ScriptedHub
+from tests.support.scripted_device import ModelOnDevice
+from tests.support.scripted_hub import AGENT, CONNECTION_STRING, ROUTER, ScriptedHub
 
 REGISTRY = "registry.example"
 

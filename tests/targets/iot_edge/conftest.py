@@ -5,8 +5,8 @@ import pytest
 
 from packager.core.artifact import ModelPackage
 from tests.support.edge_cloud import EdgeCloud
-from tests.support.edge_hub import ScriptedHub, serving_hub
 from tests.support.packages import logistic_model, make_package
+from tests.support.scripted_hub import ScriptedHub, serving_hub
 
 
 @pytest.fixture(scope="module")

@@ -37,8 +37,8 @@ from targets.iot_edge import IotEdgeSettings
 from targets.kit.holder import Holder
 from tests.contract_suites.target_suite import NAME, agree, ask, put
 from tests.support.edge_cloud import OTHERS, ROUTES, EdgeCloud
-from tests.support.edge_device import Failing, ModelOnDevice
-from tests.support.edge_hub import AGENT, ROUTER
+from tests.support.scripted_device import Failing, ModelOnDevice
+from tests.support.scripted_hub import AGENT, ROUTER
 
 ONE = IotEdgeSettings(device="edge-1")
 

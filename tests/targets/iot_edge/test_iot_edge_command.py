@@ -11,7 +11,7 @@ from targets.iot_edge import IotEdgeSettings
 from targets.kit.iothub.access import connection_access
 from tests.contract_suites.target_suite import NAME, put
 from tests.support.edge_cloud import EdgeCloud
-from tests.support.edge_hub import CONNECTION_STRING
+from tests.support.scripted_hub import CONNECTION_STRING
 
 
 @pytest.fixture(autouse=True)

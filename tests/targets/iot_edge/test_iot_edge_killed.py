@@ -14,7 +14,7 @@ from packager.deploy import destroy
 from targets.iot_edge import IotEdgeSettings
 from tests.contract_suites.target_suite import FAILED, NAME, put
 from tests.support.edge_cloud import OTHERS, ROUTES, EdgeCloud
-from tests.support.edge_hub import AGENT, ROUTER
+from tests.support.scripted_hub import AGENT, ROUTER
 
 PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
 PLACES = {

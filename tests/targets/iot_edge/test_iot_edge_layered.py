@@ -12,8 +12,8 @@ from packager.deploy import plan, settle
 from targets.iot_edge import IotEdgeSettings
 from tests.contract_suites.target_suite import FAILED, NAME, ask, put
 from tests.support.edge_cloud import EdgeCloud
-from tests.support.edge_device import Failing, ModelOnDevice
 from tests.support.iotedge_contracts import layer_errors
+from tests.support.scripted_device import Failing, ModelOnDevice
 
 MANY = IotEdgeSettings(
     target_condition="tags.site='one'",

@@ -10,7 +10,7 @@ import pytest
 
 from packager.core.errors import ConfigurationError, NotSignedIn
 from targets.kit.iothub.access import connection_access, hub_access, hub_configured
-from tests.support.edge_hub import CONNECTION_STRING, HOST, KEY
+from tests.support.scripted_hub import CONNECTION_STRING, HOST, KEY
 
 
 def test_token_is_signed_as_the_hub_verifies_it() -> None:

@@ -24,7 +24,7 @@ from packager.core.errors import (
 )
 from targets.kit.iothub.access import SharedKey, connection_access
 from targets.kit.iothub.hub import Hub, desired_of
-from tests.support.edge_hub import CONNECTION_STRING, Refused, ScriptedHub, serving_hub
+from tests.support.scripted_hub import CONNECTION_STRING, Refused, ScriptedHub, serving_hub
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.support.edge_device import Failing, Image, Json, ModelOnDevice, log_answer, reported_by
+from tests.support.scripted_device import Failing, Image, Json, ModelOnDevice, log_answer, reported_by
 
 HOST = "scripted.azure-devices.net"
 KEY = base64.b64encode(b"the key of this hub's policy").decode()
