@@ -3,6 +3,7 @@
 A configuration is made, relabelled under its etag, or deleted; after each request the next command can go on.
 """
 
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -10,20 +11,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from packager.core.errors import DeploymentBusy, DeploymentMissing, DrayError, Transitioning
+from packager.core.errors import DeploymentBusy, DeploymentMissing, DrayError, NotReady, Transitioning
 from packager.core.progress import Progress
 from targets.iot_edge.change import TARGET
 from targets.iot_edge.fleet import Fleet, configuration, fleets, members, read_fleet, relabelled
 from targets.iot_edge.module import Wanted, credentials_of
+from targets.iot_edge.names import configuration_name
 from targets.iot_edge.record import Record
 from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.settings import IotEdgeSettings
 from targets.iot_edge.watch import Ending, wait_ready
 from targets.kit.holder import Holder, refuse_if_held
-from targets.kit.iothub.hub import Hub
+from targets.kit.iothub.hub import AGENT, Hub
 
 logger = logging.getLogger(__name__)
 _TRIES: Final = 5
+# So many devices are looked at to find some for the tests, connected ones at so many times the sample.
+_LOOKED_AT, _MORE = 200, 5
+# So many looks more for the rest of the sample, once a configuration has reached one.
+_PATIENCE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +103,8 @@ def try_on(work: FleetWork, wanted: Wanted) -> tuple[Ending, tuple[str, ...]]:
     """
     try:
         put(work, wanted)
-        there = sample_of(work.hub, wanted.settings)
         until = time.monotonic() + work.limit_s
+        there = _reached(work, wanted, until)
         ready = tuple(each for each in there if _ready(work, each, wanted, until))
         if not ready:
             write(work, Record.waiting)
@@ -109,10 +115,44 @@ def try_on(work: FleetWork, wanted: Wanted) -> tuple[Ending, tuple[str, ...]]:
         raise
 
 
-def sample_of(hub: Hub, settings: IotEdgeSettings) -> tuple[str, ...]:
-    """Connected devices of the condition, as many as are tested."""
-    found = members(hub, settings.target_condition or "*", most=10 * settings.sample)
-    return tuple(sorted(device for device, connected in found if connected)[: settings.sample])
+def sample_of(hub: Hub, settings: IotEdgeSettings, configuration: str) -> tuple[str, ...]:
+    """Connected devices that a configuration has reached, as many as are tested."""
+    found = members(hub, settings.target_condition or "*", most=_LOOKED_AT)
+    connected = [name for name, there in sorted(found) if there][: _MORE * settings.sample]
+    reached = (name for name in connected if _is_applied(hub, name, configuration))
+    return tuple(itertools.islice(reached, settings.sample))
+
+
+def _reached(work: FleetWork, wanted: Wanted, until: float) -> tuple[str, ...]:
+    """Some of the devices, once a configuration has reached them; none where no device is connected.
+
+    A hub takes its time, and a device that no base deployment is for is never reached.
+
+    Raises:
+        NotReady: Devices are connected, and it has reached none of them.
+    """
+    settings, name = wanted.settings, configuration_name(wanted.name, work.read().trial_serial)
+    patience, seen = _PATIENCE * work.hub.access.poll_s, 0.0
+    while True:
+        connected = [device for device, there in members(work.hub, settings.target_condition or "*") if there]
+        found = sample_of(work.hub, settings, name)
+        now = time.monotonic()
+        seen = seen or (now if found else 0.0)
+        enough = len(found) >= min(settings.sample, len(connected)) or (seen and now - seen > patience)
+        if enough:
+            return found
+        if now >= until:
+            raise NotReady(
+                f"configuration {name!r} has reached none of the connected devices of {settings.target_condition!r}",
+                hint="a layer needs a base deployment on the device: az iot edge deployment create without --layered",
+                detail={"devices": connected},
+            )
+        time.sleep(work.hub.access.poll_s)
+
+
+def _is_applied(hub: Hub, device: str, configuration: str) -> bool:
+    known = hub.twin(device, AGENT).get("configurations") or {}
+    return str((known.get(configuration) or {}).get("status")).lower() == "applied"
 
 
 def take(work: FleetWork) -> Record:

@@ -124,10 +124,10 @@ class Layered:
 
     def _devices(self, deployment: Deployment) -> tuple[str, ...]:
         settings = IotEdgeSettings.model_validate(deployment.detail["settings"])
-        if found := sample_of(self.hub, settings):
+        if found := sample_of(self.hub, settings, str(deployment.detail["configuration"])):
             return found
         raise DeviceOffline(
-            f"no device of {settings.target_condition!r} is connected",
+            f"no device of {settings.target_condition!r} that has the deployment is connected",
             hint="again when one is; `dray status` counts them",
         )
 

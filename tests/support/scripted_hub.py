@@ -56,6 +56,7 @@ class ScriptedHub:
     """State of a hub, and what its devices make of what they are given.
 
     Attributes:
+        without_base: Devices that layers do not reach.
         images: What an image is on a device.
         requests: Method and path of every one.
         refusals: What the next requests are refused with, one each.
@@ -68,6 +69,7 @@ class ScriptedHub:
     refusals: list[Refused] = field(default_factory=list)
     on_request: Callable[[str], None] = lambda line: None
     url: str = ""
+    without_base: set[str] = field(default_factory=set)
     applied: dict[str, Json] = field(default_factory=dict)
 
     def add(self, name: str, **facts: Any) -> Device:
@@ -94,6 +96,8 @@ class ScriptedHub:
         """Let every device have what its configurations say."""
         for device in self.devices.values():
             mine = [each for each in self.configurations.values() if self._meets(device, each["targetCondition"])]
+            if device.name in self.without_base:
+                continue
             layers = sorted(mine, key=lambda each: each["priority"])
             base = self.applied.setdefault(
                 device.name, json.loads(json.dumps({n: t.desired for n, t in device.modules.items()}))
@@ -163,7 +167,8 @@ class ScriptedHub:
 
     def _module_twin(self, device: str, module: str) -> Json:
         twin, found = self._module(device, module), self._find(device)
-        applied = {name: {"status": "Applied"} for name, each in self.configurations.items()
+        how = "Targeted" if device in self.without_base else "Applied"
+        applied = {name: {"status": how} for name, each in self.configurations.items()
                    if self._meets(found, each["targetCondition"])}  # fmt: skip
         return {"deviceId": device, "moduleId": module, "etag": f"AAA{twin.etag}", "properties": _properties(twin),
                 "connectionState": "Connected" if found.connected else "Disconnected",

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from packager.core.artifact import ModelPackage
-from packager.core.errors import ArchitectureMissing, DeploymentBusy, NameTaken, ProcessCrash, SmokeTestFailed
+from packager.core.errors import ArchitectureMissing, DeploymentBusy, NameTaken, NotReady, ProcessCrash, SmokeTestFailed
 from packager.core.image import Platform
 from packager.core.progress import SilentProgress
-from packager.deploy import plan, settle
+from packager.deploy import deploy, plan, settle
+from packager.smoke import run_smoke
 from targets.iot_edge import IotEdgeSettings
-from tests.contract_suites.target_suite import FAILED, NAME, ask, put
+from tests.contract_suites.target_suite import FAILED, NAME, agree, ask, put
 from tests.support.edge_cloud import EdgeCloud
 from tests.support.iotedge_contracts import layer_errors
 from tests.support.scripted_device import Failing, ModelOnDevice
@@ -158,3 +159,25 @@ def test_what_somebody_changed_of_it_is_shown(cloud: EdgeCloud, package: ModelPa
         "targetCondition": ("tags.site='two'", "tags.site='one'"),
         "labels.team": ("red", "blue"),
     }
+
+
+def test_devices_that_no_base_deployment_is_for_are_told_of(cloud: EdgeCloud, package: ModelPackage) -> None:
+    cloud.hub.without_base = {"edge-1", "edge-2"}
+
+    with pytest.raises(NotReady, match="has reached none of the connected devices") as caught:
+        deploy(
+            cloud.target(), NAME, cloud.release(package), MANY, smoke=run_smoke, confirm=agree, secrets={},
+            progress=SilentProgress(), timeout_s=0.1,
+        )  # fmt: skip
+
+    assert "base deployment" in caught.value.hint
+    assert cloud.hub.configurations == {}
+
+
+def test_sample_leaves_out_what_the_deployment_does_not_reach(cloud: EdgeCloud, package: ModelPackage) -> None:
+    cloud.hub.without_base = {"edge-1"}
+
+    names = [check.name for check in put(cloud.target(), MANY, package).smoke.checks]
+
+    assert "self-test on edge-2" in names
+    assert "self-test on edge-1" not in names
