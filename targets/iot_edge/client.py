@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from packager.core.errors import DeviceOffline, InvocationError, NotReady
+from packager.core.errors import DeploymentMissing, InvocationError, NotReady
 from packager.core.protocols import InferenceClient, SelfTesting
 from packager.core.smoke import SmokeCheck, SmokeReport
 from runtime.contract.wire import ErrorBody, InferenceRequest, InferenceResponse, ModelMetadata
@@ -52,7 +52,7 @@ class EdgeClient(InferenceClient, SelfTesting):
         """What it says of itself; None while it cannot be asked."""
         try:
             status, answer = self.hub.method(self.device, self.module, "health", {}, timeout_s=_ASK_S)
-        except (DeviceOffline, InvocationError):
+        except (InvocationError, DeploymentMissing):  # away, slow, or not made there yet
             return None
         if status != _OK or not isinstance(answer, dict):
             return None
