@@ -15,17 +15,18 @@ from packager.core.errors import DeploymentBusy, DeploymentMissing, DrayError, N
 from packager.core.progress import Progress
 from targets.iot_edge.change import TARGET
 from targets.iot_edge.fleet import Fleet, configuration, fleets, members, read_fleet, relabelled
-from targets.iot_edge.module import Wanted, credentials_of
-from targets.iot_edge.names import configuration_name
+from targets.iot_edge.module import Wanted, credentials_of, wanted_of
+from targets.iot_edge.names import configuration_name, module_name
 from targets.iot_edge.record import Record
 from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.settings import IotEdgeSettings
-from targets.iot_edge.watch import Ending, wait_ready
+from targets.iot_edge.watch import Ending, wait_gone, wait_ready
 from targets.kit.holder import Holder, refuse_if_held
 from targets.kit.iothub.hub import AGENT, Hub
 
 logger = logging.getLogger(__name__)
 _TRIES: Final = 5
+_GONE_S: Final = 60.0
 # So many devices are looked at to find some for the tests, connected ones at so many times the sample.
 _LOOKED_AT, _MORE = 200, 5
 # So many looks more for the rest of the sample, once a configuration has reached one.
@@ -183,6 +184,11 @@ def undo(work: FleetWork) -> None:
         _delete_all(work, fleet)
         return
     delete_others(work, fleet)
+    wanted = wanted_of(work.name, record.live)
+    work.progress.step(f"bringing {record.live.version} back to the devices")
+    until, name = time.monotonic() + work.limit_s, str(fleet.found[fleet.live_serial]["id"])
+    for device in sample_of(work.hub, wanted.settings, name):
+        _ready(work, device, wanted, until)
     write(work, lambda known: known.undone().model_copy(update={"trial_serial": 0}))
 
 
@@ -253,9 +259,15 @@ def _ready(work: FleetWork, device: str, wanted: Wanted, until: float) -> bool:
 
 
 def _delete_all(work: FleetWork, fleet: Fleet) -> None:
+    newest = fleet.found.get(fleet.serial) or {}
+    shown = fleet.record.shown if fleet.record else None
+    there = sample_of(work.hub, shown.chosen(), str(newest.get("id"))) if shown else ()
     for serial, each in sorted(fleet.found.items(), key=lambda pair: (pair[0] == fleet.record_serial, pair[0])):
         work.progress.detail(f"deleting configuration {serial}")
         work.hub.delete_configuration(str(each["id"]))
+    until = time.monotonic() + min(_GONE_S, work.limit_s)
+    for device in there:
+        wait_gone(work.hub, device, module_name(work.name), until=until)
 
 
 def _changed(work: FleetWork) -> DeploymentBusy:
