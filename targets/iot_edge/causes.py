@@ -16,7 +16,9 @@ from packager.core.errors import (
     ManifestRefused,
     PullDenied,
 )
+from packager.core.image import Platform
 from targets.iot_edge.module import Json, Wanted, create_options, exact, from_pieces
+from targets.iot_edge.state import platform_in
 from targets.kit import endings
 from targets.kit.iothub.hub import AGENT, Hub
 
@@ -27,8 +29,8 @@ _OK: Final = 200
 _INVALID: Final = (400, 412)
 _ENDED: Final = ("backoff", "failed", "dead")
 _NEVER: Final = "0001-01-01"
-_DENIED: Final = ("unauthorized", "authentication required", "access denied", "denied:", "forbidden", "401", "403 ")
-_MISSING: Final = ("not found", "manifest unknown", "does not exist", "name unknown", "404")
+_DENIED: Final = ("unauthorized", "authentication required", "access denied", "denied:", "forbidden")
+_MISSING: Final = ("not found", "notfound", "manifest unknown", "does not exist", "name unknown")
 _PLATFORM: Final = ("no matching manifest", "does not match the detected host platform", "no match for platform")
 _PULLING: Final = ("pull", "image", "manifest", "registry")
 
@@ -61,7 +63,7 @@ def cause_of(
             detail={"code": code, "description": said},
         )
     ours = is_ours(found, wanted)
-    if ours and (ended := _ended(hub, device, wanted, found, ended_before)):
+    if ours and (ended := _ended(hub, device, wanted, found, ended_before, platform_in(agent))):
         return ended
     words = str(found.get("statusDescription") or "") if not _runs(found) else ""
     of_all = said if applied and code != _OK and _is_about(said, wanted, agent) else ""
@@ -128,7 +130,9 @@ def last_end(found: Mapping[str, Any]) -> str:
     return "" if said.startswith(_NEVER) else said
 
 
-def _ended(hub: Hub, device: str, wanted: Wanted, found: Json, ended_before: str) -> DrayError | None:
+def _ended(
+    hub: Hub, device: str, wanted: Wanted, found: Json, ended_before: str, platform: Platform | None
+) -> DrayError | None:
     ends, status = last_end(found), found.get("exitCode")
     again = ends not in ("", ended_before) and status not in (None, 0)
     if str(found.get("runtimeStatus")) not in _ENDED and not again:
@@ -148,7 +152,7 @@ def _ended(hub: Hub, device: str, wanted: Wanted, found: Json, ended_before: str
         limit = wanted.settings.memory_mib
         return endings.out_of_memory(f"{limit} MiB" if limit else None, "memory_mib", detail)
     if endings.says_format_error(" ".join((*log, said))):
-        return endings.wrong_processor(f"device {device!r}", "linux/arm64", detail)
+        return endings.wrong_processor("the device", str(platform or "linux/arm64"), detail)
     return endings.ended(f"with exit status {status}", log, detail)
 
 

@@ -122,8 +122,12 @@ def places_of(hub: Hub, name: str | None = None, device: str | None = None) -> I
 
 
 def platform_of(agent: Mapping[str, Any]) -> Platform | None:
-    """What a device's agent reports of its processor; None where it has never said."""
-    reported = reported_of(agent)
+    """What the twin of a device's agent says of its processor; None where it has never said."""
+    return platform_in(reported_of(agent))
+
+
+def platform_in(reported: Mapping[str, Any]) -> Platform | None:
+    """The same, of the agent's reported properties."""
     said = (reported.get("runtime") or {}).get("platform") or {}
     system = reported.get("systemInfo") or {}
     architecture = str(said.get("architecture") or system.get("architecture") or "").lower()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from packager.core.progress import Progress
 from targets.iot_edge.causes import cause_of, is_ours, log_if_any
@@ -12,6 +12,7 @@ from targets.iot_edge.module import Wanted
 from targets.kit import endings
 from targets.kit.iothub.hub import AGENT, Hub, desired_version, is_connected, reported_of
 
+_OK: Final = 200
 Ending = Literal["ready", "offline"]
 
 
@@ -72,14 +73,18 @@ def look(agent: Mapping[str, Any], wanted: Wanted) -> Seen:
     ours, status = is_ours(module, wanted), str(module.get("runtimeStatus") or "not there")
     said = str(module.get("statusDescription") or "")
     words = f"the module is {status}{f' ({said})' if said and status != 'running' else ''}"
-    return Seen(is_connected(agent), applied, ours and status == "running", words if ours else "the device is at it")
+    told = reported.get("lastDesiredStatus") or {}
+    failing = applied and int(told.get("code") or _OK) != _OK
+    at_it = f"its agent says: {told.get('description')}" if failing else "the device is at it"
+    return Seen(is_connected(agent), applied, ours and status == "running", words if ours else at_it)
 
 
 def wait_gone(hub: Hub, device: str, module: str, *, until: float) -> None:
-    """Return once a device that is connected has the module no more, or the time is up."""
+    """Return once a device that is connected has the module no more, nor the hub its identity, or the time is up."""
     while time.monotonic() < until:
         agent = hub.twin(device, AGENT)
-        if not is_connected(agent) or module not in (reported_of(agent).get("modules") or {}):
+        there = module in (reported_of(agent).get("modules") or {})
+        if not is_connected(agent) or (not there and hub.find_twin(device, module) is None):
             return
         time.sleep(hub.access.poll_s)
 

@@ -158,6 +158,11 @@ FAILURES: dict[str, tuple[Failing, type[DrayError], str]] = {
     "missing": (Failing({**UNKNOWN, "statusDescription": f"{PULL}manifest unknown"}), ImageMissing, "manifest unkno"),
     "platform": (told(500, "image: no matching manifest for linux/arm64"), ArchitectureMissing, "no matching"),
     "invalid": (told(400, "createOptions is no JSON"), ManifestRefused, "createOptions"),
+    "weak": (
+        told(500, f"Could not pull image x@sha256:401404: {PULL}503 Service Unavailable"),
+        NotReady,
+        "503 Service",
+    ),
     "slow": (Failing({"runtimeStatus": "running"}), NotReady, "not ready in time on device 'edge-1'"),
 }
 
