@@ -71,12 +71,12 @@ def look(agent: Mapping[str, Any], wanted: Wanted) -> Seen:
     module = (reported.get("modules") or {}).get(wanted.module) or {}
     applied = int(reported.get("lastDesiredVersion") or 0) >= desired_version(agent)
     ours, status = is_ours(module, wanted), str(module.get("runtimeStatus") or "not there")
-    said = str(module.get("statusDescription") or "")
-    words = f"the module is {status}{f' ({said})' if said and status != 'running' else ''}"
+    runs = ours and status == "running"
     told = reported.get("lastDesiredStatus") or {}
     failing = applied and int(told.get("code") or _OK) != _OK
-    at_it = f"its agent says: {told.get('description')}" if failing else "the device is at it"
-    return Seen(is_connected(agent), applied, ours and status == "running", words if ours else at_it)
+    said = str(told.get("description") or "") if failing else str(module.get("statusDescription") or "")
+    words = f"the module is {status}" if ours else "the device has not taken it yet"
+    return Seen(is_connected(agent), applied, runs, words if runs or not said else f"{words}: {said}")
 
 
 def wait_gone(hub: Hub, device: str, module: str, *, until: float) -> None:

@@ -159,9 +159,9 @@ FAILURES: dict[str, tuple[Failing, type[DrayError], str]] = {
     "platform": (told(500, "image: no matching manifest for linux/arm64"), ArchitectureMissing, "no matching"),
     "invalid": (told(400, "createOptions is no JSON"), ManifestRefused, "createOptions"),
     "weak": (
-        told(500, f"Could not pull image x@sha256:401404: {PULL}503 Service Unavailable"),
+        told(500, f"Could not pull image x@sha256:401404: {PULL}503 Unavailable"),
         NotReady,
-        "503 Service",
+        "503 Unavail",
     ),
     "slow": (Failing({"runtimeStatus": "running"}), NotReady, "not ready in time on device 'edge-1'"),
 }
