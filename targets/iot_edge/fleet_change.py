@@ -152,7 +152,7 @@ def _reached(work: FleetWork, wanted: Wanted, until: float) -> tuple[str, ...]:
 
 
 def _is_applied(hub: Hub, device: str, configuration: str) -> bool:
-    known = hub.twin(device, AGENT).get("configurations") or {}
+    known = (hub.find_twin(device, AGENT) or {}).get("configurations") or {}
     return str((known.get(configuration) or {}).get("status")).lower() == "applied"
 
 
@@ -231,15 +231,21 @@ def _make(work: FleetWork, fleet: Fleet, wanted: Wanted, record: Record | None) 
 
 
 def _relabel(work: FleetWork, fleet: Fleet, begun: Record) -> None:
-    found = fleet.found[fleet.record_serial]
-    try:
-        work.hub.put_configuration(str(found["id"]), relabelled(found, begun), etag=str(found.get("etag") or "*"))
-    except Transitioning as error:
-        now = work.read()
-        if now.record is not None and now.record.holder == begun.holder:
+    """Write the record down where nobody has changed it since; what else of the configuration was, is no matter."""
+    seen = fleet.record
+    for _ in range(_TRIES):
+        found = fleet.found[fleet.record_serial]
+        try:
+            work.hub.put_configuration(str(found["id"]), relabelled(found, begun), etag=str(found.get("etag") or "*"))
             return
-        refuse_if_busy(now)
-        raise _changed(work) from error
+        except Transitioning:
+            fleet = work.read()
+            if fleet.record is not None and fleet.record.holder == begun.holder:
+                return  # it was done, and the answer did not arrive
+            refuse_if_busy(fleet)
+            if fleet.record is None or fleet.record != seen:
+                break
+    raise _changed(work)
 
 
 def _mine(work: FleetWork) -> Fleet:

@@ -45,7 +45,8 @@ class Layered:
         except DrayError as error:
             held = (findings.of_error(error),)
         devices = members(self.hub, settings.target_condition or "*")
-        known = {device: platform_of(self.hub.twin(device, AGENT)) for device, _ in devices[:_LOOKED_AT]}
+        twins = ((device, self.hub.find_twin(device, AGENT)) for device, _ in devices[:_LOOKED_AT])
+        known = {device: platform_of(twin) for device, twin in twins if twin}
         live = described_fleet(fleet, fleet.record.live) if fleet.record and fleet.record.live else None
         return DeploymentPlan(
             target=TARGET,

@@ -22,7 +22,8 @@ _LABEL: Final = "dray-record-"
 NAME_LABEL: Final = "dray-name"
 # A label's value is at most this long, and there are not too many.
 _PIECE: Final = 250
-_HERE_ONLY: Final = frozenset({"offline"})
+# What says how a hub is reached, or is of one command, is the reader's own.
+_HERE_ONLY: Final = frozenset({"offline", "hub", "resource_group", "subscription"})
 
 
 class _Fact(BaseModel):

@@ -57,6 +57,7 @@ class IotEdgeSettings(RuntimeSettings):
             stay as they are there.
         api_keys_file: File of the device with the keys that clients must show there.
         send_credentials: Whether this machine's credentials for the image's registry go to the device, in clear.
+        hub: Whose key is asked for at Azure's management API, in the place of a connection string.
         edge_agent_image, edge_hub_image: Of a device that has no deployment yet.
     """
 
@@ -94,6 +95,11 @@ class IotEdgeSettings(RuntimeSettings):
     send_credentials: bool | None = None
     edge_agent_image: str = "mcr.microsoft.com/azureiotedge-agent:1.6"
     edge_hub_image: str = "mcr.microsoft.com/azureiotedge-hub:1.6"
+    hub: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{1,48}[A-Za-z0-9]$", description="its name at Azure"
+    )
+    resource_group: str | None = Field(None, pattern=r"^[\w().-]{1,90}$", description="of the hub")
+    subscription: str | None = Field(None, pattern=r"^[0-9a-zA-Z-]{1,36}$", description="id of the subscription")
     offline: Literal["wait", "refuse"] = Field("wait", description="what to do with a device that is not connected")
 
     @model_validator(mode="after")
@@ -106,6 +112,8 @@ class IotEdgeSettings(RuntimeSettings):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
+        if (self.hub is None) != (self.resource_group is None):
+            raise ValueError("hub and resource_group go together")
         if (self.registry_username is None) != (self.registry_password is None):
             raise ValueError("registry_username and registry_password go together")
         if self.registry_username and self.send_credentials:

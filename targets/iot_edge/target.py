@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from packager.core.artifact import Release
@@ -16,6 +16,7 @@ from packager.core.progress import Progress
 from packager.core.protocols import InferenceClient, Secrets, Target, Waits
 from runtime.contract.package import read_package
 from targets.iot_edge import findings
+from targets.iot_edge.access import access_of
 from targets.iot_edge.change import TARGET
 from targets.iot_edge.fleet import members
 from targets.iot_edge.layered import Layered
@@ -25,13 +26,14 @@ from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.settings import IotEdgeSettings
 from targets.iot_edge.state import places_of, platform_of
 from targets.kit.images import required_image
-from targets.kit.iothub.access import HubAccess, hub_access, hub_configured
+from targets.kit.iothub.access import HubAccess, hub_configured
 from targets.kit.iothub.hub import AGENT, Hub
 from targets.kit.packages import kept_package
 
 logger = logging.getLogger(__name__)
 _DEFAULT = Platform("linux", "amd64")
 _LOOKED_AT = 20
+_PLACE = ("hub", "resource_group", "subscription")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
         """
         if settings.architecture:
             return tuple(Platform("linux", each) for each in settings.architecture)
-        with self._hub() as hub:
+        with self._hub(settings) as hub:
             if settings.device:
                 devices = [settings.device]
             elif settings.target_condition:
@@ -76,7 +78,7 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
         if any(each.blocking for each in early):
             return early
         try:
-            with self._hub() as hub:
+            with self._hub(settings) as hub:
                 if settings.device:
                     hub.twin(settings.device)
                 elif settings.target_condition:
@@ -88,19 +90,22 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
     def plan(self, name: str, release: Release, settings: IotEdgeSettings) -> DeploymentPlan:
         """What would be sent, and what that would change."""
         required_image(release)
-        with self._hub() as hub:
-            return self._kind(hub, settings).plan(name, release, settings)
+        with self._hub(settings) as hub:
+            made = self._kind(hub, settings).plan(name, release, settings)
+        return replace(made, live=_placed(made.live, settings)) if made.live else made
 
     def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
         """The release where it shall run, and ready; what is out of reach waits for it there."""
         settings = _settings_of(plan)
-        with self._hub() as hub:
-            return self._kind(hub, settings, secrets).apply(plan, settings, progress, timeout_s)
+        with self._hub(settings) as hub:
+            candidate = self._kind(hub, settings, secrets).apply(plan, settings, progress, timeout_s)
+        return replace(candidate, deployment=_placed(candidate.deployment, settings))
 
     @contextmanager
     def connect(self, deployment: Deployment) -> Iterator[InferenceClient]:
         """A client of it by direct methods, which reach a device behind any router."""
-        with self._hub() as hub, self._kind(hub, _settings(deployment)).connect(deployment) as client:
+        settings = _settings(deployment)
+        with self._hub(settings) as hub, self._kind(hub, settings).connect(deployment) as client:
             yield client
 
     def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
@@ -111,15 +116,17 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
 
     def settle(self, deployment: Deployment, progress: Progress) -> Deployment:
         """The same for one that waited for its device, and has passed its tests now."""
-        with self._hub() as hub:
-            return self._kind(hub, _settings(deployment)).promote(deployment, progress)
+        settings = _settings(deployment)
+        with self._hub(settings) as hub:
+            return _placed(self._kind(hub, settings).promote(deployment, progress), settings)
 
     def discard(self, candidate: Candidate, progress: Progress) -> None:
         """Bring back what served before."""
         if candidate.handle["way"] == "keep":
             return
-        with self._hub() as hub:
-            self._kind(hub, _settings(candidate.deployment)).discard(candidate.deployment, progress)
+        settings = _settings(candidate.deployment)
+        with self._hub(settings) as hub:
+            self._kind(hub, settings).discard(candidate.deployment, progress)
 
     def inspect(self, name: str, settings: IotEdgeSettings) -> Deployment | None:
         """The deployment as device or configuration shows it; ``pending`` while it was never tested.
@@ -142,13 +149,15 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
 
     def logs(self, deployment: Deployment, *, follow: bool) -> Iterator[str]:
         """Lines of its log, which devices' agents give."""
-        with self._hub() as hub:
-            yield from self._kind(hub, _settings(deployment)).logs(deployment, follow=follow)
+        settings = _settings(deployment)
+        with self._hub(settings) as hub:
+            yield from self._kind(hub, settings).logs(deployment, follow=follow)
 
     def previous(self, deployment: Deployment) -> tuple[Release | ImageRef, IotEdgeSettings] | None:
         """The release before, as the record remembers it."""
-        with self._hub() as hub:
-            before = self._kind(hub, _settings(deployment)).previous(deployment)
+        settings = _settings(deployment)
+        with self._hub(settings) as hub:
+            before = self._kind(hub, settings).previous(deployment)
         if before is None:
             return None
         image, package = ImageRef.parse(before.image), kept_package(before.package)
@@ -157,21 +166,22 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
     def destroy(self, deployment: Deployment, progress: Progress) -> None:
         """Take its module and routes from the device, or delete its configurations; others' stay."""
         progress.step(f"deleting {deployment.name}")
-        with self._hub() as hub:
-            self._kind(hub, _settings(deployment)).destroy(deployment, progress)
+        settings = _settings(deployment)
+        with self._hub(settings) as hub:
+            self._kind(hub, settings).destroy(deployment, progress)
 
-    def _hub(self) -> Hub:
-        return Hub(self.access or hub_access())
+    def _hub(self, settings: IotEdgeSettings) -> Hub:
+        return Hub(self.access or access_of(settings))
 
     def _kind(self, hub: Hub, settings: IotEdgeSettings, secrets: Secrets | None = None) -> OneDevice | Layered:
         values = SecretValues(secrets or {}, self.credentials or registry_credentials())
         return Layered(hub, values) if settings.layered else OneDevice(hub, values)
 
     def _found(self, settings: IotEdgeSettings, name: str | None) -> tuple[Deployment, ...]:
-        if self.access is None and not hub_configured():
+        if self.access is None and not settings.hub and not hub_configured():
             logger.info("no deployments on iot-edge: no hub is configured")
             return ()
-        with self._hub() as hub:
+        with self._hub(settings) as hub:
             values = SecretValues({}, self.credentials or registry_credentials())
             rows: list[Deployment] = []
             if not settings.device:
@@ -181,7 +191,8 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
                 one = OneDevice(hub, values)
                 places = places_of(hub, name, settings.device)
                 rows += [found for place in places if (found := one.show(*place))]
-        return tuple(sorted(rows, key=lambda row: (row.name, str(row.detail.get("device") or ""))))
+        placed = [_placed(row, settings) for row in rows]
+        return tuple(sorted(placed, key=lambda row: (row.name, str(row.detail.get("device") or ""))))
 
 
 def _platform(hub: Hub, device: str) -> Platform | None:
@@ -189,10 +200,16 @@ def _platform(hub: Hub, device: str) -> Platform | None:
     return platform_of(agent) if agent else None
 
 
+def _placed(deployment: Deployment, settings: IotEdgeSettings) -> Deployment:
+    """With the reader's own way to the hub among its settings, for what is asked of it later."""
+    way = {key: value for key in _PLACE if (value := getattr(settings, key)) is not None}
+    return replace(deployment, detail={**deployment.detail, "settings": {**deployment.detail["settings"], **way}})
+
+
 def _there(before: Served, deployment: Deployment) -> IotEdgeSettings:
     """The settings of a release, for where the deployment is now."""
     now = _settings(deployment)
-    return before.chosen().model_copy(update={"device": now.device})
+    return before.chosen().model_copy(update={key: getattr(now, key) for key in ("device", *_PLACE)})
 
 
 def _settings(deployment: Deployment) -> IotEdgeSettings:

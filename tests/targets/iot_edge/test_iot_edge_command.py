@@ -18,7 +18,7 @@ from tests.support.scripted_hub import CONNECTION_STRING
 def _hub(cloud: EdgeCloud, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     access = connection_access(CONNECTION_STRING, base_url=cloud.hub.url, poll_s=0.01)
     monkeypatch.setenv("IOTHUB_CONNECTION_STRING", CONNECTION_STRING)
-    monkeypatch.setattr("targets.iot_edge.target.hub_access", lambda: access)
+    monkeypatch.setattr("targets.iot_edge.target.access_of", lambda settings: access)
 
 
 def test_release_that_waited_is_settled_by_its_tests(
