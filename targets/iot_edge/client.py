@@ -105,7 +105,8 @@ class EdgeClient(InferenceClient, SelfTesting):
             raise self._refused("selftest", status, answer)
         checks = [_check(each, self.device) for each in answer.get("checks") or ()]
         passed = bool(answer.get("passed")) and bool(checks)
-        detail = f"{len(checks)} data sets on {answer.get('provider')}, package {answer.get('digest')}"
+        wrong = next((f"{check.name}: {check.detail}; " for check in checks if not check.passed), "")
+        detail = f"{wrong}{len(checks)} data sets on {answer.get('provider')}, package {answer.get('digest')}"
         whole = SmokeCheck(f"self-test on {self.device}", passed, detail, float(answer.get("duration_ms") or 0.0))
         return SmokeReport((whole, *checks))
 
