@@ -137,7 +137,10 @@ def take(work: Work) -> Record:
 
 
 def undo(work: Work) -> None:
-    """Bring back what served before; with nothing before, all goes."""
+    """Bring back what served before; with nothing before, all goes.
+
+    On hold until it runs: without, the release that failed would take messages as long as it is still there.
+    """
     state = work.read()
     record = _mine(work, state)
     if record.live is None:
@@ -146,9 +149,12 @@ def undo(work: Work) -> None:
     wanted = wanted_of(work.name, record.live)
     work.progress.step(f"bringing {record.live.version} back to device/{work.device}")
     before = last_end(state.reported_module)
-    put(work, wanted, hold=False)
-    if state.connected:
-        wait(work, wanted, ended_before=before)
+    try:
+        put(work, wanted, hold=state.connected)
+        if state.connected:
+            wait(work, wanted, ended_before=before)
+    finally:
+        release_hold(work)
     write(work, Record.undone)
 
 

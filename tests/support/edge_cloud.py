@@ -93,7 +93,7 @@ class EdgeCloud:
         for each in (hub.devices, hub.images, hub.configurations, hub.requests, hub.refusals, hub.applied):
             each.clear()  # type: ignore[attr-defined]
         hub.on_request = lambda line: None
-        hub.without_base = set()
+        hub.without_base, hub.slow = set(), False
         hub.add("plain", edge=False)
         hub.add("new")
         for name, facts in _FLEET.items():

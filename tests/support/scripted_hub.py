@@ -56,6 +56,7 @@ class ScriptedHub:
     """State of a hub, and what its devices make of what they are given.
 
     Attributes:
+        slow: Devices take a manifest one look at their agent later.
         without_base: Devices that layers do not reach.
         images: What an image is on a device.
         requests: Method and path of every one.
@@ -70,6 +71,7 @@ class ScriptedHub:
     on_request: Callable[[str], None] = lambda line: None
     url: str = ""
     without_base: set[str] = field(default_factory=set)
+    slow: bool = False
     applied: dict[str, Json] = field(default_factory=dict)
 
     def add(self, name: str, **facts: Any) -> Device:
@@ -167,10 +169,13 @@ class ScriptedHub:
 
     def _module_twin(self, device: str, module: str) -> Json:
         twin, found = self._module(device, module), self._find(device)
+        shown = _properties(twin)
+        if self.slow and module == AGENT:
+            self.report(found)
         how = "Targeted" if device in self.without_base else "Applied"
         applied = {name: {"status": how} for name, each in self.configurations.items()
                    if self._meets(found, each["targetCondition"])}  # fmt: skip
-        return {"deviceId": device, "moduleId": module, "etag": f"AAA{twin.etag}", "properties": _properties(twin),
+        return {"deviceId": device, "moduleId": module, "etag": f"AAA{twin.etag}", "properties": shown,
                 "connectionState": "Connected" if found.connected else "Disconnected",
                 "configurations": applied if module == AGENT else {}}  # fmt: skip
 
@@ -197,7 +202,8 @@ class ScriptedHub:
             twin = found.modules.setdefault(name, Twin())
             twin.desired = content["properties.desired"]
             twin.version, twin.etag = twin.version + 1, twin.etag + 1
-        self.report(found)
+        if not self.slow:
+            self.report(found)
 
     def _method(self, device: str, module: str, body: Json) -> Json:
         found = self._find(device)

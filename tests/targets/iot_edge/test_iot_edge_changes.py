@@ -120,16 +120,27 @@ def test_device_without_a_deployment_gets_the_systems_modules_too(cloud: EdgeClo
     assert list(agent["modules"]) == [NAME]
 
 
-def test_wrong_answers_bring_the_manifest_before_back(
+def test_wrong_answers_bring_the_manifest_before_back_and_get_no_message_meanwhile(
     cloud: EdgeCloud, package: ModelPackage, other: ModelPackage
 ) -> None:
     first = carried(cloud, package)
     before = json.dumps(desired(cloud, AGENT))
     cloud.hub.images[cloud.image(other)] = ModelOnDevice(other, wrong=True)
+    unheld: list[str] = []
+
+    def look(line: str) -> None:
+        device = cloud.hub.devices["edge-1"]
+        running = device.modules[AGENT].reported["modules"][NAME]["settings"]["image"]
+        if running == cloud.image(other) and not device.modules[NAME].desired["dray"].get("hold"):
+            unheld.append(line)
+
+    cloud.hub.on_request = look
+    cloud.hub.slow = True
 
     with pytest.raises(SmokeTestFailed, match="self-test on edge-1"):
         carried(cloud, other)
 
+    assert unheld == []
     assert json.dumps(desired(cloud, AGENT)) == before
     assert desired(cloud, NAME) == {"dray": {}}
     assert cloud.target().inspect(NAME, ONE) == first.deployment
