@@ -89,7 +89,7 @@ class IotEdgeSettings(RuntimeSettings):
     http_host: str = Field("127.0.0.1", pattern=r"^[0-9A-Fa-f.:]{2,45}$", description="address of the device for it")
     api_keys_file: HostPath | None = None
     env: Mapping[EnvironmentName, str] = {}
-    twin: Mapping[Tunable, float] = Field(default={}, description="desired properties of the module")
+    twin: Mapping[Tunable, int | float] = Field(default={}, description="desired properties of the module")
     registry_username: Reference | None = None
     registry_password: Reference | None = None
     send_credentials: bool | None = None
