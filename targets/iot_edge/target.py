@@ -57,6 +57,7 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
         Raises:
             ConfigurationError: The settings name no device.
         """
+        settings = self._here(settings)
         if settings.architecture:
             return tuple(Platform("linux", each) for each in settings.architecture)
         with self._hub(settings) as hub:
@@ -74,6 +75,7 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
 
     def preflight(self, settings: IotEdgeSettings) -> Findings:
         """Whether a device is named and the hub knows it, and who could reach the endpoint."""
+        settings = self._here(settings)
         early = findings.early(settings)
         if any(each.blocking for each in early):
             return early
@@ -90,6 +92,7 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
     def plan(self, name: str, release: Release, settings: IotEdgeSettings) -> DeploymentPlan:
         """What would be sent, and what that would change."""
         required_image(release)
+        settings = self._here(settings)
         with self._hub(settings) as hub:
             made = self._kind(hub, settings).plan(name, release, settings)
         return replace(made, live=_placed(made.live, settings)) if made.live else made
@@ -169,6 +172,13 @@ class IotEdgeTarget(Target[IotEdgeSettings], Waits):
         settings = _settings(deployment)
         with self._hub(settings) as hub:
             self._kind(hub, settings).destroy(deployment, progress)
+
+    def _here(self, settings: IotEdgeSettings) -> IotEdgeSettings:
+        """With the device of the access, where the settings name none."""
+        device = self.access.device if self.access else None
+        if device is None or settings.device or settings.layered:
+            return settings
+        return settings.model_copy(update={"device": device})
 
     def _hub(self, settings: IotEdgeSettings) -> Hub:
         return Hub(self.access or access_of(settings))

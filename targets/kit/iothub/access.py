@@ -59,6 +59,7 @@ class HubAccess:
         base_url: Where requests go.
         ca_file: Authority of the end point's certificate; None for the usual ones.
         poll_s: Between two looks at what is under way.
+        device: Where nothing else is said.
         clock: Seconds since 1970.
         before: Called with method and path before each request.
     """
@@ -68,6 +69,7 @@ class HubAccess:
     key: SharedKey = field(repr=False)
     ca_file: Path | None = None
     poll_s: float = 2.0
+    device: str | None = None
     clock: Callable[[], float] = field(default=time.time, repr=False)
     before: Callable[[str, str], None] | None = field(default=None, repr=False)
 
@@ -83,12 +85,14 @@ def connection_access(
     base_url: str | None = None,
     ca_file: Path | None = None,
     poll_s: float = 2.0,
+    device: str | None = None,
 ) -> HubAccess:
     """Access as a connection string of a hub's shared access policy gives it.
 
     Args:
         text: ``HostName=…;SharedAccessKeyName=…;SharedAccessKey=…``.
         base_url: Where requests go in place of the hub itself, for a stand-in.
+        device: Where nothing else is said.
 
     Raises:
         ConfigurationError: It is no such string; it is not shown, for it holds a key.
@@ -107,7 +111,7 @@ def connection_access(
     except (binascii.Error, ValueError) as error:
         raise _unusable("its SharedAccessKey is not base64") from error
     where = base_url.rstrip("/") if base_url else f"https://{host}"
-    return HubAccess(host, where, SharedKey(policy, secret), ca_file=ca_file, poll_s=poll_s)
+    return HubAccess(host, where, SharedKey(policy, secret), ca_file=ca_file, poll_s=poll_s, device=device)
 
 
 def hub_access(environ: Mapping[str, str] | None = None) -> HubAccess:

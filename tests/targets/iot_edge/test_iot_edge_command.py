@@ -1,12 +1,15 @@
 """What a person types: a release for a device that is away is pending with exit 0, and `dray test` settles it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from packager.cli import render
 from packager.cli.run import run
 from packager.core.artifact import ModelPackage
+from packager.documents import DeployDocument
 from targets.iot_edge import IotEdgeSettings
 from targets.kit.iothub.access import connection_access
 from tests.contract_suites.target_suite import NAME, put
@@ -50,3 +53,32 @@ def test_invoke_goes_over_the_direct_method(
     answer = json.loads(capsys.readouterr().out)
     assert [output["name"] for output in answer["outputs"]] == ["label", "probabilities"]
     assert "POST /twins/edge-1/modules/suite-churn/methods" in cloud.hub.requests
+
+
+def test_release_that_waits_is_told_as_such(package: ModelPackage) -> None:
+    check = {"name": "ready", "passed": False, "detail": "", "duration_ms": 0.0, "max_abs_error": None, "rows": None}
+    document = DeployDocument.model_validate(
+        {
+            "name": "press", "target": "iot-edge", "state": "pending", "endpoint": None, "model": "m", "version": "1",
+            "digest": "d", "package": str(package.root), "image": None, "created_at": "", "detail": {},
+            "smoke": {"passed": False, "checks": [check]},
+        }
+    )  # fmt: skip
+
+    told = render.deployed(document)
+
+    assert "press 1 is pending on iot-edge" in told
+    assert "`dray test press`" in told
+    assert "FAILED" not in told
+
+
+def test_access_may_name_the_device_where_nothing_else_does(cloud: EdgeCloud, package: ModelPackage) -> None:
+    target = cloud.target()
+    assert target.access is not None
+    target = dataclasses.replace(target, access=dataclasses.replace(target.access, device="edge-2"))
+
+    outcome = put(target, IotEdgeSettings(), package)
+
+    assert outcome.deployment.detail["device"] == "edge-2"
+    assert target.deployments(IotEdgeSettings()) == (outcome.deployment,)
+    assert not put(target, IotEdgeSettings(), package).plan.changes_anything
