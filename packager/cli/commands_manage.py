@@ -48,6 +48,7 @@ def _test(
     timeout: Timeout = 30.0,
     file: ProjectPath = None,
 ) -> None:
+    from packager import deploy
     from packager.documents import SmokeDocument
     from packager.pack import open_package
     from packager.releases import package_of_deployment
@@ -62,6 +63,8 @@ def _test(
             raise UsageError(f"no known package to hold {where!r} to", hint="add --package with the model package")
         progress.step(f"asking {where}")
         document = SmokeDocument.of(run_smoke(client, held, timeout_s=timeout))
+        if document.passed and found is not None and package is None:
+            deploy.settle(found[0].target, found[1], progress=progress)
     console.result(document, lambda: render.smoke(document))
     if not document.passed:
         raise typer.Exit(SMOKE_FAILED)

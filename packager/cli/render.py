@@ -138,12 +138,13 @@ def smoke(document: SmokeDocument) -> str:
 def deployed(document: DeployDocument) -> str:
     """Endpoint first, then what proves it."""
     total = sum(document.seconds.values())
+    waits = f"tests     none yet: `dray test {document.name}`, once what it waits for is there"
     return "\n".join(
         [
             f"{document.name} {document.version} is {document.state} on {document.target} after {total:.1f} s",
-            f"endpoint  {document.endpoint}",
+            f"endpoint  {document.endpoint or '-'}",
             f"package   {document.package}",
-            smoke(document.smoke),
+            waits if document.state == "pending" else smoke(document.smoke),
         ]
     )
 

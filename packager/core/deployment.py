@@ -121,8 +121,10 @@ class Candidate:
     Attributes:
         deployment: Where the candidate answers now; its endpoint may differ from the final one.
         handle: The target's own facts about it, JSON values.
+        waits: Why it cannot be tested yet, where its place is out of reach; empty for one that can.
     """
 
     deployment: Deployment
     plan: DeploymentPlan
     handle: Mapping[str, Any] = field(default_factory=dict)
+    waits: str = ""

@@ -34,6 +34,7 @@ from packager.core.deployment_errors import (
     PortInUse,
     ProcessCrash,
 )
+from packager.core.device_errors import DeviceMissing, DeviceOffline, ManifestRefused
 from packager.core.image_errors import (
     ArchitectureMissing,
     BaseUnusable,
@@ -107,6 +108,8 @@ __all__ = [
     "DeploymentError",
     "DeploymentFailed",
     "DeploymentMissing",
+    "DeviceMissing",
+    "DeviceOffline",
     "DiskFull",
     "DrayError",
     "EngineUnavailable",
@@ -122,6 +125,7 @@ __all__ = [
     "ImageUnfaithful",
     "InterruptedByUser",
     "InvocationError",
+    "ManifestRefused",
     "ModelInvalid",
     "ModelMissing",
     "NoPreviousRelease",

@@ -14,6 +14,7 @@ from packager.core.conversion import ConversionRequest, ModelSource, RawConversi
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings, TargetSettings
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
+from packager.core.smoke import SmokeReport
 from runtime.contract.wire import InferenceRequest, InferenceResponse, ModelMetadata
 
 S = TypeVar("S", bound=TargetSettings)
@@ -102,6 +103,19 @@ class InferenceClient(Protocol):
     @abstractmethod
     def infer(self, model: str, request: InferenceRequest, *, timeout_s: float) -> InferenceResponse:
         """The answer to one request. Raises InvocationError with the server's own words."""
+
+
+@runtime_checkable
+class SelfTesting(Protocol):
+    """A client of a runtime that replays its package's test data where it is, for a way that carries little."""
+
+    @abstractmethod
+    def self_test(self, *, timeout_s: float) -> SmokeReport:
+        """What it found, each data set a check. Raises InvocationError."""
+
+    @abstractmethod
+    def fits(self, request: InferenceRequest) -> bool:
+        """Whether the way carries a request."""
 
 
 @runtime_checkable
@@ -205,3 +219,12 @@ class Gradual(Protocol):
         Raises:
             DrayError: It does not stand it; ``discard`` takes the traffic back.
         """
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """A target whose place may be out of reach: a release waits for it there, and is tested when it is back."""
+
+    @abstractmethod
+    def settle(self, deployment: Deployment, progress: Progress) -> Deployment:
+        """Take a release that waited, and has passed its tests now, for the one that serves."""

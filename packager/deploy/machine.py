@@ -9,8 +9,8 @@ from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Targ
 from packager.core.errors import DeploymentDeclined, NoPreviousRelease, SmokeTestFailed
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
-from packager.core.protocols import Gradual, InferenceClient, Secrets, Target
-from packager.core.smoke import SmokeReport
+from packager.core.protocols import Gradual, InferenceClient, Secrets, Target, Waits
+from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.core.state import deployment_lock
 from packager.core.undoing import undo_after
 from packager.deploy.planning import check_name
@@ -23,7 +23,7 @@ Confirm = Callable[[DeploymentPlan], bool]
 
 @dataclass(frozen=True, slots=True)
 class DeployOutcome:
-    """A deployment that has just passed its smoke tests, and the plan that led to it."""
+    """A deployment that has just passed its smoke tests, or waits for its place, and the plan that led to it."""
 
     deployment: Deployment
     smoke: SmokeReport
@@ -45,7 +45,8 @@ def deploy(
 ) -> DeployOutcome:
     """Bring a release up under ``name``; what served before goes on serving until the new one has passed its tests.
 
-    Where nothing would change, what serves is tested and not touched.
+    Where nothing would change, what serves is tested and not touched. A release whose place is out of reach is left to
+    wait for it: it is ``pending``, its report has not passed, and ``settle`` takes it later.
 
     Args:
         target: Where to.
@@ -129,6 +130,18 @@ def destroy(target: Target[Any], deployment: Deployment, *, progress: Progress) 
         target.destroy(deployment, progress)
 
 
+def settle(target: Target[Any], deployment: Deployment, *, progress: Progress) -> Deployment:
+    """Take a release that waited for its place, and has passed its tests now; any other is as it was.
+
+    Raises:
+        DeploymentBusy: Another command is changing it.
+    """
+    if deployment.state != "pending" or not isinstance(target, Waits):
+        return deployment
+    with deployment_lock(target.name, deployment.name):
+        return target.settle(deployment, progress)
+
+
 def _carry_out(
     target: Target[Any],
     agreed: DeploymentPlan,
@@ -138,6 +151,10 @@ def _carry_out(
     timeout_s: float,
 ) -> DeployOutcome:
     candidate = target.apply(agreed, secrets, progress, timeout_s=timeout_s)
+    if candidate.waits:
+        progress.step(f"left to wait: {candidate.waits}; `dray test {agreed.name}` tests it when it is back")
+        untested = SmokeCheck("ready", False, f"not tested yet: {candidate.waits}", 0.0)
+        return DeployOutcome(candidate.deployment, SmokeReport((untested,)), agreed)
     try:
         left = "what served before serves" if agreed.live else "nothing of it is left"
         hint = f"{left}; -o json has the whole report"

@@ -7,7 +7,7 @@ from functools import partial
 
 from packager.core.artifact import ModelPackage
 from packager.core.errors import InvocationError, NotReady
-from packager.core.protocols import InferenceClient
+from packager.core.protocols import InferenceClient, SelfTesting
 from packager.core.smoke import SmokeCheck, SmokeReport
 from packager.smoke.answers import describe, judge, metadata_of, request_for, rows_of
 from runtime.contract.dtypes import DTYPES
@@ -40,13 +40,15 @@ def run_smoke(client: InferenceClient, package: ModelPackage, *, timeout_s: floa
 
     Returns:
         ``ready``, ``model``, ``signature``, one check a test data set, and ``wrong-request``. Only ``ready`` where
-        the endpoint is not, since the others could then say nothing.
+        the endpoint is not, since the others could then say nothing. Where the way carries little, the runtime
+        replays the test data itself, and is asked only what fits.
     """
     deadline = time.monotonic() + timeout_s
     ready = _timed("ready", lambda: _ready(client, deadline, timeout_s))
     if not ready.passed:
         return SmokeReport((ready,))
-    return SmokeReport((ready, *_model(client, package), *_answers(client, package, deadline)))
+    own = _self_test(client, deadline) if isinstance(client, SelfTesting) else ()
+    return SmokeReport((ready, *_model(client, package), *own, *_answers(client, package, deadline)))
 
 
 def _ready(client: InferenceClient, deadline: float, timeout_s: float) -> _Seen:
@@ -97,6 +99,14 @@ def _same_signature(metadata: ModelMetadata, package: ModelPackage) -> _Seen:
     return _Seen(True, f"{inputs} → {outputs}")
 
 
+def _self_test(client: SelfTesting, deadline: float) -> tuple[SmokeCheck, ...]:
+    start = time.perf_counter()
+    try:
+        return client.self_test(timeout_s=_remaining(deadline)).checks
+    except InvocationError as error:
+        return (_check("self-test", _Seen(False, error.message), start),)
+
+
 def _answers(client: InferenceClient, package: ModelPackage, deadline: float) -> Iterator[SmokeCheck]:
     model = package.manifest.name
     compared = False
@@ -104,6 +114,8 @@ def _answers(client: InferenceClient, package: ModelPackage, deadline: float) ->
         if (request := request_for(case)) is None:
             continue
         compared = True
+        if isinstance(client, SelfTesting) and not client.fits(request):
+            continue  # the self-test has replayed it
         yield _timed(case.name, partial(_replay, client, package, case, request, deadline))
     if not compared:
         what = "no test data set could be compared: JSON cannot carry infinity, or text that is not UTF-8"
