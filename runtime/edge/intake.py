@@ -24,6 +24,8 @@ _MOST_HELD_BYTES: Final = 32 << 20
 # Of one write to the disk.
 _MOST_TOGETHER: Final = 256
 _RETRY_S: Final = 1.0
+# For a place in memory, while the journal takes what is there.
+_PATIENCE_S: Final = 5.0
 _TELL_EVERY_S: Final = 60.0
 
 
@@ -64,26 +66,29 @@ class Intake:
 
     @property
     def has_room(self) -> bool:
-        """Whether a message that came now would be kept."""
-        return not self.trouble and self.journal.has_room(0)
+        """Whether it is worth while to let the hub send again what was let go."""
+        return not self.trouble and self.journal.half_empty
 
     def arrived(self, arrival: Arrival, acknowledge: Acknowledge) -> None:
         """Take a message; acknowledged once it is kept."""
+        size = arrival.kept_bytes
         with self._changed:
-            full = len(self._held) >= _MOST_HELD or self._held_bytes + arrival.kept_bytes > _MOST_HELD_BYTES
-            if full:
+            # A hub that sends more than it should waits for the disk, but not for the journal's answers: what they need
+            # comes by the thread that would wait.
+            self._changed.wait_for(lambda: self._holds(size) or not self._moves(), timeout=_PATIENCE_S)
+            if not self._holds(size):
                 self.overflowed = True
                 self._counts.held_back += 1
                 return
             self._held.append((arrival, acknowledge))
-            self._held_bytes += arrival.kept_bytes
-            self._changed.notify()
+            self._held_bytes += size
+            self._changed.notify_all()
 
     def answered(self, entries: Iterable[Entry]) -> None:
         """Let go of messages whose answers the hub has."""
         with self._changed:
             self._answered.extend(entries)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def disconnected(self) -> None:
         """What was not acknowledged comes again, and is forgotten here."""
@@ -99,7 +104,7 @@ class Intake:
         """Write what is known to be answered, and end."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(timeout=5)
         self.journal.close()
 
@@ -115,9 +120,14 @@ class Intake:
                 return
             self._keep()
 
+    def _holds(self, size_bytes: int) -> bool:
+        return len(self._held) < _MOST_HELD and self._held_bytes + size_bytes <= _MOST_HELD_BYTES
+
+    def _moves(self) -> bool:
+        return bool(self._held) and not self.trouble and self.journal.has_room(self._held[0][0].kept_bytes)
+
     def _has_work(self) -> bool:
-        fits = bool(self._held) and not self.trouble and self.journal.has_room(self._held[0][0].kept_bytes)
-        return bool(self._answered) or fits or self._closing
+        return bool(self._answered) or self._moves() or self._closing
 
     def _forget(self, answered: list[Entry]) -> None:
         allowed: list[Acknowledge] = []
@@ -158,6 +168,7 @@ class Intake:
             self._counts.received += len(ids)
             if not self.journal.durable:
                 self._unacknowledged.update(zip(ids, (acknowledge for _, acknowledge in batch), strict=True))
+            self._changed.notify_all()
         if self.journal.durable:
             for _, acknowledge in batch:
                 acknowledge()

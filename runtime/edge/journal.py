@@ -140,6 +140,11 @@ class Journal:
         limits = self._limits
         return self.count + messages <= limits.messages and self.size_bytes + size_bytes <= limits.size_bytes
 
+    @property
+    def half_empty(self) -> bool:
+        """Whether at least half of it is free."""
+        return 2 * self.count <= self._limits.messages and 2 * self.size_bytes <= self._limits.size_bytes
+
     def append(self, arrivals: Sequence[Arrival]) -> list[int]:
         """Keep messages; when this returns they are on the disk.
 

@@ -169,6 +169,9 @@ class EdgeHub:
         client.max_queued_messages_set(0)
         client.max_inflight_messages_set(1000)
         client.on_message = lambda _client, _data, message: self._on_message(message)
+        client.on_socket_open = lambda _client, _data, opened: opened.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
         subscribed = threading.Event()
         client.on_subscribe = lambda *_: subscribed.set()
         client.connect(self.address, _PORT, keepalive=60)
