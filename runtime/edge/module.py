@@ -220,7 +220,7 @@ class EdgeModule:
                 self._work.clear()
                 await self._work.wait()
                 continue
-            if self._wishes.max_delay_us:
+            if self._wishes.max_delay_us and not self._stopping:
                 await asyncio.sleep(self._wishes.max_delay_us / 1e6)
             try:
                 answers = await self._answered()

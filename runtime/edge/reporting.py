@@ -8,7 +8,7 @@ from runtime.edge.twin import SECTION
 
 # Counts change all the time. Source: Azure IoT Hub, "Quotas and throttling": 10 twin updates a second and unit of S1.
 _COUNTS_EVERY_S: Final = 10.0
-_EVERY_S: Final = 1.0
+_EVERY_S: Final = 0.2
 _OFTEN: Final = ("counts",)
 
 

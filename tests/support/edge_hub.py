@@ -101,8 +101,8 @@ class EdgeHub:
     def stop_broker(self) -> None:
         """It writes what it holds, and is gone."""
         if self._client is not None:
-            self._client.loop_stop()
             self._client.disconnect()
+            self._client.loop_stop()
             self._client = None
         if self.broker is not None:
             self.broker.terminate()
