@@ -84,7 +84,8 @@ class Answer:
     @property
     def sendable(self) -> bool:
         """Whether the hub takes a message of this size."""
-        topic = sum(len(quote(name)) + len(quote(value)) + 2 for name, value in self.properties.items())
+        ids = {"$.mid": self.message_id, "$.cid": self.correlation_id or ""}
+        topic = sum(len(quote(name)) + len(quote(value)) + 2 for name, value in {**self.properties, **ids}.items())
         return self.size_bytes <= MOST_BYTES and topic <= _MOST_TOPIC_BYTES
 
 
@@ -135,8 +136,12 @@ def refusal_of(
     if answer.sendable:
         return answer
     body = orjson.dumps(error_body(type(error)(error.message[:1000], hint=error.hint[:1000]), None))
-    bare = Message(message.entry, message.input, message.message_id, message.correlation_id)
-    return answer_to(bare, ERRORS, body, journal=journal, about=told, again=again)
+    ids = message.message_id, message.correlation_id
+    for bare in (Message(message.entry, message.input, *ids), Message(message.entry, message.input)):
+        answer = answer_to(bare, ERRORS, body, journal=journal, about=told, again=again)
+        if answer.sendable:
+            break
+    return answer
 
 
 def about_model(manifest: ModelManifest, digest: str) -> dict[str, str]:
