@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.dray-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform base soak fidelity fuzz-fidelity
+.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge edge-soak base soak fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,12 @@ base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BA
 
 bench-overload: $(STAMP)  ## goodput, refusals and memory at four times the load, SECONDS=60 a cell
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overload.py --seconds $(or $(SECONDS),60)
+
+bench-edge: $(STAMP)  ## a module of IoT Edge beside a bare echo: messages a second, latency (BENCH_ARGS="--rows 16")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge.py $(BENCH_ARGS)
+
+edge-soak: $(STAMP)  ## 10,000 messages through 100 kills, a cut of 30 s, stops, poison: is any lost? (SOAK_ARGS="--only kills")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge_soak.py $(SOAK_ARGS)
 
 soak: $(STAMP)  ## SECONDS=600 of mixed traffic: slope of memory, open files
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600) $(SOAK_ARGS)

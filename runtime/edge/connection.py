@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
 
@@ -73,7 +73,8 @@ class Connection:
         self._pipeline = client._mqtt_pipeline
         self._over = threading.Event()
         self.taking: bool | None = None
-        _hold_acknowledgements(_mqtt_client(self._pipeline), self._arrived, self._dropped)
+        self._mqtt = _mqtt_client(self._pipeline)
+        _hold_acknowledgements(self._mqtt, self._arrived, self._dropped)
 
     @property
     def alive(self) -> bool:
@@ -119,10 +120,20 @@ class Connection:
     async def close(self) -> None:
         """End it, and all threads of it."""
         self._over.set()
-        try:
-            await asyncio.wait_for(self._client.shutdown(), _CLOSE_S)
-        except Exception as error:  # noqa: BLE001 - it is given up in any case
-            logger.warning("a connection did not close: %s", type(error).__name__)
+        # The client's own shutdown stops half-way where the connection is gone, and its threads stay.
+        steps: list[Callable[[], Awaitable[object]]] = [
+            lambda: _completed(self._pipeline.shutdown),
+            lambda: asyncio.to_thread(self._client._handler_manager.stop),
+            # Else its sockets stay until the garbage is collected, which may be never.
+            lambda: asyncio.to_thread(self._mqtt._reset_sockets),
+        ]
+        if self._client.connected:
+            steps.insert(0, self._client.disconnect)
+        for step in steps:
+            try:
+                await asyncio.wait_for(step(), _CLOSE_S)
+            except Exception as error:  # noqa: BLE001 - it is given up in any case
+                logger.debug("a connection did not close: %s", type(error).__name__)
 
     def _listen(self) -> None:
         self._client.on_method_request_received = self._asked

@@ -69,6 +69,7 @@ class EdgeHub:
     patches: list[dict[str, Any]] = field(default_factory=list)
     broker: "subprocess.Popen[bytes] | None" = None
     _client: Any = None
+    _last: Any = None
     _answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -101,6 +102,8 @@ class EdgeHub:
     def stop_broker(self) -> None:
         """It writes what it holds, and is gone."""
         if self._client is not None:
+            if self._last is not None:
+                self._last.wait_for_publish(60)  # what was sent has reached the broker
             self._client.disconnect()
             self._client.loop_stop()
             self._client = None
@@ -118,7 +121,7 @@ class EdgeHub:
         said = "&".join(
             f"{quote(system.get(key, key), safe='$')}={quote(value, safe='')}" for key, value in properties.items()
         )
-        self._client.publish(f"{BASE}/inputs/{name}/{said}", given, qos=1)
+        self._last = self._client.publish(f"{BASE}/inputs/{name}/{said}", given, qos=1)
 
     def desire(self, section: Mapping[str, Any]) -> None:
         """Change desired properties under ``dray``."""
