@@ -48,8 +48,12 @@ class Listener(Protocol):
     def wanted(self, patch: Mapping[str, Any]) -> None:
         """Desired properties were changed."""
 
-    def lost(self) -> None:
-        """The connection is gone, and what was not acknowledged will come again."""
+    def lost(self, *, for_good: bool) -> None:
+        """The connection is gone, and what was not acknowledged will come again.
+
+        Args:
+            for_good: False where the client itself comes back with another token, as it does every hour.
+        """
 
 
 def installed() -> bool:
@@ -159,9 +163,9 @@ class Connection:
         self._listener.arrived(Arrival(topic, kept, len(payload), repeated), acknowledge)
         return True
 
-    def _dropped(self) -> None:
+    def _dropped(self, reason: int) -> None:
         if not self._over.is_set():
-            self._listener.lost()
+            self._listener.lost(for_good=reason != 0)  # 0: the client had asked for it
 
 
 async def connect(listener: Listener) -> tuple[Connection, Mapping[str, Any]]:
@@ -208,7 +212,7 @@ def _mqtt_client(pipeline: Any) -> Any:
 
 
 def _hold_acknowledgements(
-    client: Any, arrived: Callable[[str, bytes, bool, Acknowledge], bool], dropped: Callable[[], None]
+    client: Any, arrived: Callable[[str, bytes, bool, Acknowledge], bool], dropped: Callable[[int], None]
 ) -> None:
     """Let ``arrived`` say when a message that it takes is acknowledged; it is called on the client's thread.
 
@@ -248,13 +252,13 @@ def _hold_acknowledgements(
                 return 0
         return acknowledge(number)
 
-    def on_disconnect(*args: Any) -> None:
+    def on_disconnect(source: Any, userdata: Any, reason: Any) -> None:
         with lock:
             generation[0] += 1
             held.clear()
             taken.clear()
-        dropped()
-        usual_disconnect(*args)
+        dropped(int(reason))
+        usual_disconnect(source, userdata, reason)
 
     client.on_socket_open = _send_at_once
     client.on_message, client.on_disconnect, client._send_puback = on_message, on_disconnect, send_puback

@@ -24,9 +24,12 @@ logger = logging.getLogger(__name__)
 
 _TICK_S: Final = 0.1
 _FIRST_WAIT_S: Final = 1.0
-_LONGEST_WAIT_S: Final = 60.0
+# The hub is on the same machine, or is a gateway that is near.
+_LONGEST_WAIT_S: Final = 15.0
 # A hub that has not acknowledged an answer for so long will not do it on this connection.
 _STALLED_S: Final = 60.0
+# For a client that comes back with another token.
+_BACK_S: Final = 15.0
 
 
 class EdgeModule:
@@ -96,10 +99,11 @@ class EdgeModule:
         """Desired properties were changed."""
         self._call(partial(self._on_patch, patch))
 
-    def lost(self) -> None:
-        """The connection is gone."""
+    def lost(self, *, for_good: bool) -> None:
+        """The connection is gone, or will be back in a moment."""
         self._work.intake.disconnected()
-        self._break()
+        if for_good:
+            self._break()
 
     def _break(self) -> None:
         self._call(self._lost.set)
@@ -143,10 +147,15 @@ class EdgeModule:
 
     async def _tick(self) -> None:
         """What has to be looked at from time to time."""
+        alive_s = time.monotonic()
         while True:
             connection = self._work.connection
-            if connection is not None and connection.alive and not self._stopping:
-                await self._settle(connection)
+            if connection is not None and not self._stopping:
+                if connection.alive:
+                    alive_s = time.monotonic()
+                    await self._settle(connection)
+                elif time.monotonic() - alive_s > _BACK_S:
+                    self._lost.set()
             self._work.look()
             await asyncio.sleep(_TICK_S)
 

@@ -34,7 +34,9 @@ def serving(package: Path) -> Iterator[Serving]:
 
 def entry(body: Any, number: int = 1, **said: Any) -> Entry:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    properties = "&".join(f"{quote(key.replace('_', '$.'), safe='')}={quote(value, safe='')}" for key, value in said.items())
+    properties = "&".join(
+        f"{quote(key.replace('_', '$.'), safe='')}={quote(value, safe='')}" for key, value in said.items()
+    )
     arrival = Arrival(f"devices/d/modules/m/inputs/inference/{properties}", content, len(content))
     return Entry(number, arrival, 0, 0, replayed=False)
 
