@@ -37,6 +37,7 @@ class Intake:
         kept: Called when there is something new to answer.
 
     Attributes:
+        taking: Whether messages are taken; else they are left to the hub.
         overflowed: Whether messages were let go, which only another connection brings again.
         trouble: Why the journal cannot be written now; empty while it can.
     """
@@ -52,6 +53,7 @@ class Intake:
         self._counts = counts
         self._removed = removed
         self._kept = kept
+        self.taking = True
         self.overflowed = False
         self.trouble = ""
         self._held: deque[tuple[Arrival, Acknowledge]] = deque()
@@ -73,6 +75,8 @@ class Intake:
         """Take a message; acknowledged once it is kept."""
         size = arrival.kept_bytes
         with self._changed:
+            if not self.taking:
+                return
             # A hub that sends more than it should waits for the disk, but not for the journal's answers: what they need
             # comes by the thread that would wait.
             self._changed.wait_for(lambda: self._holds(size) or not self._moves(), timeout=_PATIENCE_S)

@@ -67,12 +67,8 @@ class EdgeModule:
         """Take nothing more, answer what is in the journal within the time, and leave the rest to the next process."""
         self._stopping = self._work.stopping = True
         deadline = time.monotonic() + limit_s
-        connection = self._work.connection
-        if connection is not None and connection.alive:
-            try:
-                await asyncio.wait_for(connection.take_inputs(False), limit_s)
-            except Exception as error:  # noqa: BLE001 - what still comes is kept in the journal
-                logger.warning("the hub was not told to stop: %s", type(error).__name__)
+        # The inputs stay subscribed: what comes is left unacknowledged, and sent to the next process.
+        self._work.intake.taking = False
         self._work.look()
         while self._journal.count and self._work.can_answer and time.monotonic() < deadline:
             await asyncio.sleep(_TICK_S / 2)
