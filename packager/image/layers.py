@@ -34,7 +34,7 @@ OWNER: Final = 65532
 # What has to outlive the container of an IoT Edge module: a volume that is mounted there takes over the owner.
 STATE: Final = "var/lib/dray"
 # Part of every key: another way of packing makes other layers.
-_RECIPE: Final = 3
+_RECIPE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
