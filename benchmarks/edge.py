@@ -7,6 +7,7 @@ back what came. It keeps nothing: a message that it had when it is killed is los
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -76,7 +77,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="dray-edge-") as folder:
         package = Path(folder) / "package"
-        make_package(package)
+        make_package(package, _perceptron(options.hidden) if options.hidden else None)
         found: list[Figures] = []
         for round_ in range(options.rounds):
             modules = list(_modules(package))
@@ -93,6 +94,28 @@ def _modules(package: Path) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     yield "echo with TCP_NODELAY", [sys.executable, "-c", ECHO], {"AT_ONCE": "1"}
     yield "dray, one run a message", dray, {**common, "DRAY_MAX_BATCH": "1"}
     yield "dray, runs shared", dray, common
+
+
+def _perceptron(hidden: int) -> Any:
+    """A model whose runs take long enough for sharing them to pay: three dense layers."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    lots = np.random.default_rng(0)
+    sizes = [4, hidden, hidden, 3]
+    weights = [lots.normal(size=pair).astype("f4") / pair[0] for pair in itertools.pairwise(sizes)]
+    nodes, last = [], "X"
+    for at in range(len(weights)):
+        nodes.append(helper.make_node("MatMul", [last, f"W{at}"], [f"h{at}"]))
+        last = f"h{at}"
+        if at + 1 < len(weights):
+            nodes.append(helper.make_node("Relu", [last], [f"r{at}"]))
+            last = f"r{at}"
+    given = helper.make_tensor_value_info("X", TensorProto.FLOAT, ["batch", 4])
+    taken = helper.make_tensor_value_info(last, TensorProto.FLOAT, ["batch", 3])
+    initializers = [numpy_helper.from_array(weight, f"W{at}") for at, weight in enumerate(weights)]
+    graph = helper.make_graph(nodes, "perceptron", [given], [taken], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
 def _measure(name: str, command: list[str], settings: dict[str, str], options: argparse.Namespace) -> Figures:
@@ -143,7 +166,10 @@ def _cpu_s(pid: int) -> float:
 
 
 def _print(found: list[Figures], options: argparse.Namespace) -> None:
-    print(f"{options.messages} messages of {options.rows} rows, window {options.window}, best of {options.rounds}")
+    model = f"perceptron of {options.hidden}" if options.hidden else "logistic regression"
+    print(
+        f"{model}, {options.messages} messages of {options.rows} rows, window {options.window}, best of {options.rounds}"
+    )
     names = [name for name, _, _ in _modules(Path())]
     best = [_best(found, name) for name in names]
     echo = best[0]
@@ -171,6 +197,7 @@ def _options() -> Any:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=5000)
     parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--hidden", type=int, default=0, help="width of a perceptron instead of a logistic regression")
     parser.add_argument("--singles", type=int, default=200)
     parser.add_argument("--window", type=int, default=20, help="messages that the hub sends without acknowledgement")
     parser.add_argument("--rounds", type=int, default=2)
