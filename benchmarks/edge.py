@@ -167,9 +167,8 @@ def _cpu_s(pid: int) -> float:
 
 def _print(found: list[Figures], options: argparse.Namespace) -> None:
     model = f"perceptron of {options.hidden}" if options.hidden else "logistic regression"
-    print(
-        f"{model}, {options.messages} messages of {options.rows} rows, window {options.window}, best of {options.rounds}"
-    )
+    print(f"{model}, {options.messages} messages of {options.rows} rows,")
+    print(f"window of the hub {options.window}, best of {options.rounds}")
     names = [name for name, _, _ in _modules(Path())]
     best = [_best(found, name) for name in names]
     echo = best[0]

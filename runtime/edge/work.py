@@ -91,7 +91,7 @@ class Work:
                 await asyncio.sleep(delay_us / 1e6)
             batch = await asyncio.to_thread(self.flight.next_batch, _TOGETHER, _TOGETHER_BYTES)
             if batch and (answers := await self._answered(batch)):
-                await self._loop.run_in_executor(self._senders, self._send, answers)
+                self._senders.submit(self._send, answers)  # while the next ones are being answered
 
     async def _answered(self, batch: list[Entry]) -> list[Answer]:
         limit_s = self._serving.settings.request_timeout_s
@@ -160,10 +160,14 @@ class Work:
         """Hand answers to the client, one after the other; by a thread of its own."""
         for answer in answers:
             connection = self.connection
-            if connection is None or not connection.alive:
-                self.flight.failed(answer.entry)
-            else:
-                connection.send(answer, partial(self._sent, answer))
+            try:
+                if connection is None or not connection.alive:
+                    self.flight.failed(answer.entry)
+                else:
+                    connection.send(answer, partial(self._sent, answer))
+            except Exception as error:
+                logger.error("unforeseen failure", exc_info=error)  # noqa: TRY400
+                self._sent(answer, error)
 
     def _sent(self, answer: Answer, error: Exception | None) -> None:
         """The hub has an answer, or will not get it; called by threads of the client."""
