@@ -12,6 +12,7 @@ import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
 
@@ -78,7 +79,7 @@ class Connection:
         self._over = threading.Event()
         self.taking: bool | None = None
         self._mqtt = _mqtt_client(self._pipeline)
-        _hold_acknowledgements(self._mqtt, self._arrived, self._dropped)
+        _Withheld(self._mqtt, self._arrived, self._dropped)
 
     @property
     def alive(self) -> bool:
@@ -211,57 +212,67 @@ def _mqtt_client(pipeline: Any) -> Any:
     raise EdgeFailed("azure-iot-device has no MQTT client where 2.14 has it", hint="install azure-iot-device 2.14")
 
 
-def _hold_acknowledgements(
-    client: Any, arrived: Callable[[str, bytes, bool, Acknowledge], bool], dropped: Callable[[int], None]
-) -> None:
-    """Let ``arrived`` say when a message that it takes is acknowledged; it is called on the client's thread.
+class _Withheld:
+    """Acknowledgements of an MQTT client, which are sent when whoever took a message allows it.
 
-    paho-mqtt acknowledges where ``on_message`` has returned, by the same thread, with ``_send_puback``.
+    paho-mqtt acknowledges where ``on_message`` has returned, by the same thread, with ``_send_puback``. One that is just
+    being sent when the connection is lost does no harm: by MQTT 3.1.1, section 4.4, its number still means that message
+    on the next one.
+
+    Args:
+        arrived: Whether it takes a message, of a topic and a payload; called on the client's thread.
+        dropped: Called with why, when the connection is lost.
     """
-    usual_message, usual_disconnect, acknowledge = client.on_message, client.on_disconnect, client._send_puback
-    held: set[int] = set()
-    taken: set[int] = set()
-    generation = [0]
-    lock = threading.Lock()
 
-    def on_message(source: Any, userdata: Any, message: Any) -> None:
-        number, when = message.mid, generation[0]
+    def __init__(
+        self, client: Any, arrived: Callable[[str, bytes, bool, Acknowledge], bool], dropped: Callable[[int], None]
+    ) -> None:
+        self._arrived, self._dropped = arrived, dropped
+        self._usual = client.on_message, client.on_disconnect
+        self._acknowledge = client._send_puback
+        self._held: set[int] = set()
+        self._taken: set[int] = set()
+        self._generation = 0
+        self._lock = threading.Lock()
+        client.on_socket_open = _send_at_once
+        client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
+        client._send_puback = self._send_puback
 
-        def allow() -> None:
-            with lock:
-                if generation[0] != when or number not in held:
-                    return  # of a connection that is gone: the number now names another message, or none
-                held.discard(number)
-            acknowledge(number)
-
+    def _on_message(self, source: Any, userdata: Any, message: Any) -> None:
+        number = message.mid
         if message.qos == 1:
-            with lock:
-                held.add(number)
-                taken.add(number)
-        if not arrived(message.topic, message.payload, bool(message.dup), allow):
-            with lock:
-                held.discard(number)
-                taken.discard(number)
-            usual_message(source, userdata, message)
+            with self._lock:
+                self._held.add(number)
+                self._taken.add(number)
+        allow = partial(self._allow, number, self._generation)
+        if not self._arrived(message.topic, message.payload, bool(message.dup), allow):
+            with self._lock:
+                self._held.discard(number)
+                self._taken.discard(number)
+            self._usual[0](source, userdata, message)
 
-    def send_puback(number: int) -> Any:
+    def _allow(self, number: int, generation: int) -> None:
+        with self._lock:
+            if generation != self._generation or number not in self._held:
+                return  # of a connection that is gone, on which the message comes again
+            self._held.discard(number)
+        self._acknowledge(number)
+
+    def _send_puback(self, number: int) -> Any:
         """The client's own acknowledgement, which a message that was taken does not get: it may have it already."""
-        with lock:
-            if number in taken:
-                taken.discard(number)
+        with self._lock:
+            if number in self._taken:
+                self._taken.discard(number)
                 return 0
-        return acknowledge(number)
+        return self._acknowledge(number)
 
-    def on_disconnect(source: Any, userdata: Any, reason: Any) -> None:
-        with lock:
-            generation[0] += 1
-            held.clear()
-            taken.clear()
-        dropped(int(reason))
-        usual_disconnect(source, userdata, reason)
-
-    client.on_socket_open = _send_at_once
-    client.on_message, client.on_disconnect, client._send_puback = on_message, on_disconnect, send_puback
+    def _on_disconnect(self, source: Any, userdata: Any, reason: Any) -> None:
+        with self._lock:
+            self._generation += 1
+            self._held.clear()
+            self._taken.clear()
+        self._dropped(int(reason))
+        self._usual[1](source, userdata, reason)
 
 
 def _unheard(error: Exception | None = None) -> None:
