@@ -215,8 +215,8 @@ def _mqtt_client(pipeline: Any) -> Any:
 class _Withheld:
     """Acknowledgements of an MQTT client, which are sent when whoever took a message allows it.
 
-    paho-mqtt acknowledges where ``on_message`` has returned, by the same thread, with ``_send_puback``. One that is being
-    sent just when the connection is lost does no harm: by MQTT 3.1.1, section 4.4, its number still means that message
+    paho-mqtt acknowledges where ``on_message`` has returned, by the same thread, with ``_send_puback``. One that is
+    being sent when the connection is lost does no harm: by MQTT 3.1.1, section 4.4, its number still means that message
     on the next one.
 
     Args:
