@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.dray-installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform base soak fidelity fuzz-fidelity
+.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge edge-soak base soak fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit("dray needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,otel,text,docker,image,aks]" --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[sklearn,skops,parquet,gbdt,catboost,optimize,otel,text,docker,image,aks,iot]" --group dev
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true  # of packages with files for other Pythons, too
 	@touch $@
 
@@ -39,7 +39,7 @@ format: $(STAMP)  ## apply the formatting
 	$(BIN)/ruff check --fix-only .
 
 lock: $(STAMP)  ## resolve the pinned versions of the development environment anew
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra otel --extra text --extra docker --extra image --extra aks --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra otel --extra text --extra docker --extra image --extra aks --extra iot --group dev pyproject.toml --output-file constraints.txt
 
 lock-runtime: $(STAMP)  ## lock, with hashes, what container images install
 	$(BIN)/python tools/lock_runtime.py
@@ -73,6 +73,12 @@ base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BA
 
 bench-overload: $(STAMP)  ## goodput, refusals and memory at four times the load, SECONDS=60 a cell
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/overload.py --seconds $(or $(SECONDS),60)
+
+bench-edge: $(STAMP)  ## a module of IoT Edge beside a bare echo: messages a second, latency (BENCH_ARGS="--rows 16")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge.py $(BENCH_ARGS)
+
+edge-soak: $(STAMP)  ## 10,000 messages through 100 kills, a cut of 30 s, stops, poison: is any lost? (SOAK_ARGS="--only kills")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge_soak.py $(SOAK_ARGS)
 
 soak: $(STAMP)  ## SECONDS=600 of mixed traffic: slope of memory, open files
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600) $(SOAK_ARGS)

@@ -66,6 +66,8 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     PackageError: 503,
     errors.Overloaded: 503,
     errors.RunTimeout: 504,
+    errors.MessageTooLarge: 413,
+    errors.PoisonMessage: 422,
 }
 _RETRY_AFTER_S: Final = 1
 # What Azure's clients name their requests by.
@@ -267,9 +269,14 @@ def marks(headers: Mapping[bytes, bytes], request_id: str, *, draining: bool) ->
     return marked
 
 
+def status_of(error: DrayError) -> int:
+    """What an error is over HTTP, and in the answer of a direct method."""
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+
+
 def error_response(error: DrayError, request_id: str | None) -> Response:
     """The error object with its status."""
-    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+    status = status_of(error)
     headers = {"x-request-id": request_id} if request_id else {}
     if status == 503:
         headers["retry-after"] = str(error.detail.get("retry_after_s", _RETRY_AFTER_S))

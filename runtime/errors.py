@@ -145,3 +145,21 @@ class AddressRefused(ServerError):
     """The operating system does not let this process listen on the address."""
 
     code = "E-ADDRESS"
+
+
+class EdgeFailed(ServerError):
+    """The edge hub cannot be reached, or refuses this module."""
+
+    code = "E-EDGE"
+
+
+class MessageTooLarge(ServerError):
+    """A message, or the answer to it, is larger than the hub takes."""
+
+    code = "E-MESSAGE-TOO-LARGE"
+
+
+class PoisonMessage(ServerError):
+    """The process ended each time that it answered this message."""
+
+    code = "E-POISON-MESSAGE"

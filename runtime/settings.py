@@ -20,6 +20,14 @@ _BUILDER_NAMES: Final = frozenset({"DRAY_HOME"})
 _LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
+_OF_MODULES: Final = (
+    "IOTEDGE_DEVICEID",
+    "IOTEDGE_MODULEID",
+    "IOTEDGE_MODULEGENERATIONID",
+    "IOTEDGE_IOTHUBHOSTNAME",
+    "IOTEDGE_GATEWAYHOSTNAME",
+    "IOTEDGE_APIVERSION",
+)
 # As many workers as processors is what helps; far more is a slip, and each costs memory.
 MOST_WORKERS: Final = 128
 AUTO: Final = 0
@@ -59,6 +67,9 @@ class Settings:
         api_keys_file: One key a line; a request must carry one of them as ``Authorization: Bearer``.
         sample_rate: Share of the answered requests that are written out with their inputs and outputs.
         sample_file: Where to; None is standard output.
+        edge_folder: What has to outlive the container of a module of an edge device: its journal.
+        edge_journal_messages, edge_journal_mib: What the journal holds at most.
+        edge: Whether this is a module of an edge device, as ``IOTEDGE_WORKLOADURI`` says.
         otlp_endpoint, otlp_protocol: What the standard ``OTEL_`` variables say of a collector of traces.
     """
 
@@ -84,6 +95,10 @@ class Settings:
     log_level: str = "info"
     sample_rate: float = 0.0
     sample_file: Path | None = None
+    edge_folder: Path = Path("/var/lib/dray")
+    edge_journal_messages: int = 10_000
+    edge_journal_mib: int = 64
+    edge: bool = field(default=False, metadata=_NOT_OURS)
     otlp_endpoint: str | None = field(default=None, metadata=_NOT_OURS)
     otlp_protocol: str = field(default="", metadata=_NOT_OURS)
 
@@ -103,8 +118,10 @@ def read_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, t
     warnings = [_unknown(name, known) for name in sorted(environ) if _is_stray(name, known)]
     links = [name for name in sorted(given) if name.endswith("_PORT") and _LINK.fullmatch(given[name])]
     warnings += [f"{name}={given.pop(name)!r} is what Kubernetes sets for a Service; it is ignored" for name in links]
-    settings = _with_collector(_parse(_Reader(given)), environ)
+    settings = _on_edge(_with_collector(_parse(_Reader(given)), environ), environ)
     _check_together(settings)
+    if settings.edge and settings.workers == AUTO:
+        settings = replace(settings, workers=1)
     return settings, tuple(warnings)
 
 
@@ -133,6 +150,9 @@ def _parse(read: "_Reader") -> Settings:
         log_level=read.one_of("DRAY_LOG_LEVEL", _LEVELS, default.log_level),
         sample_rate=read.number("DRAY_SAMPLE_RATE", 0, 1, default.sample_rate),
         sample_file=read.path("DRAY_SAMPLE_FILE"),
+        edge_folder=read.path("DRAY_EDGE_FOLDER") or default.edge_folder,
+        edge_journal_messages=read.whole("DRAY_EDGE_JOURNAL_MESSAGES", 1, 10_000_000) or default.edge_journal_messages,
+        edge_journal_mib=read.whole("DRAY_EDGE_JOURNAL_MIB", 1, 1 << 20) or default.edge_journal_mib,
     )
 
 
@@ -147,7 +167,25 @@ def _with_collector(settings: Settings, environ: Mapping[str, str]) -> Settings:
     return replace(settings, otlp_endpoint=endpoint, otlp_protocol=protocol)
 
 
+def _on_edge(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Source: Azure IoT Edge, "Understand the IoT Edge runtime": what the edge agent gives every module."""
+    if not environ.get("IOTEDGE_WORKLOADURI"):
+        return settings
+    absent = [name for name in _OF_MODULES if not environ.get(name)]
+    if absent:
+        raise SettingInvalid(
+            f"IOTEDGE_WORKLOADURI is set, {', '.join(absent)} not",
+            hint="the edge agent sets all of them; outside of IoT Edge set none",
+        )
+    return replace(settings, edge=True)
+
+
 def _check_together(settings: Settings) -> None:
+    if settings.edge and settings.workers > 1:
+        raise SettingInvalid(
+            f"DRAY_WORKERS is {settings.workers}, and a module of IoT Edge is one process",
+            hint="leave it out; DRAY_THREADS is how many processors a run may use",
+        )
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         absent = "DRAY_TLS_CERT_FILE" if settings.tls_cert_file is None else "DRAY_TLS_KEY_FILE"
         raise SettingInvalid(f"{absent} is not set, its counterpart is", hint="TLS needs both, plain HTTP neither")

@@ -66,6 +66,9 @@ def configure_logging(level: str, *, pid: bool = False) -> None:
         logger.propagate = False
         logger.setLevel(level.upper())
     logging.getLogger("opentelemetry").setLevel(logging.WARNING)
+    # Of what they meet in the background they tell with a traceback each; whoever uses them tells what it means.
+    for name in ("azure", "paho"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if level == "info":  # uvicorn tells at info what the runtime tells better
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
@@ -173,6 +176,34 @@ class Requests:
             if dialect not in self.latencies:
                 self.latencies[dialect] = Latencies()
             self.latencies[dialect].add(seconds)
+
+
+@dataclass(slots=True)
+class Messages:
+    """What a module of an edge device has done with messages, since its process began.
+
+    Attributes:
+        received: Taken from the hub, and kept.
+        answered: Whose answers the hub has, errors among them.
+        errors: Of these, on the output for errors.
+        uncertain: Of these, on the output for answers of little confidence.
+        replayed: Of these, taken from the hub by an earlier process.
+        repeated: Of these, sent more than once, for the connection was lost before the hub had acknowledged them.
+        held_back: Left at the hub, for there was no room.
+        connections: That were opened.
+        journaled, journaled_bytes: In the journal now.
+    """
+
+    received: int = 0
+    answered: int = 0
+    errors: int = 0
+    uncertain: int = 0
+    replayed: int = 0
+    repeated: int = 0
+    held_back: int = 0
+    connections: int = 0
+    journaled: int = 0
+    journaled_bytes: int = 0
 
 
 def dialect_of(path: str) -> Dialect:

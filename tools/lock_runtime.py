@@ -15,8 +15,10 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     pydantic = [each for each in project["dependencies"] if each.startswith("pydantic")]
-    for name, wanted in {"runtime": extras["runtime"], "runtime-text": extras["runtime"] + extras["text"]}.items():
-        _lock(LOCKS / f"{name}.txt", [*pydantic, *wanted])
+    # One image serves anywhere: on a device it is a module of IoT Edge as well.
+    numbers = [*pydantic, *extras["runtime"], *extras["iot"]]
+    for name, wanted in {"runtime": numbers, "runtime-text": [*numbers, *extras["text"]]}.items():
+        _lock(LOCKS / f"{name}.txt", wanted)
 
 
 def _lock(out: Path, requirements: list[str]) -> None:
@@ -27,7 +29,9 @@ def _lock(out: Path, requirements: list[str]) -> None:
         argv = [str(uv), "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"]
         argv += ["--no-header", "--no-annotate", "--no-emit-index-url", "--only-binary", ":all:"]
         argv += ["--constraint", str(ROOT / "constraints.txt"), str(source), "--output-file", str(out)]
-        subprocess.run(argv, check=True)
+        subprocess.run(
+            argv, check=True, cwd=ROOT
+        )  # whose pyproject.toml overrides what the client of IoT Edge asks for
 
 
 if __name__ == "__main__":

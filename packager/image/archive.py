@@ -9,8 +9,9 @@ import hashlib
 import io
 import tarfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import IO, Final
 
 from packager.core.files import ensure_folder, writing_to
@@ -21,13 +22,21 @@ _LEVEL: Final = 6
 _PIECE: Final = 1 << 20
 
 
-def write_layer(name: str, files: Mapping[str, Path | bytes], blobs: Path, *, epoch: int = 0) -> Layer:
+def write_layer(
+    name: str,
+    files: Mapping[str, Path | bytes],
+    blobs: Path,
+    *,
+    epoch: int = 0,
+    owned: Mapping[str, int] = MappingProxyType({}),
+) -> Layer:
     """Pack files into a layer among the blobs of a layout.
 
     Args:
         files: What lies where in the image (no leading slash): a file, or its bytes; folders are made for them.
         blobs: ``blobs/sha256`` of an OCI layout.
         epoch: Time of every member, in seconds since 1970.
+        owned: Folders, with the user (and group) that they belong to; everything else is root's.
 
     Raises:
         NotWritable, DiskFull: Nothing is left.
@@ -41,7 +50,7 @@ def write_layer(name: str, files: Mapping[str, Path | bytes], blobs: Path, *, ep
                 packed = _Measured(out)
                 with gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=packed, mtime=0) as stream:
                     plain = _Measured(stream)
-                    _pack(files, plain, epoch)
+                    _pack(files, owned, plain, epoch)
             final = blobs / packed.hexdigest
             partial.replace(final)
         finally:
@@ -82,11 +91,15 @@ class _Measured(io.RawIOBase):
         return len(data)
 
 
-def _pack(files: Mapping[str, Path | bytes], out: IO[bytes] | io.RawIOBase, epoch: int) -> None:
+def _pack(
+    files: Mapping[str, Path | bytes], owned: Mapping[str, int], out: IO[bytes] | io.RawIOBase, epoch: int
+) -> None:
     # GNU format: PAX writes headers of its own for long names, with a process number in them.
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT, bufsize=_PIECE) as tar:
-        for folder in _folders(files):
-            tar.addfile(_member(folder, epoch, kind=tarfile.DIRTYPE, mode=0o755))
+        for folder in sorted({*_folders([*files, *owned]), *owned}):
+            member = _member(folder, epoch, kind=tarfile.DIRTYPE, mode=0o755)
+            member.uid = member.gid = owned.get(folder, 0)
+            tar.addfile(member)
         for name, content in sorted(files.items()):
             if isinstance(content, bytes):
                 tar.addfile(_member(name, epoch, size=len(content)), io.BytesIO(content))
@@ -97,8 +110,8 @@ def _pack(files: Mapping[str, Path | bytes], out: IO[bytes] | io.RawIOBase, epoc
                     tar.addfile(_member(name, epoch, size=size, mode=0o755 if runs else 0o644), stream)
 
 
-def _folders(files: Mapping[str, object]) -> list[str]:
-    return sorted({str(parent) for name in files for parent in _parents(name)})
+def _folders(files: Iterable[str]) -> set[str]:
+    return {str(parent) for name in files for parent in _parents(name)}
 
 
 def _parents(name: str) -> Iterator[PurePosixPath]:

@@ -17,13 +17,13 @@ from packager.core.image import INDEX, MANIFEST, PACKAGE_LABEL, BuiltImage, Desc
 from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
 from packager.image.blobs import CONFIG, as_json
-from packager.image.layers import HOME, WHEELS, LayerStore, compiler_release
+from packager.image.layers import HOME, OWNER, WHEELS, LayerStore, compiler_release
 from packager.image.registry_http import RegistrySettings
 from packager.image.transfer import Layout
 from packager.image.wheels import Wanted
 
-# No name: a container needs none, and Kubernetes' runAsNonRoot wants a number. 65532 is distroless' own.
-USER: Final = "65532:65532"
+# No name: a container needs none, and Kubernetes' runAsNonRoot wants a number.
+USER: Final = f"{OWNER}:{OWNER}"
 PORT: Final = 8080
 _NANOSECONDS: Final = 1_000_000_000
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"

@@ -23,7 +23,7 @@ from packager.image.build import (
     native_platform,
     source_date_epoch,
 )
-from packager.image.layers import LayerStore
+from packager.image.layers import STATE, LayerStore
 
 _TEMPLATE: Final = "Dockerfile.template"
 
@@ -50,8 +50,11 @@ def generate(package: ModelPackage, request: ImageRequest, out: Path, *, cache: 
         for layer in layers:
             with tarfile.open(store.path(layer)) as tar:
                 unpack_files(tar, staging / layer.name)
+        (staging / "state").mkdir()
+        (staging / "state" / ".keep").touch()  # COPY makes no folder of nothing
         dockerfile = string.Template(template()).substitute(
             dray_version=dray_version(),
+            state=STATE,
             name=package.manifest.name,
             version=package.manifest.version,
             package_digest=package.digest,

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from packager.core.artifact import ModelPackage
@@ -28,8 +29,12 @@ from runtime.contract.manifest import MANIFEST_NAME
 
 HOME: Final = "opt/dray"
 WHEELS: Final = f"{HOME}/wheels"
+# What runs in an image. 65532 is distroless' own number for nobody.
+OWNER: Final = 65532
+# What has to outlive the container of an IoT Edge module: a volume that is mounted there takes over the owner.
+STATE: Final = "var/lib/dray"
 # Part of every key: another way of packing makes other layers.
-_RECIPE: Final = 2
+_RECIPE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +95,12 @@ class LayerStore:
                 shutil.copyfile(path, target)
             if interpreter is not None:
                 compile_modules(interpreter, folder, f"/{HOME}")
-            return self._pack("runtime", files_below(folder, HOME))
+            return self._pack("runtime", files_below(folder, HOME), owned={STATE: OWNER})
 
-    def _pack(self, name: str, content: Mapping[str, Path | bytes]) -> Layer:
-        return write_layer(name, content, self.blobs, epoch=self.epoch)
+    def _pack(
+        self, name: str, content: Mapping[str, Path | bytes], *, owned: Mapping[str, int] = MappingProxyType({})
+    ) -> Layer:
+        return write_layer(name, content, self.blobs, epoch=self.epoch, owned=owned)
 
     def _kept(self, key: str, make: Callable[[], Layer]) -> Layer:
         record = self.folder / "layers" / f"{key}.json"

@@ -31,9 +31,13 @@ _PRUNED_IN: Final[Mapping[str, frozenset[str]]] = {
     "include": frozenset(),
     # numpy.testing is imported by numpy itself where somebody asks for it, never by a server.
     "testing": frozenset({"numpy"}),
+    # So are these, which build extensions in Fortran and C.
+    "f2py": frozenset({"numpy"}),
+    "distutils": frozenset({"numpy"}),
     # Tools of ONNX Runtime for those who make models.
     "transformers": frozenset({"onnxruntime"}),
     "quantization": frozenset({"onnxruntime"}),
+    "tools": frozenset({"onnxruntime"}),
 }
 _PRUNED_SUFFIXES: Final = (".pyi", ".pyx", ".pxd", ".h", ".c", ".cpp", ".hpp", ".a", ".f90")
 _PRUNED_NAMES: Final = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".lock", "uv_cache.json"})

@@ -23,6 +23,8 @@ _COSTLY_NS: Final = 200_000
 Outputs = Mapping[str, Array]
 # Called with what came of a request; an exception of no known kind is a bug, and is passed on as it is.
 Done = Callable[["Outputs | Exception"], None]
+# One run of the graph: inputs and the names of the outputs that are wanted.
+Run = Callable[[Mapping[str, Array], Sequence[str] | None], Outputs]
 
 
 class Turn:
@@ -82,7 +84,7 @@ class Batcher:
     def __init__(
         self, model: OnnxModel, costs: Costs, *, max_rows: int | None = None, delay_s: float = 0.0, timed: bool = False
     ) -> None:
-        self._run: Callable[[Mapping[str, Array], Sequence[str] | None], Outputs] = model.run
+        self._run: Run = model.run
         if timed:
             self._run = partial(self._timed, model)
         self.ran_ns = (0, 0)
@@ -109,7 +111,7 @@ class Batcher:
         kind = outputs if self._one_shape else (outputs, [value.shape[1:] for value in inputs.values()])
         job = Job(inputs, outputs, rows, kind, done, gone)
         if self._max_rows <= 1:
-            self._run_alone(job)
+            _run_alone(job, self._run)
             return
         self._waiting.append(job)
         self._waiting_rows += rows
@@ -124,25 +126,7 @@ class Batcher:
 
     def _flush(self) -> None:
         waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
-        jobs = [job for job in waiting if not job.gone()]
-        while jobs:
-            batch, jobs = self._first_batch(jobs)
-            if len(batch) == 1:
-                self._run_alone(batch[0])
-            else:
-                self._run_together(batch)
-
-    def _first_batch(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
-        """As many as may share a run with the first, in the order in which they came, and the rest."""
-        first, rows = jobs[0], jobs[0].rows
-        batch, rest = [first], []
-        for job in jobs[1:]:
-            if job.rows > 0 and rows > 0 and rows + job.rows <= self._max_rows and job.kind == first.kind:
-                batch.append(job)
-                rows += job.rows
-            else:
-                rest.append(job)
-        return batch, rest
+        run_jobs([job for job in waiting if not job.gone()], self._run, self._max_rows)
 
     def _timed(self, model: OnnxModel, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Outputs:
         began = time.time_ns()
@@ -151,25 +135,67 @@ class Batcher:
         finally:
             self.ran_ns = (began, time.time_ns())
 
-    def _run_alone(self, job: Job) -> None:
-        try:
-            outputs = self._run(job.inputs, job.outputs)
-        except Exception as error:  # noqa: BLE001 - whoever waits gets it
-            job.done(error)
-            return
-        job.done(outputs)
 
-    def _run_together(self, batch: list[Job]) -> None:
-        joined = {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
-        try:
-            outputs = self._run(joined, batch[0].outputs)
-        except DrayError:
-            # One of them may be bad: each gets its own answer, and no neighbour the blame.
-            for job in batch:
-                self._run_alone(job)
-            return
-        start = 0
+def make_job(
+    model: OnnxModel,
+    inputs: Mapping[str, Array],
+    outputs: Sequence[str] | None,
+    *,
+    done: Done,
+    gone: Callable[[], bool] = lambda: False,
+) -> Job:
+    """A request of any size, for ``run_jobs``."""
+    rows = len(next(iter(inputs.values()))) if shares_runs(model) else 1
+    return Job(inputs, outputs, rows, (outputs, [value.shape[1:] for value in inputs.values()]), done, gone)
+
+
+def run_jobs(jobs: list[Job], run: Run, max_rows: int) -> None:
+    """Answer all of them, as many together as may share a run; in whichever thread this is called.
+
+    Args:
+        max_rows: Of a run that is shared; 1 where rows of several requests must not meet.
+    """
+    while jobs:
+        batch, jobs = _first_batch(jobs, max_rows)
+        if len(batch) == 1:
+            _run_alone(batch[0], run)
+        else:
+            _run_together(batch, run)
+
+
+def _first_batch(jobs: list[Job], max_rows: int) -> tuple[list[Job], list[Job]]:
+    """As many as may share a run with the first, in the order in which they came, and the rest."""
+    first, rows = jobs[0], jobs[0].rows
+    batch, rest = [first], []
+    for job in jobs[1:]:
+        if job.rows > 0 and rows > 0 and rows + job.rows <= max_rows and job.kind == first.kind:
+            batch.append(job)
+            rows += job.rows
+        else:
+            rest.append(job)
+    return batch, rest
+
+
+def _run_alone(job: Job, run: Run) -> None:
+    try:
+        outputs = run(job.inputs, job.outputs)
+    except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        job.done(error)
+        return
+    job.done(outputs)
+
+
+def _run_together(batch: list[Job], run: Run) -> None:
+    joined = {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
+    try:
+        outputs = run(joined, batch[0].outputs)
+    except DrayError:
+        # One of them may be bad: each gets its own answer, and no neighbour the blame.
         for job in batch:
-            end = start + job.rows
-            job.done({name: value[start:end] for name, value in outputs.items()})
-            start = end
+            _run_alone(job, run)
+        return
+    start = 0
+    for job in batch:
+        end = start + job.rows
+        job.done({name: value[start:end] for name, value in outputs.items()})
+        start = end

@@ -1,5 +1,7 @@
 """The self-test: a model repeats the answers of its source before anyone else may ask it."""
 
+from dataclasses import dataclass
+
 from runtime.contract.closeness import compare_answer
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.package import TestDataSet
@@ -7,6 +9,20 @@ from runtime.contract.tensors import TensorFile
 from runtime.engine.runs import Array
 from runtime.engine.session import OnnxModel, values_as_array
 from runtime.errors import RefusedByModel, SelfTestFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of one test data set.
+
+    Attributes:
+        problem: Output, place, expected and actual value; None when every answer is right.
+        max_abs_error: Over the finite floats; None where there are none.
+    """
+
+    name: str
+    problem: str | None
+    max_abs_error: float | None = None
 
 
 def self_test(model: OnnxModel) -> int:
@@ -18,7 +34,7 @@ def self_test(model: OnnxModel) -> int:
     """
     cases = model.package.test_data_sets()
     for case in cases:
-        problem = _replay(model, case)
+        problem = replay(model, case).problem
         if problem is not None:
             raise SelfTestFailed(
                 f"the self-test of {model.manifest.name!r} on {model.providers[0]} failed: {case.name}: {problem}",
@@ -28,20 +44,24 @@ def self_test(model: OnnxModel) -> int:
     return len(cases)
 
 
-def _replay(model: OnnxModel, case: TestDataSet) -> str | None:
+def replay(model: OnnxModel, case: TestDataSet) -> Replay:
+    """One test data set, asked of the model as it runs now."""
     signature = model.manifest.signature
     inputs = {spec.name: _array(tensor) for spec, tensor in zip(signature.inputs, case.inputs, strict=True)}
     try:
         outputs = model.run(inputs)
     except RefusedByModel as error:
-        return error.message
+        return Replay(case.name, error.message)
+    largest: float | None = None
     for spec, expected in zip(signature.outputs, case.outputs, strict=True):
         actual, held = outputs[spec.name], model.package.tolerance(spec.name)
         values = actual.reshape(-1).tolist()
         found = compare_answer(expected, values, actual.shape, atol=held.atol, rtol=held.rtol, rms=held.rms)
+        if found.max_abs_error is not None:
+            largest = max(largest or 0.0, found.max_abs_error)
         if found.problem is not None:
-            return found.problem
-    return None
+            return Replay(case.name, found.problem, largest)
+    return Replay(case.name, None, largest)
 
 
 def _array(tensor: TensorFile) -> Array:

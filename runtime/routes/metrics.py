@@ -9,7 +9,7 @@ from starlette.responses import Response
 from runtime.engine.repository import Slot
 from runtime.routes.counts import Counts
 from runtime.routes.serving import Serving
-from runtime.telemetry import BUCKETS
+from runtime.telemetry import BUCKETS, Messages
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
     from runtime.engine.session import OnnxModel
@@ -41,6 +41,8 @@ class _Collector:
         """All of them, as they stand now."""
         yield from self._of_requests()
         yield from self._of_models()
+        if self._serving.messages is not None:
+            yield from _of_messages(self._serving.messages())
 
     def _of_requests(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -93,6 +95,26 @@ class _Collector:
 
     def _models(self) -> "Iterator[tuple[Slot, OnnxModel]]":
         return ((slot, slot.model) for slot in self._serving.repository.slots if slot.model is not None)
+
+
+def _of_messages(found: Messages) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    yield CounterMetricFamily("dray_edge_received", "Messages taken from the hub", value=found.received)
+    answers = CounterMetricFamily("dray_edge_answers", "Answers that the hub has", labels=["output"])
+    answers.add_metric(["predictions"], found.answered - found.errors - found.uncertain)
+    answers.add_metric(["uncertain"], found.uncertain)
+    answers.add_metric(["errors"], found.errors)
+    yield answers
+    for metric, what, value in (
+        ("dray_edge_replayed", "Answered messages that an earlier process took", found.replayed),
+        ("dray_edge_repeated", "Answers that were sent more than once", found.repeated),
+        ("dray_edge_held_back", "Messages left at the hub for want of room", found.held_back),
+        ("dray_edge_connections", "Connections to the hub", found.connections),
+    ):
+        yield CounterMetricFamily(metric, what, value=value)
+    yield GaugeMetricFamily("dray_edge_journal_messages", "Messages in the journal", value=found.journaled)
+    yield GaugeMetricFamily("dray_edge_journal_bytes", "Bytes in the journal", value=found.journaled_bytes)
 
 
 def _cumulative(counts: list[int]) -> list[tuple[str, float]]:

@@ -12,7 +12,7 @@ from runtime.errors import Draining, ModelNotReady
 from runtime.routes.counts import Counts, counts_of
 from runtime.sampling import Samples
 from runtime.settings import Settings
-from runtime.telemetry import Requests
+from runtime.telemetry import Messages, Requests
 from runtime.tracing import Traces
 
 ServingState = Literal["starting", "ready", "failed", "draining"]
@@ -34,6 +34,7 @@ class Serving:
         retiring: This process finishes what it has; the server goes on in others.
         total: The counters of all processes; None where this is the only one.
         control: Loads or unloads a model in all processes; None where this is the only one.
+        messages: What the edge module has counted; None where this is none.
     """
 
     settings: Settings
@@ -51,6 +52,7 @@ class Serving:
     retiring: bool = False
     total: Callable[[], Awaitable[Counts]] | None = None
     control: Callable[[Change, str], Awaitable[None]] | None = None
+    messages: Callable[[], Messages] | None = None
 
     @property
     def closing(self) -> bool:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -19,6 +19,9 @@ from runtime.routes.serving import Serving
 from runtime.server.backlog import Backlog, accept_waiting, handshakes_under_way, stop_all, unread
 from runtime.server.hot_routes import HotRoutes, keep_fresh
 from runtime.server.sockets import BACKLOG, address_of, listen_shared
+
+if TYPE_CHECKING:  # where this is no module of an edge device, nothing of it is imported
+    from runtime.edge.module import EdgeModule
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ _QUIET_S: Final = 2.0
 # Below the 30 s after which Kubernetes kills.
 _GRACE_S: Final = 25.0
 _POLL_S: Final = 0.02
+# Below the 10 s after which an engine kills a container that it stops.
+_EDGE_GRACE_S: Final = 5.0
 
 
 class Server(uvicorn.Server):
@@ -57,6 +62,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handover: asyncio.Task[None] | None = None
         self._took_over = False
+        self._edge: EdgeModule | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on the listeners, then load the models in a thread."""
@@ -64,6 +70,11 @@ class Server(uvicorn.Server):
         await self._open()
         self._serving.addresses = [address_of(each) for each in self._listeners]
         self._begin_to_load()
+        if self._serving.settings.edge:
+            from runtime.edge.module import EdgeModule
+
+            self._edge = EdgeModule(self._serving)
+            self._edge.start()
 
     async def _open(self) -> None:
         await super().startup(sockets=self._listeners)
@@ -79,6 +90,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what was accepted, and nothing else; at most for the grace period."""
         deadline = time.monotonic() + _GRACE_S
+        edge = asyncio.ensure_future(self._edge.drain(_EDGE_GRACE_S)) if self._edge is not None else None
         await self._close_listeners()
         await self._until_quiet(deadline)
         self._on_quiet()
@@ -88,6 +100,8 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_POLL_S)
         if self.server_state.tasks:
             logger.warning("stopping with %d requests unanswered", len(self.server_state.tasks))
+        if edge is not None:
+            await asyncio.wait([edge], timeout=max(0.0, deadline - time.monotonic()))
         self._serving.close()
 
     def _load(self) -> None:

@@ -57,6 +57,8 @@ def serve(settings: Settings) -> None:
         PortInUse, AddressRefused: Before anything is loaded.
         SettingInvalid: The TLS files or the API keys cannot be used.
     """
+    if settings.edge:
+        _check_edge()
     port = settings.standby_port if settings.standby_port is not None else settings.port
     listeners = listen_alone(settings.host, port)
     several = settings.workers > 1
@@ -88,6 +90,16 @@ def serve(settings: Settings) -> None:
     else:
         Server(config, serving, listeners, filled).run()
     logger.info("stopped")
+
+
+def _check_edge() -> None:
+    from runtime.edge.connection import installed
+
+    if not installed():
+        raise SettingInvalid(
+            "IOTEDGE_WORKLOADURI is set, and azure-iot-device is not installed",
+            hint="pip install 'dray[runtime,iot]'; images of dray have it",
+        )
 
 
 def supervise(

@@ -47,6 +47,16 @@ def test_a_layer_is_what_its_descriptor_says(tmp_path: Path) -> None:
     assert {member.mode for member in members if member.isreg()} == {0o644}
 
 
+def test_a_folder_may_belong_to_whoever_runs_the_image(tmp_path: Path) -> None:
+    layer = write_layer("model", {"var/x": b"1"}, tmp_path / "blobs", owned={"var/lib/kept": 65532})
+    with tarfile.open(tmp_path / "blobs" / layer.descriptor.digest[7:]) as tar:
+        owners = {member.name: (member.isdir(), member.uid, member.gid) for member in tar}
+    root = (True, 0, 0)
+    assert owners == {
+        "var": root, "var/lib": root, "var/lib/kept": (True, 65532, 65532), "var/x": (False, 0, 0)
+    }  # fmt: skip
+
+
 def test_nothing_is_left_of_a_layer_that_cannot_be_packed(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="gone"):
         write_layer("model", {"x": b"1", "y": tmp_path / "gone"}, tmp_path / "blobs")

@@ -125,10 +125,13 @@ def test_what_is_never_imported_is_left_out_and_the_rest_is_compiled(both: Image
         bill = json.load(tar.extractfile("opt/dray/sbom.cdx.json"))  # type: ignore[arg-type]
     assert not [name for name in names if "/tests/" in name or name.endswith((".pyi", ".h"))]
     assert any(name.endswith("fastapi/__pycache__/routing.cpython-311.pyc") for name in names)
-    assert {"onnxruntime", "fastapi", "numpy"} <= {component["name"] for component in bill["components"]}
+    assert {"onnxruntime", "fastapi", "numpy", "azure-iot-device"} <= {
+        component["name"] for component in bill["components"]
+    }
     assert not {"typer", "rich", "onnx"} & {component["name"] for component in bill["components"]}
     with tarfile.open(layout.blob_path(runtime.digest)) as tar:
         assert {"opt/dray/runtime/__main__.py", "opt/dray/runtime/healthcheck.py"} <= set(tar.getnames())
+        assert tar.getmember("var/lib/dray").uid == 65532  # whose volume there can be written
         code = tar.extractfile("opt/dray/runtime/__pycache__/app.cpython-311.pyc").read()  # type: ignore[union-attr]
     assert b"/opt/dray/runtime/app.py" in code
     assert code[4:8] == struct.pack("<I", 1)  # a hash that nobody checks
@@ -164,6 +167,7 @@ def test_a_dockerfile_for_elsewhere_only_copies(package: Path, base: Path, share
     assert lines[lines.index("ARG BASE") + 1] == "FROM ${BASE}"  # a file cannot be built from
     assert not [line for line in lines if line.startswith(("RUN", "ADD"))]
     assert "$" not in "".join(line for line in lines if not line.startswith(("#", "FROM")))
+    assert "COPY --chown=65532:65532 state/ /var/lib/dray/" in lines
     assert (tmp_path / "context" / "model" / "model" / "manifest.json").is_file()
     with pytest.raises(ImageExists):
         generate_context(package, tmp_path / "context", base=base, platforms=BOTH[1:])

@@ -44,6 +44,9 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "DRAY_LOG_LEVEL": "DEBUG",
             "DRAY_SAMPLE_RATE": "0.1",
             "DRAY_SAMPLE_FILE": "/samples/f",
+            "DRAY_EDGE_FOLDER": "/kept",
+            "DRAY_EDGE_JOURNAL_MESSAGES": "9",
+            "DRAY_EDGE_JOURNAL_MIB": "3",
         }
     )
     assert warnings == ()
@@ -65,6 +68,9 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         log_level="debug",
         sample_rate=0.1,
         sample_file=Path("/samples/f"),
+        edge_folder=Path("/kept"),
+        edge_journal_messages=9,
+        edge_journal_mib=3,
     )
 
 

@@ -57,6 +57,14 @@ class RunningServer:
             time.sleep(0.02)
         raise AssertionError(f"not {states} after {timeout_s} s:\n{self.stderr()}")
 
+    def wait_for_log(self, text: str, *, count: int = 1, timeout_s: float = 30) -> None:
+        """Until the log holds the text so often."""
+        deadline = time.monotonic() + timeout_s
+        while self.stderr().count(text) < count:
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError(f"not {count} times {text!r} in:\n{self.stderr()}")
+            time.sleep(0.02)
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

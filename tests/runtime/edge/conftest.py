@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.edge_hub import EdgeHub, edge_hub
+from tests.support.packages import make_package
+from tests.support.servers import RunningServer, running_server
+
+
+@pytest.fixture(scope="package")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of four numbers, with labels, that is batch-safe."""
+    folder = tmp_path_factory.mktemp("edge") / "package"
+    make_package(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[EdgeHub]:
+    with edge_hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def module(hub: EdgeHub, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A module that takes messages."""
+    log = tmp_path_factory.mktemp("edge") / "log"
+    with running_server(package, log=log, **hub.environment()) as server:
+        hub.wait_until_taking()
+        yield server

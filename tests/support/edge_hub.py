@@ -1,0 +1,363 @@
+"""A small edge hub for the real module client: mosquitto with TLS, the workload API on a unix socket, and a hub's side.
+
+The client's port is fixed (8883), so every hub has a loopback address of its own.
+"""
+
+import base64
+import contextlib
+import datetime as dt
+import hashlib
+import hmac
+import http.server
+import ipaddress
+import itertools
+import json
+import os
+import shutil
+import socket
+import socketserver
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.support.absent import absent
+
+DEVICE, MODULE = "edge-1", "dray"
+BASE = f"devices/{DEVICE}/modules/{MODULE}"
+_PORT = 8883
+_KEY = b"a key of the module"
+_tries = itertools.count()
+
+
+@dataclass(frozen=True)
+class Output:
+    """A message that the module sent."""
+
+    name: str
+    body: bytes
+    message_id: str | None
+    correlation_id: str | None
+    properties: Mapping[str, str]
+    came_s: float
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class EdgeHub:
+    """What the tests see of it."""
+
+    folder: Path
+    address: str
+    ca_file: Path
+    twin: dict[str, Any] = field(default_factory=lambda: {"desired": {"$version": 1}, "reported": {"$version": 1}})
+    outputs: list[Output] = field(default_factory=list)
+    patches: list[dict[str, Any]] = field(default_factory=list)
+    broker: "subprocess.Popen[bytes] | None" = None
+    _client: Any = None
+    _last: Any = None
+    _answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    # --- what the module needs
+
+    def environment(self) -> dict[str, str]:
+        """As the edge agent gives it."""
+        return {
+            "IOTEDGE_WORKLOADURI": f"unix://{self.folder}/workload.sock",
+            "IOTEDGE_DEVICEID": DEVICE,
+            "IOTEDGE_MODULEID": MODULE,
+            "IOTEDGE_MODULEGENERATIONID": "1",
+            "IOTEDGE_IOTHUBHOSTNAME": "hub.example",
+            "IOTEDGE_GATEWAYHOSTNAME": self.address,
+            "IOTEDGE_APIVERSION": "2019-01-30",
+            "IOTEDGE_AUTHSCHEME": "sasToken",
+            "DRAY_EDGE_FOLDER": str(self.folder / "kept"),
+        }
+
+    # --- the broker
+
+    def start_broker(self) -> None:
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            argv = ["/usr/sbin/mosquitto", "-c", str(self.folder / "mosquitto.conf")]
+            self.broker = subprocess.Popen(argv, stdout=log, stderr=log)
+        _wait_for_port(self.address)
+        self._client = self._connected()
+
+    def stop_broker(self) -> None:
+        """It writes what it holds, and is gone."""
+        if self._client is not None:
+            if self._last is not None:
+                self._last.wait_for_publish(60)  # what was sent has reached the broker
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._client = None
+        if self.broker is not None:
+            self.broker.terminate()
+            self.broker.wait(timeout=10)
+            self.broker = None
+
+    # --- the hub's side
+
+    def send(self, body: bytes | str | Any, name: str = "inference", **properties: str) -> None:
+        """A message to an input; ``mid`` and ``cid`` are its ids, ``ct`` its content type."""
+        given = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
+        system = {key: f"$.{key}" for key in ("mid", "cid", "ct", "ce")}
+        said = "&".join(
+            f"{quote(system.get(key, key), safe='$')}={quote(value, safe='')}" for key, value in properties.items()
+        )
+        self._last = self._client.publish(f"{BASE}/inputs/{name}/{said}", given, qos=1)
+
+    def desire(self, section: Mapping[str, Any]) -> None:
+        """Change desired properties under ``dray``."""
+        desired = self.twin["desired"]
+        desired["$version"] += 1
+        desired["dray"] = _merged(desired.get("dray", {}), section)
+        patch = {"dray": dict(section), "$version": desired["$version"]}
+        self._publish(f"$iothub/twin/PATCH/properties/desired/?$version={desired['$version']}", patch)
+
+    def call(self, method: str, payload: Any = None, timeout_s: float = 30) -> tuple[int, Any]:
+        """Status and payload of a direct method."""
+        rid = str(next(self._numbers))
+        self._publish(f"$iothub/methods/POST/{method}/?$rid={rid}", payload)
+        self.wait(lambda: rid in self._answers, timeout_s, f"no answer of {method}")
+        return self._answers.pop(rid)
+
+    @property
+    def reported(self) -> dict[str, Any]:
+        """Under ``dray``."""
+        found: dict[str, Any] = self.twin["reported"].get("dray", {})
+        return found
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float = 30, what: str = "it did not happen") -> None:
+        """Until something that came from the module makes it true."""
+        with self._changed:
+            if not self._changed.wait_for(condition, timeout_s):
+                raise AssertionError(f"{what}; reported {self.reported}, {len(self.outputs)} outputs")
+
+    def wait_for_outputs(self, count: int, timeout_s: float = 30) -> list[Output]:
+        self.wait(lambda: len(self.outputs) >= count, timeout_s, f"not {count} outputs")
+        return self.outputs
+
+    def wait_until_taking(self, timeout_s: float = 30) -> None:
+        """Until the module has asked for messages, or is held."""
+        self.wait(lambda: self.reported.get("state") in ("ready", "held"), timeout_s, "the module is not ready")
+
+    # --- inside
+
+    def _connected(self) -> Any:
+        import paho.mqtt.client as mqtt
+
+        given: dict[str, Any] = {"client_id": "$hub", "clean_session": False}
+        if hasattr(mqtt, "CallbackAPIVersion"):
+            given["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION2
+        client = mqtt.Client(**given)
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        client.tls_set_context(context)
+        client.max_queued_messages_set(0)
+        client.max_inflight_messages_set(1000)
+        client.on_message = lambda _client, _data, message: self._on_message(message)
+        client.on_socket_open = lambda _client, _data, opened: opened.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
+        subscribed = threading.Event()
+        client.on_subscribe = lambda *_: subscribed.set()
+        client.connect(self.address, _PORT, keepalive=60)
+        client.loop_start()
+        client.subscribe([(f"{BASE}/messages/events/#", 1), ("$iothub/#", 1)])
+        if not subscribed.wait(10):
+            raise AssertionError("the broker does not answer")
+        return client
+
+    def _publish(self, topic: str, payload: Any) -> None:
+        self._client.publish(topic, json.dumps(payload).encode(), qos=1)
+
+    def _on_message(self, message: Any) -> None:
+        topic, payload = message.topic, bytes(message.payload)
+        with self._changed:
+            if topic.startswith(f"{BASE}/messages/events/"):
+                self.outputs.append(_output(topic, payload))
+            elif topic.startswith("$iothub/twin/GET/"):
+                self._publish(f"$iothub/twin/res/200/?$rid={_rid(topic)}", self.twin)
+            elif topic.startswith("$iothub/twin/PATCH/properties/reported/"):
+                patch = json.loads(payload)
+                self.patches.append(patch)
+                self.twin["reported"] = _merged(self.twin["reported"], patch)
+                self._publish(f"$iothub/twin/res/204/?$rid={_rid(topic)}&$version=2", None)
+            elif topic.startswith("$iothub/methods/res/"):
+                self._answers[_rid(topic)] = (int(topic.split("/")[3]), json.loads(payload))
+            self._changed.notify_all()
+
+
+@contextmanager
+def edge_hub(*, inflight: int = 20) -> Iterator[EdgeHub]:
+    """A running hub; it ends with the block."""
+    if not shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"):
+        absent("there is no mosquitto")
+    try:
+        import azure.iot.device  # noqa: F401
+    except ImportError:
+        absent("azure-iot-device is not installed")
+    # Short: the path of a unix socket has 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="edge-") as folder, _own_address() as address:
+        path = Path(folder)
+        (path / "kept").mkdir()
+        ca_file = _certificates(path, address)
+        (path / "mosquitto.conf").write_text(_configuration(path, address, inflight))
+        hub = EdgeHub(path, address, ca_file)
+        with _workload_api(path / "workload.sock", ca_file.read_text()):
+            try:
+                hub.start_broker()
+                yield hub
+            finally:
+                hub.stop_broker()
+
+
+def _configuration(folder: Path, address: str, inflight: int) -> str:
+    lines = [
+        f"listener {_PORT} {address}",
+        f"certfile {folder}/server.pem",
+        f"keyfile {folder}/server.key",
+        "allow_anonymous true",
+        "persistence true",
+        f"persistence_location {folder}/",
+        f"max_inflight_messages {inflight}",
+        "max_queued_messages 0",
+        "log_dest stderr",
+        "log_type error",
+        "log_type warning",
+        "set_tcp_nodelay true",
+    ]
+    if os.geteuid() == 0:
+        lines.append("user root")
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _own_address() -> Iterator[str]:
+    """A loopback address on which nobody listens at the port, kept for this process by another port of it."""
+    while True:
+        number = (os.getpid() * 61 + next(_tries)) % 65000
+        address = f"127.80.{number // 254}.{number % 254 + 1}"
+        with socket.socket() as kept:
+            try:
+                kept.bind((address, _PORT - 1))
+            except OSError:
+                continue
+            yield address
+            return
+
+
+def _wait_for_port(address: str) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((address, _PORT), timeout=1):
+            return
+        time.sleep(0.01)
+    raise AssertionError("mosquitto does not listen")
+
+
+def _certificates(folder: Path, address: str) -> Path:
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge CA")])
+    ca = _signed(issuer, issuer, ca_key.public_key(), ca_key, [(x509.BasicConstraints(ca=True, path_length=0), True)])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    server = _signed(subject, issuer, key.public_key(), ca_key, [(names, False)])
+    pem = serialization.Encoding.PEM
+    (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
+    (folder / "server.pem").write_bytes(server.public_bytes(pem))
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "server.key").write_bytes(private)
+    return folder / "ca.pem"
+
+
+def _signed(subject: x509.Name, issuer: x509.Name, key: Any, ca_key: Any, extensions: list[Any]) -> x509.Certificate:
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
+    builder = builder.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + dt.timedelta(days=2))
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(ca_key, hashes.SHA256())
+
+
+class _UnixServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
+@contextmanager
+def _workload_api(path: Path, bundle: str) -> Iterator[None]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def address_string(self) -> str:
+            return "module"
+
+        def log_message(self, *args: object) -> None:
+            """Nothing."""
+
+        def do_GET(self) -> None:
+            self._answer({"certificate": bundle} if self.path.startswith("/trust-bundle") else None)
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            known = self.path.startswith(f"/modules/{MODULE}/genid/1/sign")
+            digest = hmac.new(_KEY, base64.b64decode(asked["data"]), hashlib.sha256).digest()
+            self._answer({"digest": base64.b64encode(digest).decode()} if known else None)
+
+        def _answer(self, document: Any) -> None:
+            body = json.dumps(document or {"message": "not found"}).encode()
+            self.send_response(200 if document else 404)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = _UnixServer(str(path), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _output(topic: str, payload: bytes) -> Output:
+    properties: dict[str, str] = {}
+    for pair in topic.rpartition("/")[2].split("&"):
+        name, _, value = pair.partition("=")
+        properties[unquote(name)] = unquote(value)
+    own = {name: value for name, value in properties.items() if not name.startswith("$.")}
+    ids = properties.get("$.mid"), properties.get("$.cid")
+    return Output(properties.get("$.on", ""), payload, *ids, own, time.monotonic())
+
+
+def _rid(topic: str) -> str:
+    return topic.partition("$rid=")[2].partition("&")[0]
+
+
+def _merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(old)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            before = result.get(name)
+            result[name] = (
+                _merged(before if isinstance(before, dict) else {}, value) if isinstance(value, dict) else value
+            )
+    return result
