@@ -4,9 +4,23 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, Protocol
 
 WorkloadState = Literal["waiting", "running", "terminated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """What of outside a workload sees, by absolute path within it.
+
+    Attributes:
+        sockets: Of this machine; a process is told their own paths in its settings.
+        volumes: Names of folders that outlive the workload, and end with the stand-in.
+    """
+
+    sockets: Mapping[str, Path] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +35,8 @@ class Workload:
         address: The loopback address of this machine that it answers on.
         ports: That it listens on; each is the same outside.
         cpus, memory_mib: Limits; processes are not held to them.
+        mounts: None of these is needed by most.
+        host_network: A container shares this machine's network, and listens on its address alone by its settings.
     """
 
     id: str
@@ -32,6 +48,8 @@ class Workload:
     command: tuple[str, ...] = ()
     cpus: float | None = None
     memory_mib: int | None = None
+    mounts: Mounts = field(default_factory=Mounts)
+    host_network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
