@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -24,10 +25,15 @@ class _Run:
 
 @dataclass
 class ModuleRunner(FakeRunner):
-    """Images by name as in ``scripts``; others are as the fake has them."""
+    """Images by name as in ``programs``; others are as the fake has them.
+
+    Attributes:
+        settings: Further environment by the image's name with its tag.
+    """
 
     folder: Path
-    scripts: dict[str, Path] = field(default_factory=lambda: {"echo": ECHO})
+    programs: dict[str, Sequence[str]] = field(default_factory=lambda: {"echo": (sys.executable, str(ECHO))})
+    settings: dict[str, Mapping[str, str]] = field(default_factory=dict)
     kind: Literal["containers", "processes"] = "processes"
 
     def __post_init__(self) -> None:
@@ -35,17 +41,25 @@ class ModuleRunner(FakeRunner):
         self.processes: dict[str, _Run] = {}
 
     def start(self, workload: Workload) -> None:
-        script = self.scripts.get(workload.image.partition(":")[0])
-        if script is None:
+        program = self.programs.get(workload.image.partition(":")[0])
+        if program is None:
             super().start(workload)
             return
         self.started.append(workload)
         log = self.folder / f"{workload.id}.log"
-        sockets = {f"unix://{target}": f"unix://{source}" for target, source in workload.mounts.sockets.items()}
-        given = {name: sockets.get(value, value) for name, value in workload.environment.items()}
-        environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", **given}
+        places = {f"unix://{target}": f"unix://{source}" for target, source in workload.mounts.sockets.items()}
+        for target, name in workload.mounts.volumes.items():
+            (self.folder / "volumes" / name).mkdir(parents=True, exist_ok=True)
+            places[target] = str(self.folder / "volumes" / name)
+        given = {name: places.get(value, value) for name, value in workload.environment.items()}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "OMP_NUM_THREADS": "1",
+            **self.settings.get(workload.image, {}),
+            **given,
+        }
         with log.open("wb") as stream:
-            process = subprocess.Popen([sys.executable, str(script)], env=environment, stdout=stream, stderr=stream)
+            process = subprocess.Popen(list(program), env=environment, stdout=stream, stderr=stream)
         self.processes[workload.id] = _Run(process, log, moment())
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002

@@ -25,6 +25,7 @@ _ROUTE_NAME: Final = re.compile(r"[^.$# ]{1,128}")
 _AGENT_VERSIONS: Final = ("1.0", "1.1")
 _HUB_VERSIONS: Final = ("1.0", "1.1", "1.2", "1.3")
 _MOST_MODULES: Final = 50
+_CREDENTIALS: Final = "runtime.settings.registryCredentials"
 
 
 def check_content(content: Any, *, layered_allowed: bool) -> bool:
@@ -102,14 +103,16 @@ def _check_agent(where: str, below: str, value: Any) -> None:
         _fields(where, value, _AGENT, required=("schemaVersion", "runtime", "systemModules", "modules"))
         twins.check_size(value, 32 << 10)
         return
-    kind, _, module = below.partition(".")
-    if kind not in ("modules", "systemModules") or not module or "." in module:
-        raise invalid(f"{where}: a layered deployment names modules.NAME or systemModules.NAME")
+    kind, _, name = below.rpartition(".")
     if kind == "modules":
-        _name(_MODULE_NAME, where, module)
+        _name(_MODULE_NAME, where, name)
         _module(where, value)
-    else:
+    elif kind == "systemModules":
         _fields(where, _object(where, value), _SYSTEM_MODULE, required=())
+    elif kind == _CREDENTIALS:
+        _registries(where.removesuffix(f".{name}"), {name: value})
+    else:
+        raise invalid(f"{where}: a layered deployment names modules.NAME, systemModules.NAME or {_CREDENTIALS}.NAME")
 
 
 def _check_hub(where: str, below: str, value: Any) -> None:
