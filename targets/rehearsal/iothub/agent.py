@@ -129,7 +129,8 @@ class Agent:
             digest = await self._ways.pull(name, image, _credential_for(image, desired))
         except (PullRefused, OptionsRefused) as refusal:
             verb = "Create" if known is None else "Prepare update"
-            return f"Error calling {verb} module {name}: {refusal}"
+            words = f"Could not pull image {image}: " if isinstance(refusal, PullRefused) else ""
+            return f"Error calling {verb} module {name}: {words}{refusal}"
         if known is not None:
             await known.remove()
         run = self.runs[name] = await self._ways.made(name, spec, digest)
