@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
+
+from packager.core.image import Platform
 
 WorkloadState = Literal["waiting", "running", "terminated"]
 
@@ -121,6 +123,15 @@ class Runner(Protocol):
     @abstractmethod
     def running(self) -> Iterator[str]:
         """Ids of all that run, those of a stand-in that was killed among them."""
+
+
+@runtime_checkable
+class OtherMachines(Protocol):
+    """A runner that stands for machines of other processors too."""
+
+    @abstractmethod
+    def on(self, platform: Platform) -> Runner:
+        """What runs images as a machine of a platform would; as processes where this machine cannot."""
 
 
 def moment() -> str:

@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from packager.core.image import Platform
 from targets.rehearsal.arm.addresses import Addresses
 from targets.rehearsal.arm.errors import ArmError
 from targets.rehearsal.iothub.edge_hub import PORT
 from targets.rehearsal.iothub.faults import Strikes
 from targets.rehearsal.iothub.hub import Hub
 from targets.rehearsal.iothub.upstream import Upstream
+from targets.rehearsal.workload import OtherMachines, Runner
 from targets.rehearsal.world import World
 
 T = TypeVar("T")
@@ -37,6 +39,11 @@ class Ground:
         self._brokers: dict[str, str] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="device")
         self._sockets: Path | None = None
+
+    def runner(self, platform: Platform) -> Runner:
+        """What runs modules on a device of a platform."""
+        runner = self.world.runner
+        return runner.on(platform) if isinstance(runner, OtherMachines) else runner
 
     async def call(self, work: Callable[[], T]) -> T:
         """What a blocking call gives, out of a thread."""

@@ -41,6 +41,7 @@ class Modules:
         self._device = device
         self._ground = ground
         self._around: dict[str, _Around] = {}
+        self._runner = ground.runner(device.platform)
 
     async def pull(self, module: str, image: str, credential: PullCredential | None) -> str:
         """Bring an image here; its digest.
@@ -49,14 +50,14 @@ class Modules:
             PullRefused: It cannot be had, or a fault is in the way.
         """
         faults.at_a_pull(self._ground.strikes, self._key(module, image))
-        return await self._ground.call(lambda: self._ground.world.runner.pull(image, credential))
+        return await self._ground.call(lambda: self._runner.pull(image, credential))
 
     async def made(self, name: str, spec: Mapping[str, Any], digest: str, changed: Callable[[], None]) -> ModuleRun:
         """A module that can be started."""
         around = await self._prepared(name, spec)
         around.image = spec["settings"]["image"]
         key = self._key(name, around.image)
-        real = self._ground.world.runner
+        real = self._runner
         runner = faults.runner_for(self._ground.strikes, key, real)
         around.stain = faults.stain_for(self._ground.strikes, key)
         around.struck = bool(around.stain) or runner is not real
@@ -109,7 +110,7 @@ class Modules:
     def _workload(self, run: str, name: str, spec: Mapping[str, Any]) -> Workload:
         options, around, device = options_of(spec["settings"]), self._around[name], self._device
         volumes = {target: f"{device.name}-{volume}" for target, volume in options.volumes.items()}
-        processes = self._ground.world.runner.kind == "processes"
+        processes = self._runner.kind == "processes"
         if processes:
             # A container has a folder of its own there; what a process writes must not lie in this machine's.
             volumes.setdefault(_FOLDER, run)
