@@ -13,7 +13,7 @@ from azure.iot.device.aio import IoTHubModuleClient
 
 
 async def main() -> None:
-    client = IoTHubModuleClient.create_from_edge_environment()
+    client = IoTHubModuleClient.create_from_edge_environment(connection_retry_interval=1)
     done = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
 

@@ -40,6 +40,10 @@ class EdgeHubServer:
         trust = ssl.create_default_context(cafile=str(self.ca))
         self._http = httpx.Client(base_url=self.url, verify=trust, timeout=60, trust_env=False)
 
+    def close(self) -> None:
+        """Ask no more."""
+        self._http.close()
+
     def ask(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
         """The service's API, with a good signature unless the headers have another."""
         headers = {"Authorization": signature(), **options.pop("headers", {})}
@@ -74,14 +78,17 @@ class EdgeHubServer:
 
     def own(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
         """A call of the rehearsal's own; what it answers."""
-        answer = self._http.request(
-            method, f"/_edge/{path}", json=body, params=params, headers={"Authorization": f"Bearer {TOKEN}"}
-        )
+        answer = self.ask_own(method, path, body, **params)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
-    def send(self, module: str, *bodies: bytes, start: int = 0, **properties: str) -> dict[str, Any]:
-        """Messages of a leaf device, each with a message id."""
+    def ask_own(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
+        """A call of the rehearsal's own."""
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return self._http.request(method, f"/_edge/{path}", json=body, params=params, headers=headers)
+
+    def send(self, device: str, module: str, *bodies: bytes, start: int = 0, **properties: str) -> dict[str, Any]:
+        """Messages of a leaf device of a device, each with a message id."""
         messages = [
             {
                 "body": base64.b64encode(body).decode(),
@@ -90,7 +97,7 @@ class EdgeHubServer:
             }
             for number, body in enumerate(bodies)
         ]
-        return dict(self.own("POST", "messages", {"module": module, "messages": messages}))
+        return dict(self.own("POST", "messages", {"module": module, "device": device, "messages": messages}))
 
     def received(self, count: int, *, after: int = 0, timeout_s: float = 30) -> list[dict[str, Any]]:
         """So many messages of the cloud."""
@@ -145,4 +152,6 @@ def hub_server(folder: Path, runner: Any) -> Iterator[EdgeHubServer]:
     """Runs one until the block ends."""
     faults, held = Faults(FAULTS), list[int]()
     with serving_stand_in(folder, create_app, faults, runner, held.append, lifespan="on") as (url, ca):
-        yield EdgeHubServer(url, ca, runner, faults, held)
+        server = EdgeHubServer(url, ca, runner, faults, held)
+        yield server
+        server.close()

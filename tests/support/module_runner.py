@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from targets.rehearsal.workload import Workload, WorkloadStatus, moment
-from tests.support.fake_runner import FakeRunner
+from tests.support.fake_runner import FakeRunner, Image
 
 ECHO = Path(__file__).parent / "echo_module.py"
 
@@ -98,3 +98,12 @@ class ModuleRunner(FakeRunner):
             del self.processes[id]
         else:
             super().remove(id)
+
+    @staticmethod
+    def refusing(kind: Literal["denied", "missing", "unreachable"]) -> Image:
+        """An image that cannot be pulled."""
+        return Image(refused=kind)
+
+    def running_processes(self) -> list[str]:
+        """Ids of scripts that run."""
+        return [name for name, run in self.processes.items() if run.process.poll() is None]

@@ -44,8 +44,15 @@ def options_of(settings: Mapping[str, Any]) -> Options:
     """Of a module's settings, which were judged before.
 
     Raises:
-        OptionsRefused: They want what a rehearsal does not give.
+        OptionsRefused: They want what a rehearsal does not give, or no engine would understand them.
     """
+    try:
+        return _options_of(settings)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise OptionsRefused(f"createOptions are not understood: {error}") from error
+
+
+def _options_of(settings: Mapping[str, Any]) -> Options:
     given = create_options(settings)
     host = given.get("HostConfig") or {}
     for name in _FORBIDDEN:

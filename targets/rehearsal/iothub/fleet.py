@@ -27,15 +27,17 @@ class Fitting:
 
 FLEET: Final = (
     Fitting("edge-1", {"site": "rehearsal"}),
-    Fitting("edge-2", {"site": "rehearsal", "fleet": "line"}),
-    Fitting("edge-3", {"site": "rehearsal", "fleet": "line"}),
+    Fitting("edge-2", {"site": "rehearsal"}),
+    Fitting("edge-3", {"site": "rehearsal"}),
     Fitting("edge-arm64", {"site": "rehearsal"}, _ARM64),
     Fitting("edge-offline", {"site": "rehearsal"}, online=False),
+    Fitting("line-1", {"line": "a"}),
+    Fitting("line-2", {"line": "a"}),
 )
 
 
 def furnish(hub: Hub) -> None:
-    """Register the fleet; those with the tag ``fleet`` get an automatic deployment, on which layers can lie."""
+    """Register the fleet; those with the tag ``line`` get an automatic deployment, on which layers can lie."""
     for each in FLEET:
         hub.add_device(each.name, edge=True).twin.patch({"tags": dict(each.tags)})
     image = {"edgeAgent": "azureiotedge-agent", "edgeHub": "azureiotedge-hub"}
@@ -56,5 +58,5 @@ def furnish(hub: Hub) -> None:
     }
     edge_hub = {"schemaVersion": "1.1", "routes": {}, "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}
     content = {"$edgeAgent": {"properties.desired": agent}, "$edgeHub": {"properties.desired": edge_hub}}
-    body = {"content": {"modulesContent": content}, "targetCondition": "tags.fleet='line'", "priority": 0}
+    body = {"content": {"modulesContent": content}, "targetCondition": "is_defined(tags.line)", "priority": 0}
     hub.put_configuration(BASE, body)
