@@ -38,13 +38,13 @@ async def main() -> None:
             {"seen": {"version": patch["$version"], "colour": patch.get("colour")}}
         )
 
+    # Before it is connected: a hub that knows the module's subscriptions from before sends at once.
+    client.on_message_received = answer_message
     await client.connect()
     client.on_method_request_received = answer_method
     client.on_twin_desired_properties_patch_received = take_patch
     twin = await client.get_twin()
     await client.patch_twin_reported_properties({"began": twin["desired"]["$version"], "pid": os.getpid()})
-    if not twin["desired"].get("hold"):
-        client.on_message_received = answer_message
     sys.stdout.write('{"connected": true}\n')
     sys.stdout.flush()
     await done.wait()
