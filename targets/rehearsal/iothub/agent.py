@@ -132,8 +132,11 @@ class Agent:
             words = f"Could not pull image {image}: " if isinstance(refusal, PullRefused) else ""
             return f"Error calling {verb} module {name}: {words}{refusal}"
         if known is not None:
-            await known.remove()
-        run = self.runs[name] = await self._ways.made(name, spec, digest)
+            await self.runs.pop(name).remove()
+        try:
+            run = self.runs[name] = await self._ways.made(name, spec, digest)
+        except OSError as error:  # no address, port or socket for it
+            return f"Error calling Create module {name}: {error}"
         if spec.get("status", "running") == "running":
             self._number += 1
             run.start(f"{self._device}-{name}-{self._number}")
