@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from targets.rehearsal.iothub import packets, topics
-from targets.rehearsal.iothub.connections import Connection
+from targets.rehearsal.iothub.connections import MESSAGE_BYTES, Connection
 from targets.rehearsal.iothub.errors import HubError, no_answer, not_connected
 from targets.rehearsal.iothub.packets import PacketInvalid, Publish
 from targets.rehearsal.iothub.queues import MessageQueue, QueueFull, Waiting
@@ -182,14 +182,16 @@ class ModuleSession:
         if topic.startswith(topics.METHOD_ANSWER):
             self._answered(topic, message.payload)
         elif topic.startswith(topics.TWIN_GET):
+            answer = f"{topics.TWIN_ANSWER}200/?$rid={topics.request_of(topic)}"
             desired, reported = self._ways.twin()
-            self._send(
-                f"{topics.TWIN_ANSWER}200/?$rid={topics.request_of(topic)}", {"desired": desired, "reported": reported}
-            )
+            self._send(answer, {"desired": desired, "reported": reported})
         elif topic.startswith(topics.TWIN_REPORT):
             self._reported(topics.request_of(topic), message.payload)
         else:
-            self._ways.route(topics.message_of(topic, message.payload, self._device, self.module))
+            given = topics.message_of(topic, message.payload, self._device, self.module)
+            if given.size > MESSAGE_BYTES:
+                raise PacketInvalid(f"a message of {given.size} bytes, at most {MESSAGE_BYTES} are taken")
+            self._ways.route(given)
 
     def _answered(self, topic: str, payload: bytes) -> None:
         status = topic.removeprefix(topics.METHOD_ANSWER).partition("/")[0]

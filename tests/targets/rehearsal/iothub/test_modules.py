@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from targets.rehearsal.iothub.errors import HubError
+from targets.rehearsal.iothub.packets import PacketInvalid, Publish
 from targets.rehearsal.iothub.sessions import ModuleSession
 from tests.support.hub_server import ECHO_ROUTES, EdgeHubServer, module_spec, wait_until
 
@@ -67,6 +68,20 @@ def test_a_method_that_is_not_answered_times_out() -> None:
     with pytest.raises(HubError) as refusal:
         asyncio.run(ask())
     assert (refusal.value.status, '"errorCode": 504101' in refusal.value.body()["Message"]) == (504, True)
+
+
+@pytest.mark.parametrize(
+    ("topic", "size", "words"),
+    [
+        ("devices/edge-1/modules/echo/messages/events/a=b", 256 << 10, "at most 262144"),
+        ("devices/edge-1/modules/other/messages/events/", 1, "may not publish"),
+        ("$iothub/twin/GET/?", 0, "no .rid"),
+    ],
+)
+def test_what_a_module_may_not_send_ends_its_connection(topic: str, size: int, words: str) -> None:
+    session = ModuleSession("edge-1", "echo", Mock())
+    with pytest.raises(PacketInvalid, match=words):
+        session.publish(Publish(topic, b"x" * size, 1, 1))
 
 
 def test_what_waits_for_a_module_outlives_it(hub: EdgeHubServer) -> None:
