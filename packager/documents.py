@@ -1,5 +1,6 @@
 """What commands print with ``-o json`` and what the Python interface returns: one typed document each."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Deployment, DeploymentPlan
+from packager.core.edge import EdgeMessage
 from packager.core.image import BuiltImage
 from packager.core.smoke import SmokeReport
 from runtime.contract.certificate import BatchSafety, Certificate, Parity
@@ -174,6 +176,64 @@ class DeletedDocument(Document):
     name: str
     target: str
     state: str
+
+
+class SentDocument(Document):
+    """Messages that a leaf device sent, as many on each device, and the ids that answers will name."""
+
+    name: str
+    devices: Mapping[str, int]
+    message_ids: str
+
+    def to_text(self) -> str:
+        """A line a device."""
+        return "\n".join(f"{count} sent on {device}, {self.message_ids}" for device, count in self.devices.items())
+
+
+class MessageDocument(Document):
+    """A message that came up from an edge device; its body as JSON, or as text where it is none."""
+
+    number: int
+    at: str
+    device: str
+    module: str
+    output: str
+    properties: Mapping[str, str]
+    system: Mapping[str, str]
+    body: Any
+
+    @classmethod
+    def of(cls, message: EdgeMessage) -> "MessageDocument":
+        """The document of a message."""
+        text = message.body.decode("utf-8", "replace")
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = text
+        return cls(
+            number=message.number,
+            at=message.at,
+            device=message.device,
+            module=message.module,
+            output=message.output,
+            properties=message.properties,
+            system=message.system,
+            body=body,
+        )
+
+    def to_text(self) -> str:
+        """One line."""
+        named = " ".join(f"{name}={value}" for name, value in sorted({**self.system, **self.properties}.items()))
+        body = self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
+        return f"{self.number}  {self.device}/{self.module} {self.output}  {named}  {body}"
+
+
+class WatchDocument(RootModel[tuple[MessageDocument, ...]]):
+    """Messages that came up from edge devices."""
+
+    def to_json(self) -> str:
+        """The document as indented JSON."""
+        return self.model_dump_json(indent=2)
 
 
 class ActionDocument(Document):

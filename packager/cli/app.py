@@ -2,7 +2,7 @@
 
 import typer
 
-from packager.cli import commands_deploy, commands_image, commands_machine, commands_manage, commands_model
+from packager.cli import commands_deploy, commands_image, commands_machine, commands_manage, commands_model, edge
 
 app = typer.Typer(
     name="dray",
@@ -35,3 +35,4 @@ commands_image.register(app)
 commands_deploy.register(app)
 commands_manage.register(app)
 commands_machine.register(app)
+edge.register(app)

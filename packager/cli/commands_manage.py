@@ -111,7 +111,7 @@ def _status(
     from packager import deploy
     from packager.documents import DeploymentDocument, StatusDocument
 
-    places = _places(target, file, rehearse=rehearse)
+    places = places_of(target, file, rehearse=rehearse)
     if name:
         found: Sequence[Deployment] = [places.find(name)[1]]
     else:
@@ -131,7 +131,7 @@ def _logs(
 ) -> None:
     from collections import deque
 
-    place, deployment = _places(target, file, rehearse=rehearse).find(name)
+    place, deployment = places_of(target, file, rehearse=rehearse).find(name)
     lines = place.target.logs(deployment, follow=follow)
     if tail is not None and not follow:
         lines = iter(deque(lines, maxlen=tail))
@@ -152,7 +152,7 @@ def _rollback(
     from packager.pipeline import rollback
 
     check_faults(faults or (), rehearse=rehearse)
-    place, deployment = _places(target, file, rehearse=rehearse).find(name)
+    place, deployment = places_of(target, file, rehearse=rehearse).find(name)
     kind = deployment.target
     with console.progress() as progress, striking(kind, faults or (), progress):
         open_stage(kind, faults or (), progress, rehearse=rehearse)
@@ -176,7 +176,7 @@ def _delete(
     from packager import deploy
     from packager.documents import DeletedDocument
 
-    place, deployment = _places(target, file, rehearse=rehearse).find(name)
+    place, deployment = places_of(target, file, rehearse=rehearse).find(name)
     console.note(f"plan for {name} on {deployment.target}\n  delete   {deployment.endpoint or name}")
     if not console.assume_yes and console.ask("Go on?") is False:
         raise KeyboardInterrupt
@@ -210,12 +210,12 @@ def _client(
         with HttpInferenceClient(where) as client:
             yield client, None
         return
-    place, deployment = _places(target, file, rehearse=rehearse).find(where)
+    place, deployment = places_of(target, file, rehearse=rehearse).find(where)
     with place.target.connect(deployment) as connected:
         yield connected, (place, deployment)
 
 
-def _places(target: str | None, file: Path | None, *, rehearse: bool) -> "Places":
+def places_of(target: str | None, file: Path | None, *, rehearse: bool) -> "Places":
     """Where to look: one target where ``-t`` says so, else all; in a rehearsal the stand-ins that live."""
     from packager import plugins
     from packager.deploy.places import Places, rehearsed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from packager.core.credentials import CredentialSource
+from packager.core.edge import MessageLine
 from packager.core.progress import Progress
 from packager.core.protocols import Target
 
@@ -26,6 +27,7 @@ class Stage:
         credentials: What that registry, and no other, wants to see.
         runs: What it makes of images: containers of an engine, or processes of the runtime that is installed here.
         why: Why processes; empty for containers.
+        messages: To and from edge devices; None where there are none.
     """
 
     target: Target[Any]
@@ -33,6 +35,7 @@ class Stage:
     credentials: CredentialSource
     runs: Literal["containers", "processes"]
     why: str = ""
+    messages: MessageLine | None = None
 
 
 @runtime_checkable

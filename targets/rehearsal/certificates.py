@@ -18,8 +18,12 @@ _DAYS: Final = 825
 _SLACK: Final = timedelta(days=1)
 
 
-def write_certificates(authority: Path, certificate: Path, key: Path) -> None:
-    """Write what clients trust, what the server shows, and its private key (for this user alone), as PEM."""
+def write_certificates(authority: Path, certificate: Path, key: Path, *, address: str = _ADDRESS) -> None:
+    """Write what clients trust, what the server shows, and its private key (for this user alone), as PEM.
+
+    Args:
+        address: The loopback address of the server.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -27,7 +31,7 @@ def write_certificates(authority: Path, certificate: Path, key: Path) -> None:
     root_key = ec.generate_private_key(ec.SECP256R1())
     root = _root(root_key)
     own_key = ec.generate_private_key(ec.SECP256R1())
-    own = _own(own_key, root, root_key)
+    own = _own(own_key, root, root_key, address)
     private = own_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     write_private(key, private)
     authority.write_bytes(root.public_bytes(pem))
@@ -49,13 +53,13 @@ def _root(key: "EllipticCurvePrivateKey") -> "x509.Certificate":
 
 
 def _own(
-    key: "EllipticCurvePrivateKey", root: "x509.Certificate", root_key: "EllipticCurvePrivateKey"
+    key: "EllipticCurvePrivateKey", root: "x509.Certificate", root_key: "EllipticCurvePrivateKey", address: str
 ) -> "x509.Certificate":
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    names = x509.SubjectAlternativeName([x509.DNSName(_NAME), x509.IPAddress(ipaddress.ip_address(_ADDRESS))])
+    names = x509.SubjectAlternativeName([x509.DNSName(_NAME), x509.IPAddress(ipaddress.ip_address(address))])
     signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
     return (
         _dated(_common_name(_NAME), root.subject, key)

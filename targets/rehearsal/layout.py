@@ -102,6 +102,11 @@ class StageFolder:
         """Packages out of images, by the digest of the image."""
         return self.path / "packages"
 
+    @property
+    def volumes(self) -> Path:
+        """Folders of processes that outlive them."""
+        return self.path / "volumes"
+
     def token(self) -> str:
         """The secret.
 

@@ -71,6 +71,7 @@ def _end_containers(host: DockerHost, stage: str) -> None:
     with ContainerEngine(host) as engine:
         for container in engine.containers([f"{STAGE_LABEL}={stage}"]):
             engine.remove(container)
+        engine.remove_volumes([f"{STAGE_LABEL}={stage}"])
         for name in engine.image_names(images_name(stage)):
             engine.remove_image(name)
 

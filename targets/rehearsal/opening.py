@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 import psutil
 
 from packager.core.credentials import Credential, CredentialSource
+from packager.core.edge import MessageLine
 from packager.core.errors import ConfigurationError, DeploymentBusy, DeploymentFailed, EnvironmentMissing
 from packager.core.extras import installed_version, require_extra
 from packager.core.files import ensure_folder, writing_to
@@ -81,6 +82,10 @@ class OpensStage(Rehearsal):
             folder: Has its ``ca_file`` and its ``token``.
         """
 
+    def messages(self, facts: StageFacts, folder: StageFolder) -> MessageLine | None:
+        """A way for messages of its edge devices, where it has some."""
+        return None
+
     def open(self, faults: Sequence[str], progress: Progress) -> Stage:
         """The stand-in that lives already, else a new one."""
         Faults(self.faults).set(tuple(faults))
@@ -145,7 +150,8 @@ class OpensStage(Rehearsal):
 
     def _stage(self, facts: StageFacts, folder: StageFolder) -> Stage:
         target = self.connect(facts, folder)
-        return Stage(target, facts.registry, StageToken(facts.registry, folder), facts.runs, facts.why)
+        credentials = StageToken(facts.registry, folder)
+        return Stage(target, facts.registry, credentials, facts.runs, facts.why, self.messages(facts, folder))
 
     def _refuse_unable(self) -> None:
         if sys.platform == "win32":

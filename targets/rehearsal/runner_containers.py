@@ -150,7 +150,7 @@ class ContainerRunner:
         yield from (each.labels[ID_LABEL] for each in found if each.running)
 
     def _start(self, engine: ContainerEngine, workload: Workload, image: str) -> None:
-        body = _body(workload, image, most_cpus=engine.facts().cpus)
+        body = _body(workload, image, self._stage, most_cpus=engine.facts().cpus)
         labels = {STAGE_LABEL: self._stage, ID_LABEL: workload.id}
         container = engine.create(self._container_name(workload.id), {**body, "Labels": labels})
         try:
@@ -181,11 +181,12 @@ def images_name(stage: str) -> str:
     return f"dray-rehearsal-{stage}"
 
 
-def _body(workload: Workload, image: str, *, most_cpus: float) -> dict[str, Any]:
+def _body(workload: Workload, image: str, stage: str, *, most_cpus: float) -> dict[str, Any]:
     """What creates its container: it may write to ``/tmp`` and its volumes alone."""
     ports = {f"{port}/tcp" for port in workload.ports}
     bindings = {f"{port}/tcp": [{"HostIp": workload.address, "HostPort": str(port)}] for port in workload.ports}
-    mounts = [{"Type": "volume", "Target": folder} for folder in _by_folder(workload.files)]
+    # With the machine's own network, a port is where the program listens, and nothing is there to bind.
+    network = {"NetworkMode": "host"} if workload.host_network else {"PortBindings": bindings}
     return {
         "Image": image,
         "User": USER,
@@ -196,12 +197,28 @@ def _body(workload: Workload, image: str, *, most_cpus: float) -> dict[str, Any]
         **({"Entrypoint": list(workload.command), "Cmd": []} if workload.command else {}),
         "HostConfig": {
             **restrictions(tmp_mib=workload.tmp_mib, log_files=1),
-            "PortBindings": bindings,
-            "Mounts": mounts,
+            **network,
+            "Mounts": _mounts(workload, stage),
             # No more processors than there are, which an engine would refuse.
             **limits(min(workload.cpus, most_cpus) if workload.cpus else None, workload.memory_mib),
         },
     }
+
+
+def _mounts(workload: Workload, stage: str) -> list[dict[str, Any]]:
+    """Volumes for files, which go with the container; named ones, which go with the stand-in; and sockets."""
+    label = {"VolumeOptions": {"Labels": {STAGE_LABEL: stage}}}
+    return [
+        *({"Type": "volume", "Target": folder} for folder in _by_folder(workload.files)),
+        *(
+            {"Type": "volume", "Source": f"{images_name(stage)}-{name}", "Target": target, **label}
+            for target, name in sorted(workload.mounts.volumes.items())
+        ),
+        *(
+            {"Type": "bind", "Source": str(source), "Target": target}
+            for target, source in sorted(workload.mounts.sockets.items())
+        ),
+    ]
 
 
 def _by_folder(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:

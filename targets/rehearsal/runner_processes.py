@@ -168,8 +168,17 @@ class ProcessRunner:
             port=port if seen else free_port(_LOOPBACK),
             folder=home,
             log=home / _LOG,
-            environment=_repointed(environment, _placed(workload.files, home / "files")),
+            environment=self._mounted(workload, _repointed(environment, _placed(workload.files, home / "files"))),
         )
+
+    def _mounted(self, workload: Workload, environment: Mapping[str, str]) -> dict[str, str]:
+        """Settings that name a socket or a volume, with where that is on this machine."""
+        places = {target: str(source) for target, source in workload.mounts.sockets.items()}
+        for target, name in workload.mounts.volumes.items():
+            folder = self._folder.volumes / quote(name, safe="")
+            folder.mkdir(parents=True, exist_ok=True)
+            places[target] = str(folder)
+        return {name: _replaced(value, places) for name, value in environment.items()}
 
     def _hindrance(self, workload: Workload, image: StoredImage) -> str:
         """Why it cannot run as a process; empty where it can."""
@@ -227,6 +236,12 @@ def _placed(files: Mapping[str, bytes], below: Path) -> dict[str, str]:
         write_private(path, content)
         placed[str(PurePosixPath(name))] = str(path)
     return placed
+
+
+def _replaced(value: str, places: Mapping[str, str]) -> str:
+    """A path, or a URL of a socket, as it is on this machine."""
+    scheme, path = ("unix://", value.removeprefix("unix://")) if value.startswith("unix://") else ("", value)
+    return f"{scheme}{places[path]}" if path in places else value
 
 
 def _repointed(environment: Mapping[str, str], placed: Mapping[str, str]) -> dict[str, str]:

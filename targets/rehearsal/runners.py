@@ -17,7 +17,7 @@ from targets.rehearsal.layout import USER, StageFolder
 from targets.rehearsal.runner_containers import ContainerRunner
 from targets.rehearsal.runner_processes import ProcessRunner
 from targets.rehearsal.stored_images import StoredImage, find_image
-from targets.rehearsal.workload import PullCredential, PullRefused, Runner, Workload, WorkloadStatus
+from targets.rehearsal.workload import OtherMachines, PullCredential, PullRefused, Runner, Workload, WorkloadStatus
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 _CLOSE_S: Final = 15.0
@@ -59,7 +59,7 @@ def find_engine(platform: Platform | None = None) -> Engine:
         return Engine(None, nothing, error.message)
 
 
-class StageRunner(Runner):
+class StageRunner(Runner, OtherMachines):
     """Both runners behind one door; images of the stand-in's own registry are taken from its blobs."""
 
     def __init__(
@@ -79,6 +79,9 @@ class StageRunner(Runner):
             token: The password that it wants.
             platform: Of the cloud; None is the engine's, or any without one.
         """
+        self._folder = folder
+        self._registry = registry
+        self._others: dict[Platform, StageRunner] = {}
         self._platform = platform or (engine.platform if engine.host else None)
         self.kind: Literal["containers", "processes"] = "containers" if engine.host else "processes"
         self._processes = ProcessRunner(folder)
@@ -142,8 +145,22 @@ class StageRunner(Runner):
         if self._containers:
             yield from self._containers.running()
 
+    def on(self, platform: Platform) -> Runner:
+        """What runs images as a machine of a platform would; as processes where this machine cannot."""
+        if self._containers and platform == self._containers.platform:
+            return self
+        with self._lock:
+            if platform not in self._others:
+                nothing = Engine(None, platform, f"this machine does not run {platform}")
+                self._others[platform] = StageRunner(
+                    self._folder, self._store, self._registry, self._token, nothing, platform=platform
+                )
+            return self._others[platform]
+
     def close(self) -> None:
         """Begin nothing any more; what is begun when this returns can be found and ended."""
+        for other in self._others.values():
+            other.close()
         with self._lock:
             self._closed = True
             self._lock.wait_for(lambda: not self._beginning, timeout=_CLOSE_S)

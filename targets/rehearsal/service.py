@@ -62,6 +62,7 @@ APIS: Final[Mapping[str, Api]] = {
         "targets.rehearsal.kubernetes.faults:FAULTS",
         Platform("linux", "amd64"),
     ),
+    "iot-edge": Api("targets.rehearsal.iothub.app:create_app", "targets.rehearsal.iothub.faults:FAULTS"),
 }
 _PORTS: Final = range(26000, 32000)
 _LOOPBACK: Final = "127.0.0.1"
@@ -100,7 +101,7 @@ async def _serve(name: str, folder: StageFolder, api: Api, engine: Engine) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.end)
     runner = StageRunner(folder, store, facts.registry, token, engine, platform=api.platform)
-    app = _named(api.create_app)(World(token, runner, faults, facts.registry, life.hold))
+    app = _named(api.create_app)(World(token, runner, faults, facts.registry, life.hold, folder.path))
     shown = facts.model_dump(mode="json", include={"form", "name", "dray", "runs", "why"})
     door = _server(Counted(Front(app, life, faults, token, shown), life), folder)
     registry = _server(Counted(registry_app(store, token), life), None)

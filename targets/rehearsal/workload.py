@@ -3,9 +3,25 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from packager.core.image import Platform
 
 WorkloadState = Literal["waiting", "running", "terminated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """What of outside a workload sees, by absolute path within it.
+
+    Attributes:
+        sockets: Of this machine; a process is told their own paths in its settings.
+        volumes: Names of folders that outlive the workload, and end with the stand-in.
+    """
+
+    sockets: Mapping[str, Path] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +37,8 @@ class Workload:
         ports: That it listens on; each is the same outside.
         cpus, memory_mib: Limits; processes are not held to them.
         tmp_mib: Size of ``/tmp``, the only place to write to.
+        mounts: None of these is needed by most.
+        host_network: A container shares this machine's network, and listens on its address alone by its settings.
     """
 
     id: str
@@ -33,6 +51,8 @@ class Workload:
     cpus: float | None = None
     memory_mib: int | None = None
     tmp_mib: int = 64
+    mounts: Mounts = field(default_factory=Mounts)
+    host_network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +124,12 @@ class Runner(Protocol):
     @abstractmethod
     def running(self) -> Iterator[str]:
         """Ids of all that run, those of a stand-in that was killed among them."""
+
+
+@runtime_checkable
+class OtherMachines(Protocol):
+    """A runner that stands for machines of other processors too."""
+
+    @abstractmethod
+    def on(self, platform: Platform) -> Runner:
+        """What runs images as a machine of a platform would; as processes where this machine cannot."""

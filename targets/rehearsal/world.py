@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from packager.core.errors import UsageError
 from targets.rehearsal.workload import Runner
@@ -41,6 +42,11 @@ class Faults:
                     del self._left[name]
             return True
 
+    def holds(self, name: str) -> bool:
+        """Whether it would strike now; no time is used up."""
+        with self._lock:
+            return name in self._left
+
     def _parsed(self, wanted: str) -> tuple[str, int | None]:
         name, colon, times = wanted.partition(":")
         if name not in self.known:
@@ -58,6 +64,7 @@ class World:
         token: That every request must carry, as ``Authorization: Bearer``.
         registry: Host and port of the stand-in's registry.
         held: To be told how many deployments there are after each change; with none left the stand-in ends.
+        folder: The stand-in's own, which goes with it; only this user can look into it.
     """
 
     token: str = field(repr=False)
@@ -65,3 +72,4 @@ class World:
     faults: Faults
     registry: str
     held: Callable[[int], None]
+    folder: Path

@@ -10,15 +10,16 @@ COMMANDS = [
     "", "package", "inspect", "serve", "image", "plan", "deploy", "ship", "test", "invoke", "status", "logs",
     "rollback", "delete", "targets", "doctor",
 ]  # fmt: skip
+GROUPS = ["edge", "edge send", "edge watch"]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
 def test_help_reads_as_it_was_agreed(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERMINAL_WIDTH", "100")
-    path = GOLDEN / f"{command or 'dray'}.txt"
+    path = GOLDEN / f"{command.replace(' ', '-') or 'dray'}.txt"
 
     status = run([*command.split(), "--help"])
     printed = capsys.readouterr().out

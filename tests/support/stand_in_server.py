@@ -31,7 +31,7 @@ def serving_stand_in(
         options: Of the server.
     """
     ca, certificate, key = certificates(folder)
-    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=held)
+    world = World(token=TOKEN, runner=runner, faults=faults, registry="127.0.0.1:5000", held=held, folder=folder)
     config = uvicorn.Config(
         create_app(world), host="127.0.0.1", port=0, ssl_certfile=str(certificate), ssl_keyfile=str(key),
         access_log=False, **{"log_level": "critical", "timeout_graceful_shutdown": 0, **options},

@@ -152,6 +152,13 @@ class ContainerEngine:
             except docker.errors.NotFound:
                 logger.debug("%s is gone already", name)
 
+    def remove_volumes(self, labels: Sequence[str]) -> None:
+        """Remove all volumes with these labels, written ``name=value``, with what is in them."""
+        with self._mapped("its volumes"):
+            found = self._api.volumes(filters={"label": list(labels)}).get("Volumes") or ()
+            for volume in found:
+                self._api.remove_volume(volume["Name"], force=True)
+
     def pull(self, ref: ImageRef, credential: Credential | None, progress: Progress) -> None:
         """Fetch an image from its registry.
 

@@ -1,9 +1,18 @@
 """Images of the stand-in's registry as containers of a real engine."""
 
+import io
 import json
+import queue
+import shutil
+import socketserver
 import sys
+import tarfile
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +25,7 @@ from targets.rehearsal.layout import StageFolder
 from targets.rehearsal.leftovers import end_workloads
 from targets.rehearsal.runner_containers import images_name
 from targets.rehearsal.runners import StageRunner, find_engine
-from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
+from targets.rehearsal.workload import Mounts, PullCredential, PullRefused, Workload, WorkloadStatus
 from tests.support.engine_images import archive_of, digest, layer_of
 from tests.support.packages import make_package
 from tests.support.stage_registry import (
@@ -46,6 +55,7 @@ def runner(engine: Any, stage_registry: StageRegistry, folder: StageFolder) -> I
     end_workloads(folder, find_engine().host)
     assert engine.containers.list(all=True, filters={"label": f"dray.rehearsal={folder.id}"}) == []
     assert engine.images.list(images_name(folder.id)) == []
+    assert engine.volumes.list(filters={"label": f"dray.rehearsal={folder.id}"}) == []
 
 
 @pytest.fixture
@@ -56,8 +66,47 @@ def image(stage_registry: StageRegistry, tmp_path: Path, shared_layers: tuple[by
     )
 
 
+MOUNTED = """
+import pathlib, socket
+link = socket.socket(socket.AF_UNIX)
+link.connect("/var/run/iotedge/workload.sock")
+link.sendall(b"here")
+runs = pathlib.Path("/var/lib/dray/runs")
+runs.write_text((runs.read_text() if runs.exists() else "") + "x")
+print(runs.read_text(), flush=True)
+"""
+
+
 def credential(registry: StageRegistry) -> PullCredential:
     return PullCredential(registry.host, USER, TOKEN)
+
+
+def owned_folder(name: str) -> bytes:
+    """A layer with a folder of the image's user, as dray's images have it."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        folder = tarfile.TarInfo(name)
+        folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, 0o755, 65532, 65532
+        archive.addfile(folder)
+    return content.getvalue()
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[tuple[Path, "queue.Queue[bytes]"]]:
+    """A socket that everybody may write to, and what it heard."""
+    heard: queue.Queue[bytes] = queue.Queue()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            heard.put(self.rfile.read())
+
+    short = Path(tempfile.mkdtemp(prefix="dray-")) / path.name
+    with socketserver.ThreadingUnixStreamServer(str(short), Handler) as server:
+        short.chmod(0o666)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield short, heard
+        server.shutdown()
+    shutil.rmtree(short.parent)
 
 
 def workload_of(image: str, environment: Mapping[str, str], **changed: Any) -> Workload:
@@ -107,6 +156,26 @@ def test_a_container_serves_on_the_address_of_its_workload_with_its_secrets(
     runner.remove(workload.id)
     assert runner.status(workload.id) == WorkloadStatus("terminated")
     assert {volume.id for volume in engine.volumes.list()} == volumes
+
+
+def test_a_container_reaches_a_socket_and_finds_its_volume_again_and_both_end_with_the_stand_in(
+    runner: StageRunner, stage_registry: StageRegistry, tmp_path: Path, shared_layers: tuple[bytes, ...], engine: Any
+) -> None:
+    layers = (*shared_layers, owned_folder("var/lib/dray"))
+    layout = runnable(tmp_path / "edge", make_package(tmp_path / "iris").root, layers, find_engine().platform)
+    image = pushed(layout, stage_registry.host, Shown())
+    runner.pull(image, credential(stage_registry))
+    with listening(tmp_path / "workload.sock") as (path, heard):
+        mounts = Mounts({"/var/run/iotedge/workload.sock": path}, {"/var/lib/dray": "edge-1-digits"})
+        for run in ("first", "second"):
+            workload = workload_of(image, {}, command=("/usr/bin/python3", "-c", MOUNTED), mounts=mounts)
+            runner.start(replace(workload, id=run, host_network=True))
+            assert ended(runner, run).exit_code == 0, runner.logs(run)
+        assert runner.logs("second") == "xx\n"
+        assert [heard.get(timeout=5), heard.get(timeout=5)] == [b"here", b"here"]
+    runner.remove("first")
+    runner.remove("second")
+    assert [each for each in engine.volumes.list() if each.name.endswith("edge-1-digits")]
 
 
 def test_a_memory_limit_that_is_passed_shows_as_such(

@@ -15,7 +15,7 @@ from targets.rehearsal.layout import StageFolder
 from targets.rehearsal.runners import Engine, StageRunner
 from targets.rehearsal.workload import PullCredential, PullRefused, Workload, WorkloadStatus
 from tests.support.packages import make_package
-from tests.support.stage_registry import TOKEN, USER, Shown, StageRegistry, package_image, pushed
+from tests.support.stage_registry import TOKEN, USER, Shown, StageRegistry, package_image, pushed, runnable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need POSIX")
 SETTINGS = {"DRAY_THREADS": "1"}
@@ -164,6 +164,23 @@ def test_programs_that_the_cloud_could_not_run_are_not_run(stage_registry: Stage
     status = runner.status("run/1")
     assert (status.state, status.exit_code, status.reason) == ("terminated", 1, "Error")
     assert "exec format error" in runner.logs("run/1")
+
+
+def test_a_device_of_another_processor_takes_its_own_images_and_no_others(
+    runner: StageRunner, stage_registry: StageRegistry, tmp_path: Path
+) -> None:
+    package = make_package(tmp_path / "iris").root
+    other = runner.on(Platform("linux", "arm64"))
+    assert other is runner.on(Platform("linux", "arm64"))
+    for platform, code in ((Platform("linux", "arm64"), None), (Platform(), 1)):
+        layout = runnable(tmp_path / platform.architecture, package, (), platform)
+        image = pushed(layout, stage_registry.host, Shown(), platform.architecture)
+        other.pull(image, credential(stage_registry))
+        port = free_port("127.0.0.1")
+        workload = Workload(platform.architecture, image, "127.0.0.1", (port,), {"DRAY_PORT": str(port), **SETTINGS})
+        other.start(workload)
+        assert other.status(workload.id).exit_code == code
+        other.remove(workload.id)
 
 
 @pytest.mark.parametrize("shown", [None, "wrong"])
