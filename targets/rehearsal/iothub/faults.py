@@ -5,10 +5,10 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from targets.rehearsal.doomed import ENDS, DoomedRunner
-from targets.rehearsal.wrong_numbers import tampered
 from targets.rehearsal.iothub.errors import HubError, no_device
 from targets.rehearsal.workload import PullRefused, Runner
 from targets.rehearsal.world import Faults
+from targets.rehearsal.wrong_numbers import tampered
 
 FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
