@@ -16,7 +16,7 @@ def settled(hub: EdgeHubServer, image: str) -> dict[str, Any]:
     def done() -> bool:
         reported = hub.reported("edge-1")
         twin = hub.get("/twins/edge-1/modules/%24edgeAgent")["properties"]
-        if reported["lastDesiredVersion"] != twin["desired"]["$version"]:
+        if reported.get("lastDesiredVersion") != twin["desired"]["$version"]:
             return False
         module = reported["modules"].get("idle", {})
         return reported["lastDesiredStatus"]["code"] != 200 or (

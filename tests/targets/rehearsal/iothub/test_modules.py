@@ -117,7 +117,7 @@ def test_an_update_that_cannot_be_pulled_leaves_what_runs_and_one_that_can_repla
     started(hub, "edge-1", spec={"env": {"RELEASE": {"value": "one"}}})
     hub.runner.images["gone:2"] = type(hub.runner).refusing("missing")
     hub.apply("edge-1", {"echo": module_spec("gone:2")})
-    wait_until(lambda: hub.reported("edge-1")["lastDesiredStatus"]["code"] == 500)
+    wait_until(lambda: hub.reported("edge-1").get("lastDesiredStatus", {}).get("code") == 500)
     reported = hub.reported("edge-1")
     assert "Could not pull image gone:2" in reported["lastDesiredStatus"]["description"]
     assert reported["modules"]["echo"]["settings"]["image"] == "echo:1"
