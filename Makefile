@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.dray-installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge edge-soak base soak fidelity fuzz-fidelity
+.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge edge-soak edge-switch base soak fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ bench-transform: $(STAMP)  ## size, latency and agreement of optimised and quant
 
 bench-image: $(STAMP)  ## sizes of what dray and its peers add to a base image
 	$(BIN)/python benchmarks/image.py $(BENCH_ARGS)
+
+edge-switch: $(STAMP)  ## N=10000 messages while a rehearsed module is updated, well and badly: is any lost?
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.edge_switch -n $(or $(N),10000)
 
 base: $(STAMP)  ## an OCI layout of a Python base image from Debian packages (BASE_OUT=.cache/base/layout)
 	$(BIN)/python tools/make_base.py $(if $(BASE_OUT),--out $(BASE_OUT))

@@ -16,7 +16,8 @@ def main() -> None:
     extras = project["optional-dependencies"]
     pydantic = [each for each in project["dependencies"] if each.startswith("pydantic")]
     # One image serves anywhere: on a device it is a module of IoT Edge as well.
-    numbers = [*pydantic, *extras["runtime"], *extras["iot"]]
+    client = [each for each in extras["iot"] if each.startswith("azure-iot-device")]
+    numbers = [*pydantic, *extras["runtime"], *client]
     for name, wanted in {"runtime": numbers, "runtime-text": [*numbers, *extras["text"]]}.items():
         _lock(LOCKS / f"{name}.txt", wanted)
 
