@@ -97,8 +97,8 @@ def _ship(
 
 
 def _say_how_to_ask(console: Console, document: DeployDocument) -> None:
-    """A curl line that works, where one row of the model fits on a screen."""
-    from packager.cli.example import curl_line
+    """A line that works, where one row of the model fits on a screen."""
+    from packager.cli.example import asking_line
 
-    if console.format is Format.TEXT and (line := curl_line(document)):
+    if console.format is Format.TEXT and (line := asking_line(document, rehearsal=console.rehearsal)):
         console.note(f"try it    {line}")

@@ -1,5 +1,6 @@
 """A line that asks a deployment from a shell."""
 
+import json
 import shlex
 import ssl
 from pathlib import Path
@@ -9,19 +10,40 @@ from urllib.parse import urlsplit
 from packager.documents import DeployDocument
 from packager.pack import open_package
 from packager.smoke import request_for
+from runtime.contract.wire import InferenceRequest
 
 _LONGEST = 2000
 _HTTPS = 443
 
 
-def curl_line(document: DeployDocument) -> str | None:
-    """A curl line that works as it stands, where one row of the model fits on a screen; None where none does."""
+def asking_line(document: DeployDocument, *, rehearsal: bool = False) -> str | None:
+    """A line that works as it stands, where one row of the model fits on a screen; None where none does."""
     if document.package is None or document.endpoint is None or not document.endpoint.startswith("http"):
         return None
     request = request_for(open_package(Path(document.package), accept_unverified=True).test_data_sets()[0])
-    if request is None or len(body := request.model_dump_json(exclude_none=True)) > _LONGEST:
+    if request is None or len(request.model_dump_json(exclude_none=True)) > _LONGEST:
         return None
-    address, way = _address(document.endpoint.rstrip("/"), _certificate(document))
+    # Paths are added to an address of the runtime; one with a query is another service's, which passes requests on.
+    passed_on = bool(urlsplit(document.endpoint).query)
+    return _invoke(document, request, rehearsal) if passed_on else _curl(document, document.endpoint, request)
+
+
+def _invoke(document: DeployDocument, request: InferenceRequest, rehearsal: bool) -> str:
+    given = (f"{each.name}={json.dumps(_nested(each.data, each.shape[1:]))}" for each in request.inputs)
+    inputs = " ".join(f"-i {shlex.quote(each)}" for each in given)
+    return f"dray invoke {shlex.quote(document.name)}{' --rehearse' if rehearsal else ''} {inputs}"
+
+
+def _nested(data: list[Any], shape: list[int]) -> list[Any]:
+    """Flat values as rows of a shape."""
+    for size in reversed(shape):
+        data = [data[start : start + size] for start in range(0, len(data), size)]
+    return data
+
+
+def _curl(document: DeployDocument, endpoint: str, request: InferenceRequest) -> str:
+    body = request.model_dump_json(exclude_none=True)
+    address, way = _address(endpoint.rstrip("/"), _certificate(document))
     url = shlex.quote(f"{address}/v2/models/{document.model}/infer")
     key, header = _key(document)
     return (

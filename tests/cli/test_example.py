@@ -1,6 +1,7 @@
 """The line that a deployment is asked with, run in a shell."""
 
 import json
+import shlex
 import ssl
 import subprocess
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from packager.cli.example import curl_line
+from packager.cli.example import asking_line
 from packager.core.artifact import ModelPackage
 from packager.documents import DeployDocument, SmokeDocument
 from tests.support.packages import make_package
@@ -52,7 +53,7 @@ def asked(line: str | None, **environment: str) -> list[str]:
 def test_line_works_as_it_stands(tmp_path: Path) -> None:
     package = make_package(tmp_path / "one")
     with running_server(package.root, log=tmp_path / "log") as server:
-        assert asked(curl_line(document(package, server.url))) == ["label", "probabilities"]
+        assert asked(asking_line(document(package, server.url))) == ["label", "probabilities"]
 
 
 @pytest.mark.parametrize("kind", ["env", "file"])
@@ -61,7 +62,7 @@ def test_key_is_shown_by_its_reference_and_stands_in_no_argument(tmp_path: Path,
     keys.write_text("# rotated weekly\nfirst-key\nsecond-key\n")
     reference = f"file:{keys}" if kind == "file" else "env:KEYS"
     with running_server(package.root, log=tmp_path / "log", DRAY_API_KEYS_FILE=str(keys)) as server:
-        line = curl_line(document(package, server.url, api_keys=reference))
+        line = asking_line(document(package, server.url, api_keys=reference))
 
         assert asked(line, KEYS=keys.read_text()) == ["label", "probabilities"]
     assert "first-key" not in (line or "")
@@ -73,7 +74,7 @@ def test_certificate_of_ones_own_is_trusted(tmp_path: Path) -> None:
     with running_server(package.root, log=tmp_path / "log", until=(), **tls) as server:
         url = f"https://127.0.0.1:{server.port}"
         wait_until_ready(url, certificate)
-        line = curl_line(document(package, url, tls_cert=f"file:{certificate}"))
+        line = asking_line(document(package, url, tls_cert=f"file:{certificate}"))
 
         assert asked(line) == ["label", "probabilities"]
 
@@ -83,7 +84,7 @@ def test_certificate_of_another_name_is_asked_by_that_name(tmp_path: Path) -> No
     tls = {"DRAY_TLS_CERT_FILE": str(certificate), "DRAY_TLS_KEY_FILE": str(tmp_path / "tls.key")}
     with running_server(package.root, log=tmp_path / "log", until=(), **tls) as server:
         url = f"https://127.0.0.1:{server.port}"
-        line = curl_line(document(package, url, tls_cert=f"file:{certificate}"))
+        line = asking_line(document(package, url, tls_cert=f"file:{certificate}"))
         ask = ["sh", "-c", str(line)]
         wait_until(lambda: b'"outputs"' in subprocess.run(ask, capture_output=True, timeout=30).stdout, timeout_s=30)
 
@@ -93,5 +94,15 @@ def test_certificate_of_another_name_is_asked_by_that_name(tmp_path: Path) -> No
 def test_there_is_no_line_where_nothing_could_be_asked(tmp_path: Path) -> None:
     package = make_package(tmp_path / "one")
 
-    assert curl_line(document(package, None)) is None
-    assert curl_line(document(package, "memory://iris")) is None
+    assert asking_line(document(package, None)) is None
+    assert asking_line(document(package, "memory://iris")) is None
+
+
+def test_what_is_behind_another_service_is_asked_with_dray(tmp_path: Path) -> None:
+    served = document(make_package(tmp_path / "one"), "https://hub.example/devices/d/methods?api-version=1")
+
+    *words, value = shlex.split(asking_line(served, rehearsal=True) or "")
+
+    assert words == ["dray", "invoke", "iris", "--rehearse", "-i"]
+    tensor, _, rows = value.partition("=")
+    assert (tensor, len(json.loads(rows)[0])) == ("X", 4)
