@@ -32,8 +32,10 @@ def test_exception_is_kept_in_the_line() -> None:
 
 @pytest.fixture
 def untouched_loggers() -> object:
-    loggers = [logging.getLogger(name) for name in ("runtime", "uvicorn")]
+    loggers = [logging.getLogger(name) for name in ("runtime", "uvicorn", "uvicorn.error")]
     before = [(each, each.handlers[:], each.propagate, each.level) for each in loggers]
+    # Servers of other tests in this process leave a level of their own there.
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     yield
     for each, handlers, propagate, level in before:
         each.handlers[:], each.propagate = handlers, propagate

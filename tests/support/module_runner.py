@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from targets.rehearsal.workload import Workload, WorkloadStatus, moment
+from targets.rehearsal.clock import now
+from targets.rehearsal.workload import Workload, WorkloadStatus
 from tests.support.fake_runner import FakeRunner, Image
 
 ECHO = Path(__file__).parent / "echo_module.py"
@@ -60,7 +61,7 @@ class ModuleRunner(FakeRunner):
         }
         with log.open("wb") as stream:
             process = subprocess.Popen(list(program), env=environment, stdout=stream, stderr=stream)
-        self.processes[workload.id] = _Run(process, log, moment())
+        self.processes[workload.id] = _Run(process, log, now())
 
     def status(self, id: str) -> WorkloadStatus:  # noqa: A002
         run = self.processes.get(id)
@@ -69,7 +70,7 @@ class ModuleRunner(FakeRunner):
         code = run.process.poll()
         if code is None:
             return WorkloadStatus("running", started_at=run.started)
-        run.finished = run.finished or moment()
+        run.finished = run.finished or now()
         shown = code if code >= 0 else 128 - code
         return WorkloadStatus("terminated", shown, "Error" if code else "Completed", run.started, run.finished)
 

@@ -96,8 +96,8 @@ def test_a_crashing_container_is_restarted_and_then_waited_with(
     monkeypatch.setattr(containers, "FIRST_BACKOFF_S", 60.0)
     arm.faults.set(("crash",))
     put(sdk)
-    # Before its first start it waits too, for nothing.
-    wait_until(lambda: _view(sdk).current_state.detail_status)
+    # Before its first start it waits too, for nothing; between its end and the next start it is at neither.
+    wait_until(lambda: "CrashLoopBackOff" in (_view(sdk).current_state.detail_status or ""))
     view = _view(sdk)
     assert view.current_state.detail_status == "CrashLoopBackOff: Back-off 60s restarting failed"
     assert (view.restart_count, view.previous_state.state, view.previous_state.exit_code) == (1, "Terminated", 1)
