@@ -82,7 +82,7 @@ class AksTarget(Target[AksSettings], Gradual):
             held: Findings = ()
             try:
                 change.refuse_if_busy(state, self.name)
-                change.refuse_conflicts(cluster, chosen, force=settings.force_conflicts)
+                change.refuse_conflicts(cluster, chosen, state, force=settings.force_conflicts)
             except Forbidden as error:  # who may only read may plan as well
                 logger.info("conflicts with others were not looked for: %s", error.message)
             except DrayError as error:

@@ -214,13 +214,23 @@ def test_another_command_at_work_is_not_disturbed(cloud: AksCloud, packages: tup
         serve(cloud, AksSettings(), packages[1])
 
 
-def test_name_of_somebody_elses_service_is_left_alone(
-    cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage]
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("Service", {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}}),
+        # No field of it would be in conflict, and deleting the deployment would delete it.
+        ("ServiceAccount", {"metadata": {"annotations": {"mine": "1"}}}),
+    ],
+)
+def test_name_of_an_object_that_is_somebody_elses_is_left_alone(
+    cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage], kind: str, body: dict[str, Any]
 ) -> None:
-    edit(cloud, "Service", NAME, {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}})
+    edit(cloud, kind, NAME, body)
 
-    with pytest.raises(NameTaken, match="not dray's"):
-        serve(cloud, AksSettings(), packages[0])
+    with pytest.raises(NameTaken, match=f"{kind.lower()}/{NAME} of namespace 'default' is there and is not dray's"):
+        serve(cloud, AksSettings(force_conflicts=True), packages[0])
+
+    assert cloud.stored() == set()  # nothing was begun, and theirs bears no label of dray's
 
 
 def test_namespace_that_is_not_there_is_made_restricted(
