@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from packager.core.errors import ConfigurationError
 from packager.core.extras import require_extra
 
+Reach = Literal["outside", "cluster", "rehearsal"]
 # Where a rehearsal says which ports stand for those that its user may not open, such as ``80=8080``.
 REACHED_PORTS: Final = "rehearsal.dray.dev/ports"
 _IN_CLUSTER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -23,7 +24,8 @@ class KubernetesAccess:
         client: Makes the official client's ``ApiClient``.
         where: The cluster, in words for messages.
         namespace: Where nothing else is said.
-        reach: Whether the cluster's own addresses are reached from here, as they are in a rehearsal or in a pod.
+        reach: Whether the cluster's own addresses are reached from here, as they are in a pod or in a rehearsal. The
+            name that a rehearsal's clients would use leads to something else, if anywhere: what serves already.
         poll_s: Between two looks at what is under way.
         patience_s: How long to wait for what may pass by itself: room on a node, a registry that fails.
         implied: Nobody named a cluster: it is the kubeconfig's current one.
@@ -33,7 +35,7 @@ class KubernetesAccess:
     client: Callable[[], Any] = field(repr=False)
     where: str
     namespace: str = "default"
-    reach: Literal["outside", "cluster"] = "outside"
+    reach: Reach = "outside"
     poll_s: float = 1.0
     patience_s: float = 60.0
     implied: bool = False
