@@ -132,6 +132,28 @@ def test_nothing_configured_is_no_deployment_and_a_clear_error(tmp_path: Path, m
     assert (finding.code, finding.blocking) == ("E-CONFIG", True)
 
 
+@pytest.mark.parametrize(
+    "text", ["a: [", "\t", "- a", "hello", "\xff", "current-context: one", "contexts: 5", "contexts: [null]"]
+)
+def test_kubeconfig_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text, encoding="latin-1")
+
+    with pytest.raises(ConfigurationError, match=f"kubeconfig '{path}' cannot be used"):
+        kubeconfig_access(str(path), None)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"users": [{"name": "u", "user": "x"}]}, {"clusters": [{"name": "c", "cluster": {"server": 5}}]}]
+)
+def test_kubeconfig_whose_entries_have_another_form_is_refused_by_name(tmp_path: Path, changed: dict[str, Any]) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump({**kubeconfig({"token": "t"}), **changed}))
+
+    with pytest.raises(ConfigurationError, match="has not the form of one"):
+        kubeconfig_access(str(path), None).client()
+
+
 def test_stopped_cluster_of_the_kubeconfig_is_no_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(kubeconfig({"token": "t"}, server="http://127.0.0.1:9")))
