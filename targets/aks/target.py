@@ -94,7 +94,7 @@ class AksTarget(Target[AksSettings], Gradual):
                 release=release,
                 settings=settings,
                 live=self._described(cluster, state, settings) if state.record and state.record.live else None,
-                findings=(*held, *findings.late(chosen, release)),
+                findings=(*held, *findings.absent(cluster, settings), *findings.late(chosen, release)),
             )
 
     def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:

@@ -214,6 +214,20 @@ def test_another_command_at_work_is_not_disturbed(cloud: AksCloud, packages: tup
         serve(cloud, AksSettings(), packages[1])
 
 
+def test_objects_that_settings_name_and_that_are_not_there_are_remarked(
+    cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage]
+) -> None:
+    edit(cloud, "Secret", "there", {"stringData": {"a": "b"}})
+    settings = AksSettings(route="gateway", gateway="shared", tls_secret="tls", pull_secret="there")
+    target = cloud.target()
+
+    plan = target.plan(NAME, target.release_for_tests(packages[0]), settings)
+
+    absent = [each for each in plan.findings if each.code == "E-NOT-THERE"]
+    assert [each.message.split()[0] for each in absent] == ["secret/tls", "gateway/shared"]
+    assert not any(each.blocking for each in absent)
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
