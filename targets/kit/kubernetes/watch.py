@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from packager.core.errors import DeploymentFailed, DrayError, Forbidden, NotReady
 from packager.core.progress import Progress
+from targets.kit import endings
 from targets.kit.kubernetes.asking import Asking
 from targets.kit.kubernetes.causes import TAIL, Patience, cause_of, is_ready, restarts
 from targets.kit.kubernetes.cluster import Cluster, Object
@@ -123,11 +124,8 @@ def late(cluster: Cluster, deployment: Mapping[str, Any], pods: Sequence[Object]
     events = list(cluster.events("Pod", name)) if sick else []
     probe = next((each for each in reversed(events) if "probe failed" in each), None)
     said = f"; {probe}" if probe else ""
-    return NotReady(
-        f"the pods were not ready in time: {why or how_far(deployment, pods)}{said}",
-        hint="raise --timeout; the events and the last lines of the log of one are in the detail",
-        detail={"pod": name, "log": log, "events": events, "restarts": restarts(sick) if sick else 0},
-    )
+    how = f"in time: {why or how_far(deployment, pods)}{said}"
+    return endings.late(how, log, pod=name, events=events, restarts=restarts(sick) if sick else 0)
 
 
 def _no_pods(said: str, deployment: Mapping[str, Any]) -> DrayError:
