@@ -1,5 +1,6 @@
 """Deployments as their objects show them, in the words that all targets share."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,10 @@ from targets.kit.kubernetes.access import REACHED_PORTS, Reach
 from targets.kit.kubernetes.cluster import Cluster, Object
 from targets.kit.kubernetes.objects import Wanted
 from targets.kit.kubernetes.record import Record, Served
-from targets.kit.kubernetes.state import Key
+from targets.kit.kubernetes.state import Key, record_of
 from targets.kit.packages import kept_package
 
+logger = logging.getLogger(__name__)
 TARGET = "aks"
 _HTTP, _HTTPS = 80, 443
 # What of the settings says where a deployment is, and stands in no record: it is the reader's own way there.
@@ -34,6 +36,18 @@ def settings_of(served: Served) -> AksSettings:
             f"the settings of {served.model} {served.version} cannot be read: {dict(served.settings)!r}",
             hint="another version of dray made it; deploy again with this one",
         ) from error
+
+
+def readable_record(service: Object) -> tuple[str, Record] | None:
+    """Name and record that a Service holds; one that this version cannot read hides no other, and is told of."""
+    try:
+        found = record_of(service)
+        if found and found[1].shown:
+            settings_of(found[1].shown)
+    except DeploymentFailed as error:
+        logger.warning("service/%s is passed over: %s", service["metadata"]["name"], error.message)
+        return None
+    return found
 
 
 def described(

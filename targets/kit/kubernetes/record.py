@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from packager.core.artifact import Release
 from packager.core.errors import DeploymentFailed
 from targets.kit.holder import Holder
+from targets.kit.kubernetes.names import object_name
 from targets.kit.kubernetes.settings import KubernetesSettings
 
 # Annotations of dray need a prefix that is a DNS name.
@@ -135,6 +136,6 @@ class Record(_Fact):
         except ValidationError as error:
             raise DeploymentFailed(
                 f"the annotation {RECORD} of deployment {name!r} cannot be read",
-                hint="somebody changed it by hand, or another version of dray made it; delete the objects by their"
-                " label app.kubernetes.io/instance, and deploy again",
+                hint="somebody changed it by hand, or another version of dray made it; deploy again after:"
+                f" kubectl delete deploy,svc,secret,sa,pdb,netpol,hpa -l app.kubernetes.io/instance={object_name(name)}",
             ) from error

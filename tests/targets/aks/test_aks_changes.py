@@ -23,6 +23,8 @@ from packager.deploy import deploy, destroy
 from packager.documents import PlanDocument
 from targets.aks import AksSettings
 from targets.kit.holder import Holder
+from targets.kit.kubernetes.objects.wanted import DRAY, MANAGED_BY
+from targets.kit.kubernetes.record import NAME as RECORD_NAME
 from targets.kit.kubernetes.record import RECORD, Record
 from targets.kit.kubernetes.settings import Autoscale
 from targets.kit.kubernetes.state import read
@@ -212,6 +214,28 @@ def test_another_command_at_work_is_not_disturbed(cloud: AksCloud, packages: tup
 
     with pytest.raises(DeploymentBusy, match="ada@elsewhere"):
         serve(cloud, AksSettings(), packages[1])
+
+
+def test_record_that_cannot_be_read_hides_no_other_deployment(
+    cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage], caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(cloud, AksSettings(), packages[0])
+    for name, record in (
+        ("garbage", "{"),
+        ("newer", '{"live":{"model":"m","version":"1","package":"p","image":"i","settings":{"new":1}}}'),
+    ):
+        labels, annotations = {MANAGED_BY: DRAY}, {RECORD: record, RECORD_NAME: name}
+        edit(
+            cloud,
+            "Service",
+            name,
+            {"metadata": {"labels": labels, "annotations": annotations}, "spec": {"ports": [{"port": 80}]}},
+        )
+
+    assert [each.name for each in cloud.target().deployments(AksSettings())] == [NAME]
+
+    told = [each for each in caplog.messages if "is passed over" in each]
+    assert [each.split()[0] for each in told] == ["service/garbage", "service/newer"]
 
 
 def test_objects_that_settings_name_and_that_are_not_there_are_remarked(
