@@ -134,8 +134,9 @@ class Record(_Fact):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
+            kinds, label = "deploy,svc,secret,sa,pdb,netpol,hpa", f"app.kubernetes.io/instance={object_name(name)}"
             raise DeploymentFailed(
                 f"the annotation {RECORD} of deployment {name!r} cannot be read",
                 hint="somebody changed it by hand, or another version of dray made it; deploy again after:"
-                f" kubectl delete deploy,svc,secret,sa,pdb,netpol,hpa -l app.kubernetes.io/instance={object_name(name)}",
+                f" kubectl delete {kinds} -l {label}",
             ) from error
