@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from packager.core import extras
 from packager.core.errors import ConfigurationError, EnvironmentMissing, Forbidden
 from targets.aks import AksSettings, AksTarget
 from targets.aks.access import azure_cluster, cluster_access
@@ -99,6 +100,16 @@ def test_sdk_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(EnvironmentMissing, match="azure-mgmt-containerservice"):
         cluster_access(AksSettings(resource_group="team", cluster="prod"))
+
+
+def test_extra_that_is_not_installed_is_the_one_that_a_cluster_of_azure_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "missing_from", lambda extra: ("something",))
+    monkeypatch.setattr(extras, "_found_met", set())
+
+    with pytest.raises(EnvironmentMissing) as caught:
+        cluster_access(AksSettings(resource_group="team", cluster="prod"))
+
+    assert caught.value.hint == 'pip install "dray[aks]"'
 
 
 def test_context_gives_its_namespace(tmp_path: Path) -> None:
