@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -156,13 +156,14 @@ def _invalid(error: ValidationError, where: str, model: type[BaseModel]) -> Conf
     first = every[0]
     location = _location(first)
     if first["type"] == "extra_forbidden":
-        known = nearest(str(first["loc"][-1]), _keys_at(model, first["loc"][:-1]))
+        keys = _keys_at(model, first["loc"][:-1])
+        known = nearest(str(first["loc"][-1]), keys)
         return ConfigurationError(
             f"unknown key {location!r} in {where}",
-            hint=f"did you mean {known!r}?" if known else f"known keys: {', '.join(model.model_fields)}",
+            hint=f"did you mean {known!r}?" if known else f"known keys: {', '.join(keys)}",
             detail={"key": location, "nearest": known},
         )
-    detail, hint = {"key": location}, "docs/reference.md lists every key and what it may hold"
+    detail, hint = {"key": location}, _how_to_write(first, location)
     said = " or ".join(dict.fromkeys(_words(each) for each in every if _location(each) == location))
     if str((first.get("ctx") or {}).get("pattern", "")).startswith(_REFERENCE):
         message = f"{location!r} in {where} takes a reference, and not the secret itself"
@@ -171,6 +172,18 @@ def _invalid(error: ValidationError, where: str, model: type[BaseModel]) -> Conf
         return ConfigurationError(f"{where} cannot be: {said}", hint=hint, detail=detail)
     given = "" if first["type"].endswith(("mapping_type", "dict_type")) else f" {first.get('input')!r}"
     return ConfigurationError(f"{location!r} in {where} cannot be{given}: {said}", hint=hint, detail=detail)
+
+
+def _how_to_write(error: "ErrorDetails", location: str) -> str:
+    """What now, for a value of the wrong type: how one of the right type is written."""
+    kind, given = error["type"], error.get("input")
+    if kind in ("tuple_type", "list_type"):
+        return f"write a list: --set '{location}=[A, B]', and [A, B] in {DEFAULT_FILE}"
+    if kind in ("mapping_type", "dict_type", "model_type"):
+        return f"write what it holds: --set {location}.KEY=VALUE"
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return f"quote what is a text and would be read as something else: --set '{location}=\"TEXT\"'"
+    return "docs/reference.md lists every key and what it may hold, or names the page that does"
 
 
 def _location(error: "ErrorDetails") -> str:
@@ -190,9 +203,11 @@ def _keys_at(model: type[BaseModel], location: Iterable[int | str]) -> list[str]
     for part in location:
         field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        choices = (annotation, *get_args(annotation))  # of one that may be left out
+        inner = next((each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)), None)
+        if inner is None:
             break
-        model = annotation
+        model = inner
     return list(model.model_fields)
 
 

@@ -8,6 +8,7 @@ from packager import plugins
 from packager.core.errors import ConfigurationError
 from packager.project import ProjectFile, load_project, project_schema, resolve_settings
 from targets.aci.settings import AciSettings
+from targets.aks import AksSettings
 from targets.local.settings import LocalSettings
 
 GOOD = """
@@ -158,6 +159,38 @@ def test_a_secret_in_the_place_of_a_reference_is_not_repeated(given: str) -> Non
 
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}{caught.value.detail}"
     assert "env:VARIABLE" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("autoscale.triggers=cron", "--set 'autoscale.triggers=[A, B]'"),
+        ("autoscale=true", "--set autoscale.KEY=VALUE"),
+        ("env=A", "--set env.KEY=VALUE"),
+        ("namespace=12", "--set 'namespace=\"TEXT\"'"),
+        ("autoscale.mini=1", "did you mean 'min'?"),
+        ("autoscale.zzz=1", "known keys: min, max, cpu_percent, triggers"),
+    ],
+)
+def test_hint_says_how_what_was_meant_is_written(override: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_settings(AksSettings, {}, [override])
+
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["cpu_millicores=2000", "cpu_limit_millicores=1000"],
+        ["gateway=shared"],
+        ["ingress_class=nginx", "route=gateway"],
+        ["network_policy=false", "allow_from=web"],
+    ],
+)
+def test_setting_that_could_have_no_effect_beside_another_is_refused(overrides: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match=overrides[0].split("=")[0]):
+        resolve_settings(AksSettings, {}, overrides)
 
 
 def test_settings_that_contradict_each_other_are_told_in_one_line() -> None:

@@ -3,34 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from targets.kit.runtime_settings import RuntimeSettings
+from targets.kit.setting_types import EnvironmentName, Reference, Several, Text, check_environment
 
-Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+$")]
 ResourceId = Annotated[str, StringConstraints(pattern=r"^/subscriptions/[^/]+/resource[gG]roups/[^/]+/providers/.+$")]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 TagName = Annotated[str, StringConstraints(pattern=r"^[^<>%&\\?/]{1,512}$")]
-
-
-def _text(value: object) -> object:
-    """``--set`` reads 1 and true as YAML does; a variable and a tag are text."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _several(value: object) -> object:
-    """One stands for a list of one."""
-    return (value,) if isinstance(value, str | int) else value
-
-
-Text = Annotated[str, BeforeValidator(_text)]
 TagValue = Annotated[Text, StringConstraints(max_length=256)]
 Zone = Annotated[Text, StringConstraints(pattern=r"^[1-9]$")]
-Several = BeforeValidator(_several)
-# The runtime's own, which settings of their own set.
-_OURS = "DRAY_"
 
 
 class _Part(BaseModel):
@@ -110,13 +91,9 @@ class AciSettings(RuntimeSettings):
             )
         if self.ip == "private" and (self.dns_label or self.dns_reuse):
             raise ValueError("dns_label and dns_reuse are for ip=public")
-        ours = [name for name in (*self.env, *self.secure_env) if name.startswith(_OURS)]
-        if ours:
-            raise ValueError(f"{ours[0]} is the runtime's: it has a setting of its own")
+        check_environment(self.env, self.secure_env, "secure_env")
         if any(name.startswith("dray-") for name in self.tags):
             raise ValueError("tags that begin with dray- are dray's own")
-        if both := sorted({*self.env} & {*self.secure_env}):
-            raise ValueError(f"{both[0]} is in env and in secure_env")
         return self
 
     @property

@@ -43,6 +43,7 @@ def cluster_access(settings: AksSettings) -> KubernetesAccess:
         DrayError: Azure's cause.
     """
     if settings.cluster and settings.resource_group:
+        require_extra("aks")  # before that of Azure, which alone would not do
         azure = azure_access(settings.subscription)
         return azure_cluster(azure, settings.resource_group, settings.cluster)
     return kubeconfig_access(settings.kubeconfig, settings.context)
@@ -147,7 +148,6 @@ def _cluster_errors(resource_group: str, cluster: str) -> Iterator[None]:
 
 
 def _list_user_credentials(azure: AzureAccess, resource_group: str, cluster: str) -> Any:
-    require_extra("aks")
     try:
         from azure.mgmt.containerservice import ContainerServiceClient
     except ImportError as error:

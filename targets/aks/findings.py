@@ -3,9 +3,11 @@
 from packager.core.artifact import Release
 from packager.core.credentials import resolve
 from packager.core.deployment import Finding, Findings
-from packager.core.errors import CredentialsUnusable, DrayError
+from packager.core.errors import CredentialsUnusable, DrayError, Forbidden
 from targets.aks.settings import AksSettings
+from targets.kit.kubernetes.cluster import Cluster
 from targets.kit.kubernetes.course import Course
+from targets.kit.kubernetes.kinds import words_for
 from targets.kit.kubernetes.objects.pods import memory_mib
 
 
@@ -19,9 +21,30 @@ def late(chosen: Course, release: Release) -> Findings:
     return (*_image(release), *_memory(chosen), *_single(chosen), *_way(chosen))
 
 
+def absent(cluster: Cluster, settings: AksSettings) -> Findings:
+    """Objects that the settings name and that are not there yet: another may make them later, as cert-manager does."""
+    named = [("Secret", settings.tls_secret, "the route has no certificate")]
+    named.append(("Secret", settings.pull_secret, "nodes have no credentials for the registry"))
+    if settings.gateway and "/" not in settings.gateway:
+        named.append(("Gateway", settings.gateway, "nothing leads to the route"))
+    found = []
+    for kind, name, without in named:
+        if name and _lacks(cluster, kind, name):
+            message = f"{words_for(kind, name)} of namespace {cluster.namespace!r} is not there: {without} until it is"
+            found.append(Finding("E-NOT-THERE", message, f"make it, or check its name: kubectl get {kind.lower()}s"))
+    return tuple(found)
+
+
 def of_error(error: DrayError) -> Finding:
     """An error that would stop the deployment."""
     return Finding(error.code, error.message, error.hint, blocking=True)
+
+
+def _lacks(cluster: Cluster, kind: str, name: str) -> bool:
+    try:
+        return cluster.get(kind, name) is None
+    except Forbidden:  # who may not look is told nothing
+        return False
 
 
 def _exposure(settings: AksSettings) -> Findings:

@@ -28,7 +28,7 @@ from targets.aks import findings
 from targets.aks.access import cluster_access
 from targets.aks.reach import client_of, lines_of
 from targets.aks.settings import AksSettings
-from targets.aks.view import PLACE, TARGET, described, detail_of, settings_of
+from targets.aks.view import PLACE, TARGET, described, detail_of, readable_record, settings_of
 from targets.kit.kubernetes import change
 from targets.kit.kubernetes.access import KubernetesAccess, cluster_configured
 from targets.kit.kubernetes.cluster import Cluster
@@ -38,7 +38,7 @@ from targets.kit.kubernetes.objects import Wanted
 from targets.kit.kubernetes.objects.wanted import DRAY, MANAGED_BY
 from targets.kit.kubernetes.record import Served
 from targets.kit.kubernetes.secrets import SecretValues
-from targets.kit.kubernetes.state import Deployed, read, record_of
+from targets.kit.kubernetes.state import Deployed, read
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class AksTarget(Target[AksSettings], Gradual):
             held: Findings = ()
             try:
                 change.refuse_if_busy(state, self.name)
-                change.refuse_conflicts(cluster, chosen, force=settings.force_conflicts)
+                change.refuse_conflicts(cluster, chosen, state, force=settings.force_conflicts)
             except Forbidden as error:  # who may only read may plan as well
                 logger.info("conflicts with others were not looked for: %s", error.message)
             except DrayError as error:
@@ -94,7 +94,7 @@ class AksTarget(Target[AksSettings], Gradual):
                 release=release,
                 settings=settings,
                 live=self._described(cluster, state, settings) if state.record and state.record.live else None,
-                findings=(*held, *findings.late(chosen, release)),
+                findings=(*held, *findings.absent(cluster, settings), *findings.late(chosen, release)),
             )
 
     def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
@@ -260,7 +260,7 @@ class AksTarget(Target[AksSettings], Gradual):
         """With as many requests for two hundred as for one."""
         ours = {MANAGED_BY: DRAY}
         objects = {key_of(each): each for each in cluster.list("Service", ours)}
-        known = [found for each in objects.values() if (found := record_of(each))]
+        known = [found for each in objects.values() if (found := readable_record(each))]
         if not known:
             return ()
         routes = {settings_of(record.shown).route for _, record in known if record.shown} - {None}

@@ -1,5 +1,6 @@
 """Deployments as their objects show them, in the words that all targets share."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,13 +9,14 @@ from pydantic import ValidationError
 from packager.core.deployment import Deployment, State
 from packager.core.errors import DeploymentFailed
 from targets.aks.settings import AksSettings
-from targets.kit.kubernetes.access import REACHED_PORTS
+from targets.kit.kubernetes.access import REACHED_PORTS, Reach
 from targets.kit.kubernetes.cluster import Cluster, Object
 from targets.kit.kubernetes.objects import Wanted
 from targets.kit.kubernetes.record import Record, Served
-from targets.kit.kubernetes.state import Key
+from targets.kit.kubernetes.state import Key, record_of
 from targets.kit.packages import kept_package
 
+logger = logging.getLogger(__name__)
 TARGET = "aks"
 _HTTP, _HTTPS = 80, 443
 # What of the settings says where a deployment is, and stands in no record: it is the reader's own way there.
@@ -34,6 +36,18 @@ def settings_of(served: Served) -> AksSettings:
             f"the settings of {served.model} {served.version} cannot be read: {dict(served.settings)!r}",
             hint="another version of dray made it; deploy again with this one",
         ) from error
+
+
+def readable_record(service: Object) -> tuple[str, Record] | None:
+    """Name and record that a Service holds; one that this version cannot read hides no other, and is told of."""
+    try:
+        found = record_of(service)
+        if found and found[1].shown:
+            settings_of(found[1].shown)
+    except DeploymentFailed as error:
+        logger.warning("service/%s is passed over: %s", service["metadata"]["name"], error.message)
+        return None
+    return found
 
 
 def described(
@@ -84,17 +98,17 @@ def state_of(record: Record, deployment: Object | None) -> State:
     return "running" if int((deployment.get("status") or {}).get("readyReplicas") or 0) else "unhealthy"
 
 
-def endpoint_of(wanted: Wanted, objects: Mapping[Key, Object], reach: str) -> str | None:
+def endpoint_of(wanted: Wanted, objects: Mapping[Key, Object], reach: Reach) -> str | None:
     """Where clients reach it; None while it has no address.
 
     Args:
-        reach: Whether the cluster's own addresses are reached from here (``cluster``).
+        reach: From where it is asked.
     """
     settings = wanted.settings
     scheme = "https" if settings.tls_secret else "http"
-    if settings.route and settings.host:
+    if settings.route and settings.host and reach != "rehearsal":
         return f"{scheme}://{settings.host}"
-    if settings.route and (address := _route_address(wanted, objects)):
+    if settings.route and not settings.host and (address := _route_address(wanted, objects)):
         front = objects.get(("Ingress" if settings.route == "ingress" else "Gateway", wanted.label)) or {}
         usual = _HTTPS if settings.tls_secret else _HTTP
         return f"{scheme}://{address}{_port(front, usual, usual)}"
@@ -104,7 +118,7 @@ def endpoint_of(wanted: Wanted, objects: Mapping[Key, Object], reach: str) -> st
         given = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
         hosts = [each.get("ip") or each.get("hostname") for each in given]
         return f"http://{hosts[0]}{port}" if hosts else None
-    if reach == "cluster" and (own := (service.get("spec") or {}).get("clusterIP")):
+    if reach != "outside" and (own := (service.get("spec") or {}).get("clusterIP")):
         return f"http://{own}{port}"
     return f"http://{wanted.label}.{wanted.namespace}.svc.cluster.local{port}"
 

@@ -29,10 +29,12 @@ def out_of_memory(limit: str | None, setting: str, detail: Mapping[str, Any]) ->
     return OutOfMemory(message, hint=hint, detail=detail)
 
 
-def wrong_processor(owner: str, platform: str, detail: Mapping[str, Any]) -> ArchitectureMissing:
+def wrong_processor(
+    owner: str, platform: str, detail: Mapping[str, Any], *, hint: str | None = None
+) -> ArchitectureMissing:
     """Its program is for another processor than its owner's."""
     message = f"the image is for another processor than {owner}'s: {_FORMAT_ERROR}"
-    hint = f"build it for {owner}'s: dray image PACKAGE --platform {platform}"
+    hint = hint or f"build it for {owner}'s: dray image PACKAGE --platform {platform}"
     return ArchitectureMissing(message, hint=hint, detail=detail)
 
 
@@ -47,13 +49,17 @@ def ended(status: str, log: Sequence[str], detail: Mapping[str, Any], *, hint: s
     return ProcessCrash(f"the runtime ended{how} before it was ready{words}", hint=hint, detail=detail)
 
 
-def never_ready(state: ServerState, log: Sequence[str]) -> NotReady:
-    """It says itself that it never will be ready."""
+def never_ready(state: ServerState, log: Sequence[str], **more: Any) -> NotReady:
+    """It says itself that it never will be ready.
+
+    Args:
+        more: For the detail.
+    """
     code = f" ({state.error_code})" if state.error_code else ""
     return NotReady(
         f"the runtime will not become ready{code}: {state.message or 'it does not say why'}",
         hint=state.hint or _LOG_HINT,
-        detail={"error_code": state.error_code, "detail": state.detail, "log": list(log)},
+        detail={"error_code": state.error_code, "detail": state.detail, "log": list(log), **more},
     )
 
 

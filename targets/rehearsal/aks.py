@@ -36,7 +36,7 @@ class AksRehearsal(OpensStage):
             folder.token(),
             ca_file=folder.ca_file,
             where="the rehearsal",
-            reach="cluster",
+            reach="rehearsal",
             poll_s=_POLL_S,
             patience_s=_PATIENCE_S,
         )

@@ -40,7 +40,7 @@ class AksCloud:
     faults: Faults
 
     def access(self, **changed: Any) -> KubernetesAccess:
-        given: dict[str, Any] = {"poll_s": 0.02, "patience_s": 2.0, "reach": "cluster"}
+        given: dict[str, Any] = {"poll_s": 0.02, "patience_s": 2.0, "reach": "rehearsal"}
         return token_access(self.url, TOKEN, ca_file=self.ca, **{**given, **changed})
 
     def target(

@@ -41,12 +41,14 @@ def any_settings(draw: st.DrawFn) -> KubernetesSettings:
     service = draw(st.sampled_from(["ClusterIP", "LoadBalancer"]))
     scale = draw(st.sampled_from([None, Autoscale(), Autoscale(min=1, max=1, cpu_percent=5), Autoscale(
         triggers=(Trigger(type="prometheus", metadata={"query": "up"}),))]))  # fmt: skip
+    cpu = sorted(draw(st.lists(st.integers(1, 9000), min_size=2, max_size=2)))
+    policy = draw(st.booleans())
     names = draw(st.lists(_variable, unique=True, max_size=4))
     given = {
         "autoscale": scale,
         "replicas": None if scale else draw(st.none() | st.integers(1, 5000)),
-        "cpu_millicores": draw(st.none() | st.integers(1, 9000)),
-        "cpu_limit_millicores": draw(st.none() | st.integers(1, 9000)),
+        "cpu_millicores": draw(st.sampled_from([None, cpu[0]])),
+        "cpu_limit_millicores": draw(st.sampled_from([None, cpu[1]])),
         "memory_mib": draw(st.none() | st.integers(32, 100_000)),
         "gpu": draw(st.none() | st.integers(1, 8)),
         "tmp_mib": draw(st.integers(1, 65536)),
@@ -55,16 +57,16 @@ def any_settings(draw: st.DrawFn) -> KubernetesSettings:
         "internal": service == "LoadBalancer" and draw(st.booleans()),
         "route": route,
         "host": f"{draw(_label)}.example.com" if route and draw(st.booleans()) else None,
-        "gateway": draw(st.sampled_from([None, "shared", "infra/shared"])),
+        "gateway": draw(st.sampled_from([None, "shared", "infra/shared"])) if route == "gateway" else None,
         "tls_secret": draw(_label) if route and draw(st.booleans()) else None,
-        "ingress_class": draw(st.none() | _label),
+        "ingress_class": draw(st.none() | _label) if route == "ingress" else None,
         "api_keys": draw(st.sampled_from([None, "env:KEYS", "file:/keys"])),
         "env": {name: draw(_text) for name in names[:2]},
         "secret_env": {name: f"env:{name}" for name in names[2:]},
         "workload_identity": draw(st.sampled_from([None, "00000000-0000-0000-0000-000000000000"])),
         "pull_secret": draw(st.none() | _label),
-        "network_policy": draw(st.booleans()),
-        "allow_from": tuple(draw(st.lists(_label, max_size=2))),
+        "network_policy": policy,
+        "allow_from": tuple(draw(st.lists(_label, max_size=2))) if policy else (),
         "egress": draw(st.booleans()),
         "threads": draw(st.none() | st.integers(1, 64)),
         "startup_s": draw(st.none() | st.floats(0.1, 3600)),

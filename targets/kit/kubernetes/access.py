@@ -1,7 +1,8 @@
 """Which cluster is asked, as whom, and how what runs there is reached from here."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -9,6 +10,7 @@ from typing import Any, Final, Literal
 from packager.core.errors import ConfigurationError
 from packager.core.extras import require_extra
 
+Reach = Literal["outside", "cluster", "rehearsal"]
 # Where a rehearsal says which ports stand for those that its user may not open, such as ``80=8080``.
 REACHED_PORTS: Final = "rehearsal.dray.dev/ports"
 _IN_CLUSTER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -23,7 +25,8 @@ class KubernetesAccess:
         client: Makes the official client's ``ApiClient``.
         where: The cluster, in words for messages.
         namespace: Where nothing else is said.
-        reach: Whether the cluster's own addresses are reached from here, as they are in a rehearsal or in a pod.
+        reach: Whether the cluster's own addresses are reached from here, as they are in a pod or in a rehearsal. The
+            name that a rehearsal's clients would use leads to something else, if anywhere: what serves already.
         poll_s: Between two looks at what is under way.
         patience_s: How long to wait for what may pass by itself: room on a node, a registry that fails.
         implied: Nobody named a cluster: it is the kubeconfig's current one.
@@ -33,7 +36,7 @@ class KubernetesAccess:
     client: Callable[[], Any] = field(repr=False)
     where: str
     namespace: str = "default"
-    reach: Literal["outside", "cluster"] = "outside"
+    reach: Reach = "outside"
     poll_s: float = 1.0
     patience_s: float = 60.0
     implied: bool = False
@@ -68,6 +71,8 @@ def kubeconfig_access(
     require_extra("kubernetes")
     environ = os.environ if environ is None else environ
     path = str(Path(kubeconfig).expanduser()) if kubeconfig else _default_file(environ)
+    if kubeconfig and not Path(str(path)).is_file():
+        raise ConfigurationError(f"there is no kubeconfig {kubeconfig!r}", hint=_NO_CLUSTER)
     if path is None and environ.get("KUBERNETES_SERVICE_HOST"):
         return _in_cluster()
     if path is None:
@@ -78,10 +83,8 @@ def kubeconfig_access(
     def client() -> Any:
         from kubernetes import config
 
-        try:
+        with _reading(path):
             return config.new_client_from_config(config_file=path, context=chosen["name"])
-        except (config.ConfigException, OSError, ValueError) as error:
-            raise _unusable(path, error) from error
 
     return KubernetesAccess(
         client, where=f"context {chosen['name']!r}", namespace=place, implied=not (kubeconfig or context)
@@ -104,10 +107,8 @@ def dictionary_access(kubeconfig: Mapping[str, Any], where: str) -> KubernetesAc
     def client() -> Any:
         from kubernetes import config
 
-        try:
+        with _reading(where):
             return config.new_client_from_config_dict(dict(kubeconfig))
-        except (config.ConfigException, OSError, ValueError) as error:
-            raise _unusable(where, error) from error
 
     return KubernetesAccess(client, where=where)
 
@@ -123,10 +124,8 @@ def _default_file(environ: Mapping[str, str]) -> str | None:
 def _context(path: str, wanted: str | None) -> Mapping[str, Any]:
     from kubernetes import config
 
-    try:
+    with _reading(path):
         contexts, current = config.list_kube_config_contexts(config_file=path)
-    except (config.ConfigException, OSError, ValueError) as error:
-        raise _unusable(path, error) from error
     if wanted is None:
         return dict(current)
     for each in contexts:
@@ -149,6 +148,21 @@ def _in_cluster() -> KubernetesAccess:
     return KubernetesAccess(client, where="the cluster of this pod", namespace=place, reach="cluster")
 
 
-def _unusable(path: str, error: BaseException) -> ConfigurationError:
-    words = " ".join(str(error).split())
-    return ConfigurationError(f"the kubeconfig {path!r} cannot be used: {words}", hint=_NO_CLUSTER)
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """What the client's loader says about a kubeconfig, which is bare of checks: of a list, it is a TypeError.
+
+    Raises:
+        ConfigurationError: It cannot be used.
+    """
+    import yaml
+    from kubernetes import config
+
+    try:
+        yield
+    except (config.ConfigException, OSError, ValueError, yaml.YAMLError) as error:
+        words = " ".join(str(error).split())
+        raise ConfigurationError(f"the kubeconfig {path!r} cannot be used: {words}", hint=_NO_CLUSTER) from error
+    except (TypeError, AttributeError, LookupError) as error:
+        message = f"the kubeconfig {path!r} cannot be used: what stands in it has not the form of one"
+        raise ConfigurationError(message, hint=_NO_CLUSTER) from error

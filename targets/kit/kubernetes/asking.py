@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from packager.core.errors import InvocationError, NotReady
+from packager.core.errors import InvocationError
 from packager.core.http_client import HttpInferenceClient, ServerState
+from targets.kit import endings
 from targets.kit.kubernetes.causes import TAIL, is_ready
 from targets.kit.kubernetes.cluster import Cluster, Object
 from targets.kit.kubernetes.objects.wanted import CONTAINER, PORT
@@ -35,7 +36,7 @@ class Asking:
                 continue
             self.asked[name] = now
             if (state := _state(cluster, name)) and state.state == "failed":
-                raise _failed(cluster, name, state)
+                raise endings.never_ready(state, cluster.log(name, CONTAINER, tail=TAIL), pod=name)
 
 
 def _runs(pod: Mapping[str, object]) -> bool:
@@ -54,17 +55,3 @@ def _state(cluster: Cluster, pod: str) -> ServerState | None:
     except InvocationError as error:  # who may not forward finds out at the deadline
         logger.info("pod/%s was not asked: %s", pod, error.message)
         return None
-
-
-def _failed(cluster: Cluster, pod: str, state: ServerState) -> NotReady:
-    code = f" ({state.error_code})" if state.error_code else ""
-    return NotReady(
-        f"the runtime will not become ready{code}: {state.message or 'it does not say why'}",
-        hint=state.hint or "the last lines of its log are in the detail",
-        detail={
-            "pod": pod,
-            "error_code": state.error_code,
-            "detail": state.detail,
-            "log": list(cluster.log(pod, CONTAINER, tail=TAIL)),
-        },
-    )

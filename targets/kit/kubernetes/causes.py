@@ -11,12 +11,11 @@ from packager.core.errors import (
     DrayError,
     ImageMissing,
     LivenessFailed,
-    OutOfMemory,
-    ProcessCrash,
     PullDenied,
     RegistryUnavailable,
     Unschedulable,
 )
+from targets.kit import endings
 from targets.kit.kubernetes.cluster import Cluster
 from targets.kit.kubernetes.objects.wanted import CONTAINER
 
@@ -28,7 +27,9 @@ _PULLS: Final = frozenset(
 )
 _CONFIG: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _BACK_OFF: Final = "CrashLoopBackOff"
-_FORMAT: Final = re.compile(r"exec format error", re.IGNORECASE)
+_FOR_THE_NODES: Final = (
+    "--set architecture=…, or build it for the nodes: dray image PACKAGE --platform linux/amd64 --push"
+)
 _ARCHITECTURE: Final = re.compile(
     r"no match for platform|no matching manifest|does not match the specified platform", re.IGNORECASE
 )
@@ -105,7 +106,9 @@ def _ended(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
     again = int(container.get("restartCount") or 0) >= 1 or (state.get("waiting") or {}).get("reason") == _BACK_OFF
     sick = not container.get("ready")
     return (
-        ended if sick and (again or ended.get("reason") == _OOM or _FORMAT.search(str(ended.get("message")))) else None
+        ended
+        if sick and (again or ended.get("reason") == _OOM or endings.says_format_error(str(ended.get("message"))))
+        else None
     )
 
 
@@ -140,8 +143,8 @@ def _pull(
     telling = _one_line(max((each for each in events if "pull" in each.lower()), key=len, default=said))
     detail = {"pod": name, "events": events, "image": pod["spec"]["containers"][0].get("image")}
     if _ARCHITECTURE.search(said):
-        hint = "--set architecture=…, or build it for the nodes: dray image PACKAGE --platform linux/amd64 --push"
-        return ArchitectureMissing(f"the image is not for the node's processor: {telling}", hint=hint, detail=detail)
+        message = f"the image is not for the node's processor: {telling}"
+        return ArchitectureMissing(message, hint=_FOR_THE_NODES, detail=detail)
     if _DENIED.search(said):
         hint = "--set pull_secret=NAME; on Azure: az aks update --attach-acr REGISTRY"
         return PullDenied(f"the node may not pull the image: {telling}", hint=hint, detail=detail)
@@ -155,7 +158,7 @@ def _pull(
 
 def _unmade(waiting: Mapping[str, Any], name: str) -> DrayError:
     words = f"{waiting.get('reason')}: {_one_line(waiting.get('message'))}"
-    if _FORMAT.search(words):
+    if endings.says_format_error(words):
         return _other_processor({"pod": name})
     return ContainerConfig(
         f"the node cannot make the container: {words}",
@@ -171,21 +174,12 @@ def _end(ended: Mapping[str, Any], name: str, cluster: Cluster, pod: Mapping[str
     detail = {"pod": name, "exit_status": ended.get("exitCode"), "log": log, "events": events}
     if ended.get("reason") == _OOM:
         limit = ((pod["spec"]["containers"][0].get("resources") or {}).get("limits") or {}).get("memory")
-        return OutOfMemory(
-            f"the runtime took more than its {limit or 'limit'} of memory",
-            hint="raise --set memory_mib=N; `dray inspect` shows what the model was measured to take",
-            detail=detail,
-        )
-    if _FORMAT.search(" ".join([*log, str(ended.get("message") or "")])):
+        return endings.out_of_memory(limit, "memory_mib", detail)
+    if endings.says_format_error(" ".join([*log, str(ended.get("message") or "")])):
         return _other_processor(detail)
     if killed := next(filter(None, map(_KILLED.search, reversed(events))), None):
         return _unanswered(killed[1].lower(), events, detail)
-    said = f": {log[-1].strip()}" if log else ", and logged nothing"
-    return ProcessCrash(
-        f"the runtime ended with exit status {ended.get('exitCode')} before it was ready{said}",
-        hint="the last lines of its log are in the detail",
-        detail=detail,
-    )
+    return endings.ended(f"with exit status {ended.get('exitCode')}", log, detail)
 
 
 def _unanswered(kind: str, events: Sequence[str], detail: Mapping[str, Any]) -> DrayError:
@@ -200,11 +194,7 @@ def _unanswered(kind: str, events: Sequence[str], detail: Mapping[str, Any]) -> 
 
 
 def _other_processor(detail: Mapping[str, Any]) -> ArchitectureMissing:
-    return ArchitectureMissing(
-        "the image is for another processor than the node's: exec format error",
-        hint="--set architecture=…, or build it for the nodes: dray image PACKAGE --platform linux/amd64 --push",
-        detail=detail,
-    )
+    return endings.wrong_processor("the node", "linux/amd64", detail, hint=_FOR_THE_NODES)
 
 
 def _one_line(text: object, limit: int = 400) -> str:

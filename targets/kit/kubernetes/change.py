@@ -25,7 +25,7 @@ from targets.kit.kubernetes.objects.workload import deployment
 from targets.kit.kubernetes.record import Record, Served, Slot
 from targets.kit.kubernetes.secrets import SecretValues
 from targets.kit.kubernetes.settings import KubernetesSettings
-from targets.kit.kubernetes.state import Deployed, Key, read, record_of
+from targets.kit.kubernetes.state import Deployed, Key, read, record_of, refuse_if_taken
 from targets.kit.kubernetes.watch import Rollout, wait_rolled_out, watch_serving
 
 logger = logging.getLogger(__name__)
@@ -83,14 +83,18 @@ def refuse_if_busy(state: Deployed, target: str) -> None:
         refuse_if_held(state.name, target, state.record.held_by)
 
 
-def refuse_conflicts(cluster: Cluster, chosen: Course, *, force: bool) -> None:
+def refuse_conflicts(cluster: Cluster, chosen: Course, state: Deployed, *, force: bool) -> None:
     """Ask the cluster whether it would take what changes of objects that are there; nothing is changed.
 
     Raises:
+        NameTaken: An object that would be made is there and is not dray's.
         FieldConflict: Others own fields of them.
         DrayError: The cluster would not.
     """
-    for each in rendered(chosen.wanted):
+    objects = rendered(chosen.wanted)
+    if not chosen.new_namespace:
+        refuse_if_taken(cluster, (key for each in objects if (key := key_of(each)) not in state.objects))
+    for each in objects:
         if key_of(each) in chosen.changes and each["kind"] != "Secret":
             cluster.apply(each, force=force, dry_run=True)
 
@@ -104,7 +108,7 @@ def begin(work: Work, chosen: Course, state: Deployed) -> Record:
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     rendered(chosen.wanted, work.values)
-    refuse_conflicts(work.cluster, chosen, force=work.force)
+    refuse_conflicts(work.cluster, chosen, state, force=work.force)
     live = chosen.record.live
     before = work.wanted(live, chosen.record.slot) if live else None
     if before is not None:

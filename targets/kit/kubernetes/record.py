@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from packager.core.artifact import Release
 from packager.core.errors import DeploymentFailed
 from targets.kit.holder import Holder
+from targets.kit.kubernetes.names import object_name
 from targets.kit.kubernetes.settings import KubernetesSettings
 
 # Annotations of dray need a prefix that is a DNS name.
@@ -133,8 +134,9 @@ class Record(_Fact):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
+            kinds, label = "deploy,svc,secret,sa,pdb,netpol,hpa", f"app.kubernetes.io/instance={object_name(name)}"
             raise DeploymentFailed(
                 f"the annotation {RECORD} of deployment {name!r} cannot be read",
-                hint="somebody changed it by hand, or another version of dray made it; delete the objects by their"
-                " label app.kubernetes.io/instance, and deploy again",
+                hint="somebody changed it by hand, or another version of dray made it; deploy again after:"
+                f" kubectl delete {kinds} -l {label}",
             ) from error

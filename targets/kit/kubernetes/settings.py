@@ -6,17 +6,14 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from targets.kit.runtime_settings import RuntimeSettings
+from targets.kit.setting_types import AsText, EnvironmentName, Reference, Several, Text, check_environment
 
-Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+$")]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 HostName = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.-]{0,240}[a-z0-9])?$")]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")]
-LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$")]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$"), AsText]
 Strategy = Literal["rolling", "blue-green", "canary"]
-# The runtime's own, which settings of their own set.
-_OURS: Final = "DRAY_"
 _WHOLE: Final = 100
 
 
@@ -28,7 +25,7 @@ class Trigger(_Part):
     """What KEDA scales by."""
 
     type: str = Field(pattern=r"^[a-z0-9-]+$", description="of the scaler, such as prometheus")
-    metadata: Mapping[str, str] = {}
+    metadata: Mapping[str, Text] = {}
 
 
 class Autoscale(_Part):
@@ -95,17 +92,17 @@ class KubernetesSettings(RuntimeSettings):
     registry_password: Reference | None = None
     send_credentials: bool | None = None
     workload_identity: str | None = Field(None, pattern=r"^[0-9a-fA-F-]{36}$")
-    env: Mapping[EnvironmentName, str] = {}
+    env: Mapping[EnvironmentName, Text] = {}
     secret_env: Mapping[EnvironmentName, Reference] = {}
     api_keys: Reference | None = Field(None, description="keys of clients, by reference")
     strategy: Strategy = Field("rolling", description="how an update replaces what serves")
-    steps: tuple[Annotated[int, Field(ge=1, lt=_WHOLE)], ...] = (10, 50)
+    steps: Annotated[tuple[Annotated[int, Field(ge=1, lt=_WHOLE)], ...], Several] = (10, 50)
     step_s: float = Field(30.0, ge=0, le=86400, description="time that each step of a canary is watched")
     drain_s: float = Field(5.0, ge=0, le=3600, description="time that old pods live on beside the new ones")
     drain_timeout_s: float = Field(30.0, gt=0, le=3600, description="time to finish what a pod has accepted")
     startup_s: float | None = Field(None, gt=0, le=3600, description="time to start; five times the measured one")
     network_policy: bool = Field(True, description="let nothing in but requests, and nothing out")
-    allow_from: tuple[DnsLabel, ...] = ()
+    allow_from: Annotated[tuple[DnsLabel, ...], Several] = ()
     egress: bool = Field(False, description="let the pods reach others")
     force_conflicts: bool = Field(False, description="take fields that others own")
     kserve: bool = False
@@ -118,6 +115,9 @@ class KubernetesSettings(RuntimeSettings):
             raise ValueError("registry_username and registry_password go together")
         if self.pull_secret and (self.registry_username or self.send_credentials):
             raise ValueError("pull_secret and other credentials of the registry exclude each other")
+        if self.cpu_millicores and self.cpu_limit_millicores and self.cpu_millicores > self.cpu_limit_millicores:
+            limit = self.cpu_limit_millicores
+            raise ValueError(f"cpu_millicores={self.cpu_millicores} is more than its limit, {limit}")
         if self.internal and self.service != "LoadBalancer":
             raise ValueError("internal is for service=LoadBalancer")
         return self
@@ -126,6 +126,12 @@ class KubernetesSettings(RuntimeSettings):
     def _routed(self) -> Self:
         if (self.host or self.tls_secret) and not self.route:
             raise ValueError("host and tls_secret belong to a route: route=gateway or route=ingress")
+        if self.gateway and self.route != "gateway":
+            raise ValueError(f"gateway={self.gateway} belongs to route=gateway")
+        if self.ingress_class and self.route != "ingress":
+            raise ValueError(f"ingress_class={self.ingress_class} belongs to route=ingress")
+        if self.allow_from and not self.network_policy:
+            raise ValueError("allow_from is what the NetworkPolicy lets in, and network_policy=false makes none")
         if self.strategy == "canary" and self.route != "gateway":
             raise ValueError("strategy=canary splits the traffic by the weights of an HTTPRoute: route=gateway")
         if list(self.steps) != sorted(set(self.steps)):
@@ -136,11 +142,7 @@ class KubernetesSettings(RuntimeSettings):
 
     @model_validator(mode="after")
     def _own_environment(self) -> Self:
-        ours = [name for name in (*self.env, *self.secret_env) if name.startswith(_OURS)]
-        if ours:
-            raise ValueError(f"{ours[0]} is the runtime's: it has a setting of its own")
-        if both := sorted({*self.env} & {*self.secret_env}):
-            raise ValueError(f"{both[0]} is in env and in secret_env")
+        check_environment(self.env, self.secret_env, "secret_env")
         return self
 
     def references(self) -> dict[str, str]:

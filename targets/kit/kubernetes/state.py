@@ -6,7 +6,7 @@ from typing import Any
 
 from packager.core.errors import NameTaken
 from targets.kit.kubernetes.cluster import Cluster, Object
-from targets.kit.kubernetes.kinds import OF_A_DEPLOYMENT, key_of
+from targets.kit.kubernetes.kinds import OF_A_DEPLOYMENT, key_of, words_for
 from targets.kit.kubernetes.names import object_name
 from targets.kit.kubernetes.objects.wanted import DRAY, INSTANCE, MANAGED_BY
 from targets.kit.kubernetes.record import NAME, RECORD, Record
@@ -55,12 +55,30 @@ def read(cluster: Cluster, name: str, kinds: Iterable[str] = OF_A_DEPLOYMENT) ->
     service = cluster.get("Service", label)
     found = record_of(service) if service else None
     if service and (found is None or found[0] != name):
-        raise NameTaken(
-            f"service/{label} of namespace {cluster.namespace!r} is there and is not dray's",
-            hint="choose another name (-n NAME) or another namespace",
-        )
+        raise _taken(cluster, ("Service", label))
     objects: dict[Key, Object] = {key_of({**service, "kind": "Service"}): service} if service else {}
     for kind in kinds:
         objects |= {key_of(each): each for each in cluster.list(kind, selector(name))}
     version = str(service["metadata"].get("resourceVersion") or "") if service else ""
     return Deployed(name, found[1] if found else None, version, objects)
+
+
+def refuse_if_taken(cluster: Cluster, keys: Iterable[Key]) -> None:
+    """Look for objects that dray is about to make: one that is there is somebody else's.
+
+    An apply would share such an object without a word where their fields differ, as a ServiceAccount's do, and the
+    deployment's end would delete it.
+
+    Raises:
+        NameTaken: One is there.
+    """
+    for key in keys:
+        if cluster.get(*key) is not None:
+            raise _taken(cluster, key)
+
+
+def _taken(cluster: Cluster, key: Key) -> NameTaken:
+    return NameTaken(
+        f"{words_for(*key)} of namespace {cluster.namespace!r} is there and is not dray's",
+        hint="choose another name (-n NAME) or another namespace",
+    )

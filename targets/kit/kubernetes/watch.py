@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from packager.core.errors import DeploymentFailed, DrayError, Forbidden, NotReady
 from packager.core.progress import Progress
+from targets.kit import endings
 from targets.kit.kubernetes.asking import Asking
 from targets.kit.kubernetes.causes import TAIL, Patience, cause_of, is_ready, restarts
 from targets.kit.kubernetes.cluster import Cluster, Object
@@ -49,7 +50,7 @@ def wait_rolled_out(cluster: Cluster, rollout: Rollout, progress: Progress, *, u
             return
         refuse_if_doomed(cluster, deployment, _new(pods, rollout), patience)
         asking.refuse_if_failed(cluster, _new(pods, rollout), time.monotonic())
-        if (now := how_far(deployment)) != told:
+        if (now := how_far(deployment, _new(pods, rollout))) != told:
             progress.detail(now)
             told = now
         if time.monotonic() >= until:
@@ -89,11 +90,12 @@ def finished(deployment: Mapping[str, Any]) -> bool:
     return bool(wanted) and updated >= wanted and total == updated and ready >= wanted
 
 
-def how_far(deployment: Mapping[str, Any]) -> str:
-    """In words."""
+def how_far(deployment: Mapping[str, Any], new: Sequence[Object]) -> str:
+    """In words; the status alone would count old pods among those that are ready."""
     status = deployment.get("status") or {}
     wanted = (deployment.get("spec") or {}).get("replicas", 1)
-    return f"{status.get('updatedReplicas') or 0} of {wanted} pods are new, {status.get('readyReplicas') or 0} ready"
+    ready = sum(map(is_ready, new))
+    return f"{status.get('updatedReplicas') or 0} of {wanted} pods are new, {ready} of them ready"
 
 
 def refuse_if_doomed(
@@ -111,7 +113,7 @@ def refuse_if_doomed(
         if each.get("type") == "ReplicaFailure" and each.get("status") == "True":
             raise _no_pods(str(each.get("message") or ""), deployment)
         if each.get("type") == "Progressing" and each.get("reason") == "ProgressDeadlineExceeded":
-            raise late(cluster, deployment, pods, why=f"the progress deadline passed ({how_far(deployment)})")
+            raise late(cluster, deployment, pods, why=f"the progress deadline passed ({how_far(deployment, pods)})")
 
 
 def late(cluster: Cluster, deployment: Mapping[str, Any], pods: Sequence[Object], why: str = "") -> NotReady:
@@ -122,11 +124,8 @@ def late(cluster: Cluster, deployment: Mapping[str, Any], pods: Sequence[Object]
     events = list(cluster.events("Pod", name)) if sick else []
     probe = next((each for each in reversed(events) if "probe failed" in each), None)
     said = f"; {probe}" if probe else ""
-    return NotReady(
-        f"the pods were not ready in time: {why or how_far(deployment)}{said}",
-        hint="raise --timeout; the events and the last lines of the log of one are in the detail",
-        detail={"pod": name, "log": log, "events": events, "restarts": restarts(sick) if sick else 0},
-    )
+    how = f"in time: {why or how_far(deployment, pods)}{said}"
+    return endings.late(how, log, pod=name, events=events, restarts=restarts(sick) if sick else 0)
 
 
 def _no_pods(said: str, deployment: Mapping[str, Any]) -> DrayError:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from packager.core import extras
 from packager.core.errors import ConfigurationError, EnvironmentMissing, Forbidden
 from targets.aks import AksSettings, AksTarget
 from targets.aks.access import azure_cluster, cluster_access
@@ -101,6 +102,16 @@ def test_sdk_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         cluster_access(AksSettings(resource_group="team", cluster="prod"))
 
 
+def test_extra_that_is_not_installed_is_the_one_that_a_cluster_of_azure_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "missing_from", lambda extra: ("something",))
+    monkeypatch.setattr(extras, "_found_met", set())
+
+    with pytest.raises(EnvironmentMissing) as caught:
+        cluster_access(AksSettings(resource_group="team", cluster="prod"))
+
+    assert caught.value.hint == 'pip install "dray[aks]"'
+
+
 def test_context_gives_its_namespace(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(kubeconfig({"token": "t"})))
@@ -130,6 +141,28 @@ def test_nothing_configured_is_no_deployment_and_a_clear_error(tmp_path: Path, m
     assert AksTarget().deployments(AksSettings()) == ()
     [finding] = AksTarget().preflight(AksSettings())
     assert (finding.code, finding.blocking) == ("E-CONFIG", True)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "\t", "- a", "hello", "\xff", "current-context: one", "contexts: 5", "contexts: [null]"]
+)
+def test_kubeconfig_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text, encoding="latin-1")
+
+    with pytest.raises(ConfigurationError, match=f"kubeconfig '{path}' cannot be used"):
+        kubeconfig_access(str(path), None)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"users": [{"name": "u", "user": "x"}]}, {"clusters": [{"name": "c", "cluster": {"server": 5}}]}]
+)
+def test_kubeconfig_whose_entries_have_another_form_is_refused_by_name(tmp_path: Path, changed: dict[str, Any]) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump({**kubeconfig({"token": "t"}), **changed}))
+
+    with pytest.raises(ConfigurationError, match="has not the form of one"):
+        kubeconfig_access(str(path), None).client()
 
 
 def test_stopped_cluster_of_the_kubeconfig_is_no_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ from packager.deploy import deploy, destroy
 from packager.documents import PlanDocument
 from targets.aks import AksSettings
 from targets.kit.holder import Holder
+from targets.kit.kubernetes.objects.wanted import DRAY, MANAGED_BY
+from targets.kit.kubernetes.record import NAME as RECORD_NAME
 from targets.kit.kubernetes.record import RECORD, Record
 from targets.kit.kubernetes.settings import Autoscale
 from targets.kit.kubernetes.state import read
@@ -214,13 +216,59 @@ def test_another_command_at_work_is_not_disturbed(cloud: AksCloud, packages: tup
         serve(cloud, AksSettings(), packages[1])
 
 
-def test_name_of_somebody_elses_service_is_left_alone(
+def test_record_that_cannot_be_read_hides_no_other_deployment(
+    cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage], caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(cloud, AksSettings(), packages[0])
+    for name, record in (
+        ("garbage", "{"),
+        ("newer", '{"live":{"model":"m","version":"1","package":"p","image":"i","settings":{"new":1}}}'),
+    ):
+        labels, annotations = {MANAGED_BY: DRAY}, {RECORD: record, RECORD_NAME: name}
+        edit(
+            cloud,
+            "Service",
+            name,
+            {"metadata": {"labels": labels, "annotations": annotations}, "spec": {"ports": [{"port": 80}]}},
+        )
+
+    assert [each.name for each in cloud.target().deployments(AksSettings())] == [NAME]
+
+    told = [each for each in caplog.messages if "is passed over" in each]
+    assert [each.split()[0] for each in told] == ["service/garbage", "service/newer"]
+
+
+def test_objects_that_settings_name_and_that_are_not_there_are_remarked(
     cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage]
 ) -> None:
-    edit(cloud, "Service", NAME, {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}})
+    edit(cloud, "Secret", "there", {"stringData": {"a": "b"}})
+    settings = AksSettings(route="gateway", gateway="shared", tls_secret="tls", pull_secret="there")
+    target = cloud.target()
 
-    with pytest.raises(NameTaken, match="not dray's"):
-        serve(cloud, AksSettings(), packages[0])
+    plan = target.plan(NAME, target.release_for_tests(packages[0]), settings)
+
+    absent = [each for each in plan.findings if each.code == "E-NOT-THERE"]
+    assert [each.message.split()[0] for each in absent] == ["secret/tls", "gateway/shared"]
+    assert not any(each.blocking for each in absent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("Service", {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}}),
+        # No field of it would be in conflict, and deleting the deployment would delete it.
+        ("ServiceAccount", {"metadata": {"annotations": {"mine": "1"}}}),
+    ],
+)
+def test_name_of_an_object_that_is_somebody_elses_is_left_alone(
+    cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage], kind: str, body: dict[str, Any]
+) -> None:
+    edit(cloud, kind, NAME, body)
+
+    with pytest.raises(NameTaken, match=f"{kind.lower()}/{NAME} of namespace 'default' is there and is not dray's"):
+        serve(cloud, AksSettings(force_conflicts=True), packages[0])
+
+    assert cloud.stored() == set()  # nothing was begun, and theirs bears no label of dray's
 
 
 def test_namespace_that_is_not_there_is_made_restricted(

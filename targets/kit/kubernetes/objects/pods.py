@@ -139,7 +139,7 @@ def _resources(wanted: Wanted) -> Object:
     memory = mebibytes(memory_mib(wanted))
     gpus = {"nvidia.com/gpu": str(settings.gpu)} if settings.gpu else {}
     return {
-        "requests": {"cpu": cores(min(request, most)), "memory": memory, **gpus},
+        "requests": {"cpu": cores(request), "memory": memory, **gpus},
         "limits": {"cpu": cores(most), "memory": memory, **gpus},
     }
 
