@@ -103,12 +103,10 @@ class Agent:
 
     async def _reconcile(self) -> bool:
         """One pass over all modules; whether something failed, and is to be tried again."""
+        for name in [name for name in self.runs if name not in self._wanted()]:
+            await self._let_go(name)
         desired, version = self._ways.desired()
-        wanted: Mapping[str, Any] = desired.get("modules") or {}
-        for name in [name for name in self.runs if name not in wanted]:
-            await self.runs.pop(name).remove()
-            await self._ways.gone(name)
-            self.changed()
+        wanted = self._wanted()
         order = sorted(wanted, key=lambda each: (wanted[each].get("startupOrder", 1 << 32), each))
         came = [await self._bring(name, wanted[name], desired) for name in order]
         failures = [each for each in came if each]
@@ -117,6 +115,18 @@ class Agent:
         self._status = {"code": _FAILED if failures else _OK, "description": words}
         self.changed()
         return bool(failures)
+
+    async def _let_go(self, name: str) -> None:
+        """End a module. It is reported until its identity is gone too, which stays where it came to be wanted again."""
+        await self.runs[name].remove()
+        if name not in self._wanted():
+            await self._ways.gone(name)
+        del self.runs[name]
+        self.changed()
+
+    def _wanted(self) -> Mapping[str, Any]:
+        desired, _ = self._ways.desired()
+        return desired.get("modules") or {}
 
     async def _bring(self, name: str, spec: Mapping[str, Any], desired: Mapping[str, Any]) -> str:
         """Make one module what it shall be; what went wrong, empty for nothing."""

@@ -66,13 +66,14 @@ class Modules:
 
     async def gone(self, name: str) -> None:
         """A module is no more, nor its identity."""
+        # At once, so that one of that name which is asked for meanwhile gets an identity of its own.
+        self._device.edge_hub.forget(name)
+        self._device.forget(name)
+        self._ground.strikes.forget(self._device.name, name)
         around = self._around.pop(name, None)
         if around is not None:
             await around.api.close()
             self._ground.addresses.give_back(around.address)
-        self._ground.strikes.forget(self._device.name, name)
-        self._device.edge_hub.forget(name)
-        self._device.forget(name)
 
     def stain(self, name: str) -> Stain:
         """How a fault spoils what the module says; empty for not at all."""

@@ -134,7 +134,17 @@ def test_a_module_that_is_not_wanted_any_more_is_gone_with_its_identity(hub: Edg
     started(hub, "edge-1")
     hub.apply("edge-1", {})
     wait_until(lambda: not hub.reported("edge-1")["modules"])
-    wait_until(lambda: hub.ask("GET", "/devices/edge-1/modules/echo").status_code == 404)
+    assert hub.ask("GET", "/devices/edge-1/modules/echo").status_code == 404
+
+
+def test_a_module_that_is_wanted_again_while_it_ends_comes_back(hub: EdgeHubServer) -> None:
+    started(hub, "edge-1")
+    generation, process = hub.get("/devices/edge-1/modules/echo")["generationId"], hub.reported("edge-1", "echo")["pid"]
+    hub.apply("edge-1", {})
+    hub.apply("edge-1", {"echo": module_spec("echo:again")}, echo={"colour": "black"})
+    wait_until(lambda: hub.reported("edge-1", "echo").get("pid") not in (None, process))
+    identity, twin = hub.get("/devices/edge-1/modules/echo"), hub.get("/twins/edge-1/modules/echo")
+    assert (identity["generationId"], twin["properties"]["desired"]["colour"]) == (generation, "black")
 
 
 def test_a_broker_that_is_cut_comes_back_and_everything_arrives(stage: EdgeHubServer) -> None:
