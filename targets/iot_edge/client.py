@@ -11,7 +11,7 @@ from packager.core.errors import DeploymentMissing, InvocationError, NotReady
 from packager.core.protocols import InferenceClient, SelfTesting
 from packager.core.smoke import SmokeCheck, SmokeReport
 from runtime.contract.wire import ErrorBody, InferenceRequest, InferenceResponse, ModelMetadata
-from targets.kit.iothub.hub import Hub
+from targets.kit.iothub.hub import AGENT, Hub, is_connected
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 _OK: Final = 200
@@ -51,7 +51,8 @@ class EdgeClient(InferenceClient, SelfTesting):
     def health(self) -> Health | None:
         """What it says of itself; None while it cannot be asked."""
         try:
-            status, answer = self.hub.method(self.device, self.module, "health", {}, timeout_s=_ASK_S)
+            # Who asks this asks again.
+            status, answer = self.hub.method(self.device, self.module, "health", {}, timeout_s=_ASK_S, connect_s=0)
         except (InvocationError, DeploymentMissing):  # away, slow, or not made there yet
             return None
         if status != _OK or not isinstance(answer, dict):
@@ -62,9 +63,11 @@ class EdgeClient(InferenceClient, SelfTesting):
         """Whether it is ready, on hold or not.
 
         Raises:
-            NotReady: It says that it never will be.
+            NotReady: It says that it never will be, or its device is not there to be asked.
         """
         found = self.health()
+        if found is None and not is_connected(self.hub.twin(self.device, AGENT)):
+            raise NotReady(f"device {self.device!r} is not connected", hint="the same again once it is back")
         if found is not None and found.state == "failed":
             raise never_ready(self.device, found)
         return found is not None and found.serves

@@ -19,6 +19,8 @@ _CONTINUES: Final = "x-ms-continuation"
 # What is added to a method's own time, for its way there and back.
 _ON_THE_WAY_S: Final = 10.0
 _LEAST_S, _MOST_S = 5, 300
+# For a module that is about to come back: its hub restarts, or its token is renewed.
+_BACK_S: Final = 15
 
 
 class Hub(Requests):
@@ -57,8 +59,13 @@ class Hub(Requests):
         path = f"/devices/{_in_path(device)}/applyConfigurationContent"
         self.ask("POST", path, f"modules for device {device!r}", body={"modulesContent": modules})
 
-    def method(self, device: str, module: str, name: str, payload: Any, *, timeout_s: float) -> tuple[int, Any]:
+    def method(
+        self, device: str, module: str, name: str, payload: Any, *, timeout_s: float, connect_s: int = _BACK_S
+    ) -> tuple[int, Any]:
         """Status and payload of a direct method.
+
+        Args:
+            connect_s: For how long a module is waited for that is not connected.
 
         Raises:
             DeviceOffline: The module is not connected.
@@ -69,11 +76,11 @@ class Hub(Requests):
             "methodName": name,
             "payload": payload,
             "responseTimeoutInSeconds": seconds,
-            "connectTimeoutInSeconds": 0,
+            "connectTimeoutInSeconds": connect_s,
         }
         path = f"/twins/{_in_path(device)}/modules/{_in_path(module)}/methods"
         what = f"method {name!r} of module {module!r} on device {device!r}"
-        answer = self.ask("POST", path, what, body=body, timeout_s=seconds + _ON_THE_WAY_S)
+        answer = self.ask("POST", path, what, body=body, timeout_s=seconds + connect_s + _ON_THE_WAY_S)
         return int(answer.get("status") or 0), answer.get("payload")
 
     def query(self, text: str, *, most: int | None = None) -> Iterator[Json]:
