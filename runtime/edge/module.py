@@ -13,7 +13,7 @@ from runtime.edge.connection import Acknowledge, Connection, Respond, connect
 from runtime.edge.journal import Arrival, Limits, open_journal
 from runtime.edge.methods import Methods
 from runtime.edge.reporting import Reported
-from runtime.edge.standing import is_ready, journal_of, settings_of, standing, state_of
+from runtime.edge.standing import is_held, is_ready, journal_of, settings_of, standing, state_of
 from runtime.edge.twin import Desired, Wishes
 from runtime.edge.work import Work
 from runtime.routes.serving import Serving
@@ -50,7 +50,7 @@ class EdgeModule:
         limits = Limits(settings.edge_journal_messages, settings.edge_journal_mib << 20)
         self._journal, self._no_journal = open_journal(settings.edge_folder, limits)
         self._work = Work(serving, self._journal, self._counts, lambda: self._wishes, self._break)
-        self._work.allowed = lambda: is_ready(serving) and not self._wishes.hold
+        self._work.allowed = lambda: is_ready(serving) and not is_held(serving, self._wishes)
         self._methods = Methods(serving, self._work.answerer, self.report)
         serving.messages = self.counts
         if self._journal.inherited:

@@ -19,10 +19,15 @@ def is_ready(serving: Serving) -> bool:
     return repository.state == "ready" and any(slot.state == "ready" for slot in repository.slots)
 
 
+def is_held(serving: Serving, wishes: Wishes) -> bool:
+    """Whether what runs here shall take no messages: a digest that is wished means its package alone."""
+    return wishes.holds({slot.package.digest for slot in serving.repository.slots if slot.package is not None})
+
+
 def state_of(serving: Serving, wishes: Wishes) -> str:
     """``starting``, ``ready``, ``held`` or ``failed``."""
     state = serving.repository.state
-    return "held" if state == "ready" and wishes.hold else state
+    return "held" if state == "ready" and is_held(serving, wishes) else state
 
 
 def standing(

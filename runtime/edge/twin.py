@@ -6,7 +6,7 @@ Everything stands under ``dray``. What cannot be honoured is reported and change
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -40,20 +40,25 @@ class Wishes:
     """Desired properties that hold; None where nothing is wished, so that the module's own settings hold.
 
     Attributes:
-        hold: No messages are taken: the module is connected, reports, and answers direct methods.
+        hold: No messages are taken: the module is connected, reports, and answers direct methods. A digest holds a
+            module that serves that package, and no other.
         max_delay_us: How long the first message waits for others to share a run with.
         max_batch: Rows of a run that messages share.
         min_confidence: Answers below it go to the output ``uncertain``.
         sample_rate: Share of the answers that are written out with their inputs.
     """
 
-    hold: bool = False
+    hold: bool | str = False
     max_delay_us: int | None = None
     max_batch: int | None = None
     min_confidence: float | None = None
     sample_rate: float | None = None
     log_level: str | None = None
     package: WantedPackage | None = None
+
+    def holds(self, digests: Collection[str]) -> bool:
+        """Whether a module that serves these packages takes no messages."""
+        return self.hold in digests if isinstance(self.hold, str) else self.hold
 
 
 @dataclass(slots=True)
@@ -123,9 +128,10 @@ def _unknown(name: str, known: set[str]) -> str:
     return "unknown, and ignored" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _yes(value: object) -> bool:
-    _require(isinstance(value, bool), "expected true or false")
-    return bool(value)
+def _hold(value: object) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    return _text(value, _DIGEST, "true, false, or the digest of the package that is meant")
 
 
 def _whole(low: int, high: int) -> Callable[[object], int]:
@@ -174,7 +180,7 @@ def _require(fits: bool, expected: str) -> None:
 
 
 _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "hold": _yes,
+    "hold": _hold,
     "max_delay_us": _whole(0, _LONGEST_DELAY_US),
     "max_batch": _whole(1, _MOST_ROWS),
     "min_confidence": _share,

@@ -18,7 +18,7 @@ from targets.iot_edge.causes import last_end
 from targets.iot_edge.course import Course
 from targets.iot_edge.manifest import device_manifest, without
 from targets.iot_edge.module import SECTION, Wanted, credentials_of, wanted_of
-from targets.iot_edge.record import TAG, Record
+from targets.iot_edge.record import TAG, Record, Served
 from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.state import Device, read
 from targets.iot_edge.watch import Ending, wait_gone, wait_ready
@@ -84,11 +84,17 @@ def begin(work: Work, chosen: Course, state: Device) -> Record:
     return _claim(work, state, chosen.record.begun(trial, holder))
 
 
-def put(work: Work, wanted: Wanted, *, hold: bool) -> None:
-    """Give the device the release's module; what others have there meanwhile stays."""
+def put(work: Work, wanted: Wanted, *, hold: Served | None) -> None:
+    """Give the device the release's module; what others have there meanwhile stays.
+
+    Args:
+        hold: The release that takes no messages meanwhile; the one beside it does, as long as it runs.
+    """
     state = work.read()
     work.progress.step(f"giving module/{wanted.module} to device/{work.device}")
-    manifest = device_manifest(state.present, wanted, work.values, hold=hold, gone=state.routes_before())
+    manifest = device_manifest(
+        state.present, wanted, work.values, hold=hold.package if hold else None, gone=state.routes_before()
+    )
     work.hub.apply(work.device, manifest)
 
 
@@ -104,7 +110,7 @@ def try_on(work: Work, chosen: Course, state: Device) -> Ending:
     resumed = chosen.record.waits and chosen.there
     try:
         if not resumed:
-            put(work, wanted, hold=state.connected)
+            put(work, wanted, hold=wanted.served if state.connected else None)
         if not state.connected:
             return leave_waiting(work)
         ending = wait(work, wanted, ended_before=last_end(state.reported_module))
@@ -139,7 +145,7 @@ def take(work: Work) -> Record:
 def undo(work: Work) -> None:
     """Bring back what served before; with nothing before, all goes.
 
-    On hold until it runs: without, the release that failed would take messages as long as it is still there.
+    The one that failed stays on hold as long as it is still there; what served before takes messages once it is up.
     """
     state = work.read()
     record = _mine(work, state)
@@ -150,7 +156,7 @@ def undo(work: Work) -> None:
     work.progress.step(f"bringing {record.live.version} back to device/{work.device}")
     before = last_end(state.reported_module)
     try:
-        put(work, wanted, hold=state.connected)
+        put(work, wanted, hold=(record.trial or record.live) if state.connected else None)
         if state.connected:
             wait(work, wanted, ended_before=before)
     finally:

@@ -53,7 +53,7 @@ def actions(state: Device, chosen: Course) -> tuple[Action, ...]:
     if not has_deployment(state.present[AGENT]):
         body = {AGENT: {DESIRED: system_modules(wanted.settings)}}
         made.append(Action("create", f"system modules of device/{state.device}", body))
-    body = part_of(wanted, hold=False)
+    body = part_of(wanted)
     found = (*_of_release(chosen), *_untested(chosen), *(chosen.changes if chosen.way == "update" else ()))
     made.append(Action(chosen.way, f"module/{wanted.module} of device/{state.device}", body, found))
     trial = chosen.record.begun(wanted.served, "")
@@ -77,7 +77,7 @@ def differences(state: Device, wanted: Wanted) -> Iterator[Change]:
         if there != credential["address"]:
             yield Change(f"registryCredentials.{name}.address", there, credential["address"])
     own = (state.present.get(wanted.module) or {}).get(SECTION) or {}
-    yield from changes_between(own, desired(wanted, hold=False)[SECTION], SECTION)
+    yield from changes_between(own, desired(wanted, hold=None)[SECTION], SECTION)
     for name in ("hold", "package"):
         if name in own:
             yield Change(f"{SECTION}.{name}", own[name], None)

@@ -19,12 +19,13 @@ _OLD_SCHEMA, _SCHEMA = "1.0", "1.1"
 
 
 def device_manifest(
-    present: Mapping[str, Json], wanted: Wanted, secret: Resolve, *, hold: bool, gone: Iterable[str]
+    present: Mapping[str, Json], wanted: Wanted, secret: Resolve, *, hold: str | None, gone: Iterable[str]
 ) -> Json:
     """What a device's modules shall be, as ``applyConfigurationContent`` takes it.
 
     Args:
         present: Desired properties by module: of ``$edgeAgent``, ``$edgeHub``, and of the module itself.
+        hold: Digest of the package that takes no messages for now.
         gone: Routes that an earlier release had.
     """
     agent, hub = _system(present, wanted.settings)
@@ -59,7 +60,7 @@ def layer(wanted: Wanted, secret: Resolve) -> Json:
     credentials = credentials_of(wanted, secret)
     names = {f"{DESIRED}.runtime.settings.registryCredentials.{name}": entry for name, entry in credentials.items()}
     routes = {f"{DESIRED}.routes.{name}": route for name, route in routes_of(wanted).items()}
-    tuned = desired(wanted, hold=False)
+    tuned = desired(wanted, hold=None)
     own = {f"{DESIRED}.{name}": value for name, value in tuned.items() if value}
     return {
         AGENT: {f"{DESIRED}.modules.{wanted.module}": module_entry(wanted), **names},
@@ -68,10 +69,10 @@ def layer(wanted: Wanted, secret: Resolve) -> Json:
     }
 
 
-def part_of(wanted: Wanted, *, hold: bool) -> Json:
+def part_of(wanted: Wanted) -> Json:
     """The module's own part of a device's manifest, as a plan shows it: the rest may hold secrets of others."""
     content = layer(wanted, str)
-    content[wanted.module] = {f"{DESIRED}.{name}": value for name, value in desired(wanted, hold=hold).items()}
+    content[wanted.module] = {f"{DESIRED}.{name}": value for name, value in desired(wanted, hold=None).items()}
     return content
 
 

@@ -122,13 +122,13 @@ def routes_of(wanted: Wanted) -> dict[str, str]:
     return {**made, **{route_name(module, f"route-{name}"): text for name, text in sorted(settings.routes.items())}}
 
 
-def desired(wanted: Wanted, *, hold: bool) -> Json:
+def desired(wanted: Wanted, *, hold: str | None) -> Json:
     """Desired properties of the module.
 
     Args:
-        hold: Whether it takes no messages yet: it is tested first.
+        hold: Digest of the package that takes no messages yet, for it is tested first; another that runs there goes on.
     """
-    held = {"hold": True} if hold else {}
+    held = {"hold": hold} if hold else {}
     return {SECTION: {**dict(sorted(wanted.settings.twin.items())), **held}}
 
 

@@ -77,17 +77,21 @@ def test_reload_loads_the_packages_anew(hub: EdgeHub, module: RunningServer) -> 
 
 def test_a_module_that_is_held_takes_no_messages_and_answers_methods(hub: EdgeHub, module: RunningServer) -> None:
     before = len(hub.outputs)
-    hub.desire({"hold": True})
+    hub.desire({"hold": hub.reported["digest"]})
     hub.wait(lambda: hub.reported["state"] == "held", 10)
     module_log = module.stderr()
     assert '"taking": false' in module_log
     hub.send(infer_body([ROW]), mid="while-held")
     assert hub.call("selftest")[1]["passed"] is True
     assert hub.call("health")[1]["counts"]["received"] == before
-    hub.desire({"hold": None})
+    hub.desire({"hold": "sha256:" + "0" * 64})  # of the release that comes next: this one goes on
     hub.wait(lambda: hub.reported["state"] == "ready", 10)
     hub.send(infer_body([ROW]), mid="after")
     assert hub.wait_for_outputs(before + 1)[-1].correlation_id == "after"
+    hub.desire({"hold": True})
+    hub.wait(lambda: hub.reported["state"] == "held", 10)
+    hub.desire({"hold": None})
+    hub.wait(lambda: hub.reported["state"] == "ready", 10)
 
 
 def test_bad_settings_are_named_and_the_old_ones_stay(hub: EdgeHub, module: RunningServer) -> None:

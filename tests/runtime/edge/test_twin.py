@@ -39,7 +39,8 @@ def test_the_section_itself_can_be_taken_away() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("hold", "true", "expected true or false"),
+        ("hold", "true", "expected true, false, or the digest of the package that is meant"),
+        ("hold", "sha256:1", "expected true, false, or the digest of the package that is meant"),
         ("max_delay_us", -1, "expected a whole number from 0 to 10000000"),
         ("max_batch", 1.5, "expected a whole number from 1 to 65536"),
         ("max_batch", True, "expected a whole number from 1 to 65536"),

@@ -57,18 +57,18 @@ def present(path: str) -> dict[str, Any]:
 
 def manifest(before: dict[str, Any], what: Wanted, **options: Any) -> dict[str, Any]:
     return device_manifest(
-        before, what, lambda reference: f"secret of {reference}", **{"hold": False, "gone": (), **options}
+        before, what, lambda reference: f"secret of {reference}", **{"hold": None, "gone": (), **options}
     )
 
 
 @settings(max_examples=60, deadline=None)
 @given(chosen=some_settings)
 def test_manifest_of_a_new_device_follows_the_schemas(chosen: IotEdgeSettings) -> None:
-    made = manifest({"$edgeAgent": {}, "$edgeHub": {}}, wanted(chosen), hold=True)
+    made = manifest({"$edgeAgent": {}, "$edgeHub": {}}, wanted(chosen), hold="sha256:1")
 
     assert errors_in(DEPLOYMENT, {"modulesContent": made}) == set()
     assert errors_in("edgeagent-deployment-1.1", {"$edgeAgent": made["$edgeAgent"]}) == set()
-    assert made["churn"]["properties.desired"]["dray"]["hold"] is True
+    assert made["churn"]["properties.desired"]["dray"]["hold"] == "sha256:1"
     pieces = made["$edgeAgent"]["properties.desired"]["modules"]["churn"]["settings"]
     assert all(len(piece) <= 512 for name, piece in pieces.items() if name != "image")
     assert from_pieces(pieces) == create_options(wanted(chosen))
@@ -141,7 +141,7 @@ def test_container_may_serve_and_write_to_its_folder_and_nothing_else() -> None:
 
 
 def test_plan_shows_references_and_never_a_secret() -> None:
-    shown = json.dumps(part_of(wanted(IotEdgeSettings(**REGISTRY)), hold=False))
+    shown = json.dumps(part_of(wanted(IotEdgeSettings(**REGISTRY))))
 
     assert "env:PASSWORD_" in shown
     assert "secret of" not in shown
