@@ -8,7 +8,7 @@ from packager.core.credentials import resolve
 from packager.core.deployment import Finding, Findings
 from packager.core.errors import CredentialsUnusable, DrayError
 from packager.core.image import Platform
-from targets.iot_edge.course import address_of_all
+from targets.iot_edge.course import Course, address_of_all
 from targets.iot_edge.module import Wanted, credentials_of
 from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.settings import IotEdgeSettings
@@ -28,15 +28,16 @@ def early(settings: IotEdgeSettings) -> Findings:
     return (*_place(settings), *_secrets(settings), *_exposure(settings))
 
 
-def of_device(state: Device, wanted: Wanted, release: Release, values: SecretValues) -> Findings:
+def of_device(state: Device, chosen: Course, release: Release, values: SecretValues) -> Findings:
     """What one device, and the release, show."""
+    wanted = chosen.wanted
     return (
         *platforms(wanted.settings, release, {state.device: state.platform}),
         *_offline(state, wanted.settings),
         *_managed(state),
         *_credentials(wanted, values, state),
         *of_release(wanted, release),
-        *_gap(state),
+        *_gap(state, chosen),
     )
 
 
@@ -163,8 +164,8 @@ def _memory(wanted: Wanted, release: Release) -> Findings:
     return (Finding("E-MEMORY", message, "raise --set memory_mib=N"),)
 
 
-def _gap(state: Device) -> Findings:
-    if state.record is None or state.record.live is None:
+def _gap(state: Device, chosen: Course) -> Findings:
+    if chosen.way == "keep" or state.record is None or state.record.live is None:
         return ()
     message = "messages wait at the device's hub while the new module is loaded and tested, for as long as they live"
     return (

@@ -54,7 +54,7 @@ class OneDevice:
             release=release,
             settings=settings,
             live=live,
-            findings=(*held, *findings.of_device(state, chosen.wanted, release, self.values)),
+            findings=(*held, *findings.of_device(state, chosen, release, self.values)),
         )
 
     def apply(self, plan: DeploymentPlan, settings: IotEdgeSettings, progress: Progress, limit_s: float) -> Candidate:
