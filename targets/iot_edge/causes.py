@@ -15,6 +15,7 @@ from packager.core.errors import (
     ImageMissing,
     ManifestRefused,
     PullDenied,
+    RegistryUnavailable,
 )
 from packager.core.image import Platform
 from targets.iot_edge.module import Json, Wanted, create_options, exact, from_pieces
@@ -65,12 +66,30 @@ def cause_of(
     ours = is_ours(found, wanted)
     if ours and (ended := _ended(hub, device, wanted, found, ended_before, platform_in(agent))):
         return ended
-    words = str(found.get("statusDescription") or "") if not _runs(found) else ""
-    of_all = said if applied and code != _OK and _is_about(said, wanted, agent) else ""
-    for each in (words, of_all):
-        if cause := pull_failure(each, device, wanted):
-            return cause
+    words = _words_about(wanted, agent, applied=applied)
+    return next(filter(None, (pull_failure(each, device, wanted) for each in words)), None)
+
+
+def pull_never_ended(device: str, wanted: Wanted, agent: Json, *, applied: bool) -> DrayError | None:
+    """What keeps the device from pulling the image, and may pass by itself; None where that is not what it says."""
+    for each in _words_about(wanted, agent, applied=applied):
+        if "pull" in each.lower():
+            image = exact(wanted.image)
+            return RegistryUnavailable(
+                f"device {device!r} cannot pull {image}: {' '.join(each.split())[:400]}",
+                hint="does the device reach the registry? the same command again tries anew; --timeout waits longer",
+                detail={"image": image, "description": each},
+            )
     return None
+
+
+def _words_about(wanted: Wanted, agent: Json, *, applied: bool) -> tuple[str, ...]:
+    """What the agent says of a module that does not run."""
+    status, found = agent.get("lastDesiredStatus") or {}, (agent.get("modules") or {}).get(wanted.module) or {}
+    code, said = int(status.get("code") or _OK), str(status.get("description") or "")
+    own = str(found.get("statusDescription") or "") if not _runs(found) else ""
+    of_all = said if applied and code != _OK and _is_about(said, wanted, agent) else ""
+    return tuple(filter(None, (own, of_all)))
 
 
 def pull_failure(said: str, device: str, wanted: Wanted) -> DrayError | None:

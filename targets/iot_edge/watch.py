@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from packager.core.progress import Progress
-from targets.iot_edge.causes import cause_of, is_ours, log_if_any
+from targets.iot_edge.causes import cause_of, is_ours, log_if_any, pull_never_ended
 from targets.iot_edge.client import EdgeClient, Health, never_ready
 from targets.iot_edge.module import Wanted
 from targets.kit import endings
@@ -60,6 +60,8 @@ def wait_ready(hub: Hub, device: str, wanted: Wanted, progress: Progress, *, unt
         if time.monotonic() >= until:
             if not seen.connected:
                 return "offline"
+            if pulling := pull_never_ended(device, wanted, reported, applied=seen.applied):
+                raise pulling
             log = log_if_any(hub, device, wanted.module)
             raise endings.late(f"in time on device {device!r}: {now}", log, device=device, health=_document(health))
         time.sleep(hub.access.poll_s)

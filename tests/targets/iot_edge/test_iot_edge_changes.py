@@ -25,6 +25,7 @@ from packager.core.errors import (
     OutOfMemory,
     ProcessCrash,
     PullDenied,
+    RegistryUnavailable,
     SmokeTestFailed,
     UsageError,
 )
@@ -174,7 +175,7 @@ FAILURES: dict[str, tuple[Failing, type[DrayError], str]] = {
     "invalid": (told(400, "createOptions is no JSON"), ManifestRefused, "createOptions"),
     "weak": (
         told(500, f"Could not pull image x@sha256:401404: {PULL}503 Unavailable"),
-        NotReady,
+        RegistryUnavailable,
         "503 Unavail",
     ),
     "slow": (Failing({"runtimeStatus": "running"}), NotReady, "not ready in time on device 'edge-1'"),
