@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,12 +27,14 @@ class Ways:
     Attributes:
         desired: Its desired properties and their version.
         pull: An image for a module; its digest. Raises PullRefused.
+        identities: Modules that have an identity of an agent's at the hub, as far as that can be asked.
         made: A module of a name, a specification and a digest, with all that it needs around it.
         gone: A module is no more.
         report: A change of its reported properties.
     """
 
     desired: Callable[[], tuple[Json, int]]
+    identities: Callable[[], Collection[str]]
     pull: Callable[[str, str, PullCredential | None], Awaitable[str]]
     made: Callable[[str, Mapping[str, Any], str], Awaitable[ModuleRun]]
     gone: Callable[[str], Awaitable[None]]
@@ -103,7 +105,7 @@ class Agent:
 
     async def _reconcile(self) -> bool:
         """One pass over all modules; whether something failed, and is to be tried again."""
-        for name in [name for name in self.runs if name not in self._wanted()]:
+        for name in {*self.runs, *self._ways.identities()} - set(self._wanted()):
             await self._let_go(name)
         desired, version = self._ways.desired()
         wanted = self._wanted()
@@ -118,10 +120,11 @@ class Agent:
 
     async def _let_go(self, name: str) -> None:
         """End a module. It is reported until its identity is gone too, which stays where it came to be wanted again."""
-        await self.runs[name].remove()
+        if name in self.runs:
+            await self.runs[name].remove()
         if name not in self._wanted():
             await self._ways.gone(name)
-        del self.runs[name]
+        self.runs.pop(name, None)
         self.changed()
 
     def _wanted(self) -> Mapping[str, Any]:

@@ -73,7 +73,14 @@ class EdgeDevice:
         )
         self.edge_hub = EdgeHub(name, around)
         self.modules = Modules(self, ground)
-        ways = AgentWays(self._desired_of_agent, self.modules.pull, self._made, self.modules.gone, self._report_agent)
+        ways = AgentWays(
+            self._desired_of_agent,
+            self._identities,
+            self.modules.pull,
+            self._made,
+            self.modules.gone,
+            self._report_agent,
+        )
         self.agent = Agent(name, _facts(platform), ways)
 
     def begin(self) -> None:
@@ -221,6 +228,12 @@ class EdgeDevice:
     def _desired_of_agent(self) -> tuple[Json, int]:
         known = self._known[AGENT]
         return known.desired, known.desired_version
+
+    def _identities(self) -> tuple[str, ...]:
+        if not self.online:
+            return ()
+        known = self._ground.hub.modules(self.name)
+        return tuple(each.module for each in known if each.managed_by == MANAGED_BY and each.module not in SYSTEM)
 
     def _report_agent(self, patch: Mapping[str, Any]) -> None:
         try:

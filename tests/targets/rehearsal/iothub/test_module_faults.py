@@ -42,6 +42,14 @@ def test_an_image_that_cannot_be_had_is_in_the_agents_status(hub: EdgeHubServer,
     assert f"Could not pull image never:{fault}" in status["description"]
 
 
+def test_a_module_whose_image_never_came_leaves_no_identity(hub: EdgeHubServer) -> None:
+    hub.faults.set(("image-missing",))
+    hub.apply("edge-3", {"never": module_spec("never:1")}, routes={})
+    wait_until(lambda: hub.reported("edge-3").get("lastDesiredStatus", {}).get("code") == 500)
+    hub.apply("edge-3", {}, routes={})
+    wait_until(lambda: hub.ask("GET", "/devices/edge-3/modules/never").status_code == 404)
+
+
 @pytest.mark.parametrize(("fault", "code"), [("crash", 1), ("oom", 137), ("arch", 1)])
 def test_a_module_that_ends_has_its_exit_code_and_its_last_words(hub: EdgeHubServer, fault: str, code: int) -> None:
     hub.faults.set((fault,))
