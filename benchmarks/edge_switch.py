@@ -14,8 +14,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from packager.core.edge import EdgeMessage, MessageLine
@@ -23,6 +24,7 @@ from targets.rehearsal.iot_edge import IotEdgeRehearsal
 
 NAME = "switch"
 _QUIET_S = 5.0
+_REPEATED_S = 1.0
 _TOGETHER = 20
 
 
@@ -47,28 +49,40 @@ class Report:
     seconds: float
 
 
-def run(models: Sequence[Path], body: bytes, count: int, *, folder: Path, seconds: float = 30.0) -> Report:
+def run(
+    models: Sequence[Path],
+    body: bytes,
+    count: int,
+    *,
+    folder: Path,
+    seconds: float = 30.0,
+    dray: Callable[..., int] | None = None,
+) -> Report:
     """Ship the first model, and send so many messages while the second and third take its place, or do not.
 
     Args:
-        models: Three, that a request of ``body`` fits.
+        models: Three, or packages of them, that a request of ``body`` fits.
         folder: Where packages go; the state folder is the environment's.
         seconds: Over which they are spread, while both updates happen.
+        dray: Runs the command with its arguments; another process where left out.
     """
     began = time.monotonic()
-    first, second, third = models
-    if status := _ship(first, "1", folder):
+    command = dray or partial(_dray, cwd=folder)
+    first, second, third = (
+        partial(_ship, command, model, str(number), folder) for number, model in enumerate(models, start=1)
+    )
+    if status := first():
         raise SystemExit(f"the first release could not be deployed: {status}")
     stage = IotEdgeRehearsal().find()
     assert stage is not None
     assert stage.messages is not None
     sender = _Sender(stage.messages, body, count, seconds)
     sender.start()
-    updated = _ship(second, "2", folder)
-    failed = _ship(third, "3", folder, "--fault", "wrong-answer")
+    updated = second()
+    failed = third("--fault", "wrong-answer")
     sender.finish()
-    answers = list(stage.messages.watch(NAME, after=0, timeout_s=_QUIET_S))
-    _dray("delete", NAME, "-t", "iot-edge", "--rehearse", "-y", cwd=folder)
+    answers = _answers(stage.messages, sender.sent)
+    command("delete", NAME, "-t", "iot-edge", "--rehearse", "-y")
     named = Counter(answer.system.get("correlationId", "") for answer in answers)
     versions = Counter(answer.properties.get("version", "") for answer in answers if answer.output == "predictions")
     return Report(
@@ -80,6 +94,18 @@ def run(models: Sequence[Path], body: bytes, count: int, *, folder: Path, second
         statuses=(updated, failed),
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def _answers(line: MessageLine, count: int) -> list[EdgeMessage]:
+    """What came: until each of so many was answered and nothing more comes, or nothing came for long."""
+    found: list[EdgeMessage] = []
+    named: set[str] = set()
+    for answer in line.watch(NAME, after=0, timeout_s=_QUIET_S):
+        found.append(answer)
+        named.add(answer.system.get("correlationId", ""))
+        if len(named) == count:
+            break
+    return [*found, *line.watch(NAME, after=found[-1].number if found else 0, timeout_s=_REPEATED_S)]
 
 
 class _Sender(threading.Thread):
@@ -104,9 +130,11 @@ class _Sender(threading.Thread):
         self.join(120)
 
 
-def _ship(model: Path, version: str, folder: Path, *more: str) -> int:
-    options = ("-n", NAME, "--version", version, "-t", "iot-edge", "--rehearse", "-y", "--timeout", "60")
-    return _dray("ship", str(model), *options, "--out", str(folder / f"package-{version}"), *more, cwd=folder)
+def _ship(dray: Callable[..., int], model: Path, version: str, folder: Path, *more: str) -> int:
+    options = ("-n", NAME, "-t", "iot-edge", "--rehearse", "-y", "--timeout", "60", *more)
+    if model.is_dir():
+        return dray("deploy", str(model), *options)
+    return dray("ship", str(model), *options, "--version", version, "--out", str(folder / f"package-{version}"))
 
 
 def _dray(*arguments: str, cwd: Path) -> int:
