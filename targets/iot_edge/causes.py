@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 TAIL: Final = 20
 _LOG_S: Final = 15.0
 _OK: Final = 200
-_INVALID: Final = (400, 412)
+INVALID: Final = (400, 412)
 _ENDED: Final = ("backoff", "failed", "dead")
 _NEVER: Final = "0001-01-01"
 _DENIED: Final = ("unauthorized", "authentication required", "access denied", "denied:", "forbidden")
@@ -57,7 +57,7 @@ def cause_of(
     """
     status, found = agent.get("lastDesiredStatus") or {}, (agent.get("modules") or {}).get(wanted.module) or {}
     code, said = int(status.get("code") or _OK), str(status.get("description") or "")
-    if applied and code in _INVALID:
+    if applied and code in INVALID:
         return ManifestRefused(
             f"the agent of device {device!r} does not take the manifest: {said or code}",
             hint="`dray plan -o json` shows what was sent",

@@ -21,7 +21,7 @@ from targets.iot_edge.module import SECTION, Wanted, credentials_of, wanted_of
 from targets.iot_edge.record import TAG, Record, Served
 from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.state import Device, read
-from targets.iot_edge.watch import Ending, wait_gone, wait_ready
+from targets.iot_edge.watch import Ending, refuse_untaken_routes, wait_gone, wait_ready
 from targets.kit.holder import Holder, refuse_if_held
 from targets.kit.iothub.hub import Hub
 
@@ -114,7 +114,10 @@ def try_on(work: Work, chosen: Course, state: Device) -> Ending:
         if not state.connected:
             return leave_waiting(work)
         ending = wait(work, wanted, ended_before=last_end(state.reported_module))
-        return leave_waiting(work) if ending == "offline" else ending
+        if ending == "offline":
+            return leave_waiting(work)
+        refuse_untaken_routes(work.hub, work.device)
+        return ending
     except BaseException:
         _quietly(work, lambda: undo(work))
         raise

@@ -27,6 +27,13 @@ _ROUTE: Final = re.compile(
 )
 # The runtime's own, which settings of their own set.
 _OURS: Final = "DRAY_"
+# What the module takes of each: lowest, highest, and whether it is a whole number.
+_TUNED: Final[Mapping[str, tuple[float, float, bool]]] = {
+    "max_batch": (1, 65536, True),
+    "max_delay_us": (0, 10_000_000, True),
+    "min_confidence": (0, 1, False),
+    "sample_rate": (0, 1, False),
+}
 _LEAF_DEVICES: Final = "/messages/* WHERE NOT IS_DEFINED($connectionModuleId)"
 
 
@@ -93,8 +100,8 @@ class IotEdgeSettings(RuntimeSettings):
     registry_username: Reference | None = None
     registry_password: Reference | None = None
     send_credentials: bool | None = None
-    edge_agent_image: str = "mcr.microsoft.com/azureiotedge-agent:1.6"
-    edge_hub_image: str = "mcr.microsoft.com/azureiotedge-hub:1.6"
+    edge_agent_image: str = Field("mcr.microsoft.com/azureiotedge-agent:1.6", pattern=r"^[!-~]+$")
+    edge_hub_image: str = Field("mcr.microsoft.com/azureiotedge-hub:1.6", pattern=r"^[!-~]+$")
     hub: str | None = Field(
         None, pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{1,48}[A-Za-z0-9]$", description="its name at Azure"
     )
@@ -122,6 +129,8 @@ class IotEdgeSettings(RuntimeSettings):
             raise ValueError("volume and folder exclude each other")
         if self.api_keys_file and self.http_port is None:
             raise ValueError("api_keys_file is for http_port: messages carry no keys")
+        if self.workers not in (None, 1, "auto"):
+            raise ValueError(f"workers: {self.workers} processes cannot be one module of a device; it is one")
         if ours := [name for name in self.env if name.startswith((_OURS, "IOTEDGE_"))]:
             raise ValueError(f"{ours[0]} is the runtime's: it has a setting of its own, or the device sets it")
         return self
@@ -134,6 +143,15 @@ class IotEdgeSettings(RuntimeSettings):
         for name, route in self.routes.items():
             if not _ROUTE.fullmatch(route):
                 raise ValueError(f'routes.{name}: {route!r} is not FROM … INTO $upstream or BrokeredEndpoint("…")')
+        return self
+
+    @model_validator(mode="after")
+    def _tuned(self) -> Self:
+        for name, value in self.twin.items():
+            low, high, whole = _TUNED[name]
+            if not low <= value <= high or (whole and value != int(value)):
+                kind = "a whole number" if whole else "a number"
+                raise ValueError(f"twin.{name}: {value!r} is not {kind} from {low} to {high}")
         return self
 
     @property

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from packager.core.errors import ManifestRefused
 from packager.core.progress import Progress
-from targets.iot_edge.causes import cause_of, is_ours, log_if_any, pull_never_ended
+from targets.iot_edge.causes import INVALID, cause_of, is_ours, log_if_any, pull_never_ended
 from targets.iot_edge.client import EdgeClient, Health, never_ready
 from targets.iot_edge.module import Wanted
 from targets.kit import endings
-from targets.kit.iothub.hub import AGENT, Hub, desired_version, is_connected, reported_of
+from targets.kit.iothub.hub import AGENT, HUB, Hub, desired_version, is_connected, reported_of
 
 _OK: Final = 200
 Ending = Literal["ready", "offline"]
@@ -79,6 +80,21 @@ def look(agent: Mapping[str, Any], wanted: Wanted) -> Seen:
     said = str(told.get("description") or "") if failing else str(module.get("statusDescription") or "")
     words = f"the module is {status}" if ours else "the device has not taken it yet"
     return Seen(is_connected(agent), applied, runs, words if runs or not said else f"{words}: {said}")
+
+
+def refuse_untaken_routes(hub: Hub, device: str) -> None:
+    """Raises ManifestRefused: the device's hub says that it does not take its routes, and so no message arrives."""
+    router = hub.twin(device, HUB)
+    reported = reported_of(router)
+    status = reported.get("lastDesiredStatus") or {}
+    current = int(reported.get("lastDesiredVersion") or 0) >= desired_version(router)
+    if current and int(status.get("code") or _OK) in INVALID:
+        said = str(status.get("description") or status["code"])
+        raise ManifestRefused(
+            f"the hub of device {device!r} does not take its routes: {said}",
+            hint="look at sources and routes in the settings, and at routes of other modules there",
+            detail={"code": status["code"], "description": said},
+        )
 
 
 def wait_gone(hub: Hub, device: str, module: str, *, until: float) -> None:

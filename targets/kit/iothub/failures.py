@@ -82,6 +82,10 @@ def error_of(refusal: Refusal, what: str) -> DrayError:
             return InvocationError(
                 f"{what} was not answered in time: {said}", hint="raise --timeout; `dray logs` says more", detail=detail
             )
+        case "InvalidQuery":
+            return RequestRefused(
+                message, hint="conditions are written as tags.site='north' AND tags.line='a'", detail=detail
+            )
         case "IotHubQuotaExceeded" | "DeviceMaximumQueueDepthExceeded":
             return QuotaReached(message, hint="the hub's daily quota: tomorrow, or more units", detail=detail)
     return _by_status(refusal.status, message, what, said, detail)

@@ -209,6 +209,16 @@ def test_first_release_that_fails_leaves_nothing(cloud: EdgeCloud, package: Mode
     assert cloud.target().deployments(IotEdgeSettings()) == ()
 
 
+def test_routes_that_the_devices_hub_does_not_take_fail_the_deployment(cloud: EdgeCloud, package: ModelPackage) -> None:
+    told = {"code": 400, "description": "Error while parsing route dray-suite-churn-from-1"}
+    cloud.hub.devices["edge-1"].modules[ROUTER].reported = {"lastDesiredVersion": 1 << 40, "lastDesiredStatus": told}
+
+    with pytest.raises(ManifestRefused, match="does not take its routes: Error while parsing"):
+        carried(cloud, package)
+
+    assert cloud.target().deployments(IotEdgeSettings()) == ()
+
+
 AWAY = IotEdgeSettings(device="edge-offline")
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from runtime.edge.twin import Wishes, read_wishes
 from targets.iot_edge import IotEdgeSettings
 from targets.iot_edge.manifest import device_manifest, layer, part_of, without
 from targets.iot_edge.module import Wanted, create_options, from_pieces, routes_of
@@ -39,7 +40,7 @@ some_settings = st.fixed_dictionaries(
         "upstream": st.booleans(),
         "routes": st.just({"alerts": 'FROM /messages/* INTO BrokeredEndpoint("/modules/a/inputs/b")'}),
         "http_port": st.integers(1, 65535),
-        "twin": st.dictionaries(st.sampled_from(["max_batch", "sample_rate"]), st.integers(1, 64)),
+        "twin": st.dictionaries(st.sampled_from(["max_batch", "max_delay_us"]), st.integers(1, 64)),
         "log_mib": st.integers(1, 100),
     },
 ).map(lambda given: IotEdgeSettings.model_validate({**given, **REGISTRY}))
@@ -183,6 +184,11 @@ def test_record_survives_labels_however_long_it_is() -> None:
     ("given", "words"),
     [
         ({"device": "a", "target_condition": "*"}, "exclude each other"),
+        ({"workers": 2}, "one module of a device"),
+        ({"twin": {"max_batch": 0}}, "twin.max_batch: 0 is not a whole number from 1 to 65536"),
+        ({"twin": {"max_delay_us": 1.5}}, "whole number"),
+        ({"twin": {"min_confidence": 2}}, "a number from 0 to 1"),
+        ({"edge_hub_image": "an image"}, "should match"),
         ({"metrics": {"m": "q"}}, "target_condition"),
         ({"sources": ["sensor"]}, "neither MODULE/OUTPUT"),
         ({"routes": {"x": "FROM here"}}, "is not FROM"),
@@ -196,3 +202,18 @@ def test_record_survives_labels_however_long_it_is() -> None:
 def test_settings_that_cannot_be_meant_are_refused(given: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         IotEdgeSettings.model_validate(given)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(("max_batch", "max_delay_us", "min_confidence", "sample_rate")),
+    value=st.one_of(st.integers(-2, 10_000_002), st.sampled_from((0, 1, 65536, 65537, 10_000_000, 0.5, 1.0, 1.01))),
+)
+def test_module_takes_what_settings_let_through(name: str, value: float) -> None:
+    _, problems = read_wishes({name: value}, Wishes())
+    try:
+        IotEdgeSettings.model_validate({"twin": {name: value}})
+    except ValidationError:
+        assert problems
+    else:
+        assert not problems
