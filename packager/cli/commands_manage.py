@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 SMOKE_FAILED = 6
 Where = Annotated[str, typer.Argument(help="A deployment's name, or a URL.", metavar="NAME|URL")]
 DeploymentName = Annotated[str, typer.Argument(help="A deployment's name.", metavar="NAME")]
+InputFile = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="FILE", help="A request: .json (v2, rows or by name), .csv, .npy or .npz."),
+]
+InputValues = Annotated[
+    list[str] | None,
+    typer.Option("-i", metavar="NAME=VALUE", help="An input as NAME=VALUE, the value in JSON; repeatable."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -73,14 +81,8 @@ def _test(
 def _invoke(
     console: Console,
     where: Where,
-    input_file: Annotated[
-        Path | None,
-        typer.Option("--input", metavar="FILE", help="A request: .json (v2, rows or by name), .csv, .npy or .npz."),
-    ] = None,
-    values: Annotated[
-        list[str] | None,
-        typer.Option("-i", metavar="NAME=VALUE", help="An input as NAME=VALUE, the value in JSON; repeatable."),
-    ] = None,
+    input_file: InputFile = None,
+    values: InputValues = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="NAME", help="Name of the model, for a URL that serves several.")
     ] = None,

@@ -2,12 +2,11 @@
 
 import json
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packager.cli.commands_manage import DeploymentName, places_of
+from packager.cli.commands_manage import DeploymentName, InputFile, InputValues, places_of
 from packager.cli.common import ProjectPath, TargetName, command
 from packager.cli.console import Console
 from packager.cli.deploy_options import Rehearse
@@ -35,14 +34,8 @@ def register(app: typer.Typer) -> None:
 def _send(
     console: Console,
     name: DeploymentName,
-    input_file: Annotated[
-        Path | None,
-        typer.Option("--input", metavar="FILE", help="A request: .json (v2, rows or by name), .csv, .npy or .npz."),
-    ] = None,
-    values: Annotated[
-        list[str] | None,
-        typer.Option("-i", metavar="NAME=VALUE", help="An input as NAME=VALUE, the value in JSON; repeatable."),
-    ] = None,
+    input_file: InputFile = None,
+    values: InputValues = None,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, max=_MOST, help="So many times.")] = 1,
     device: Device = None,
     target: TargetName = None,

@@ -9,16 +9,15 @@ the next one is another client, which asks for the trust bundle again.
 
 import asyncio
 import logging
-import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
 
 from runtime.contract.errors import DrayError
 from runtime.edge.journal import Arrival
 from runtime.edge.messages import MOST_BYTES, Answer
+from runtime.edge.withheld import Acknowledge, Withheld
 from runtime.errors import EdgeFailed
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,6 @@ _CLOSE_S: Final = 10.0
 # Source: azure-iot-device 2.14, iothub/pipeline/constant.py, INPUT_MSG.
 _INPUTS: Final = "input"
 
-Acknowledge = Callable[[], None]
 Sent = Callable[[Exception | None], None]
 Respond = Callable[[int, object], None]
 
@@ -79,7 +77,7 @@ class Connection:
         self._over = threading.Event()
         self.taking: bool | None = None
         self._mqtt = _mqtt_client(self._pipeline)
-        _Withheld(self._mqtt, self._arrived, self._dropped)
+        Withheld(self._mqtt, self._arrived, self._dropped)
 
     @property
     def alive(self) -> bool:
@@ -212,77 +210,9 @@ def _mqtt_client(pipeline: Any) -> Any:
     raise EdgeFailed("azure-iot-device has no MQTT client where 2.14 has it", hint="install azure-iot-device 2.14")
 
 
-class _Withheld:
-    """Acknowledgements of an MQTT client, which are sent when whoever took a message allows it.
-
-    paho-mqtt acknowledges where ``on_message`` has returned, by the same thread, with ``_send_puback``. One that is
-    being sent when the connection is lost does no harm: by MQTT 3.1.1, section 4.4, its number still means that message
-    on the next one.
-
-    Args:
-        arrived: Whether it takes a message, of a topic and a payload; called on the client's thread.
-        dropped: Called with why, when the connection is lost.
-    """
-
-    def __init__(
-        self, client: Any, arrived: Callable[[str, bytes, bool, Acknowledge], bool], dropped: Callable[[int], None]
-    ) -> None:
-        self._arrived, self._dropped = arrived, dropped
-        self._usual = client.on_message, client.on_disconnect
-        self._acknowledge = client._send_puback
-        self._held: set[int] = set()
-        self._taken: set[int] = set()
-        self._generation = 0
-        self._lock = threading.Lock()
-        client.on_socket_open = _send_at_once
-        client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
-        client._send_puback = self._send_puback
-
-    def _on_message(self, source: Any, userdata: Any, message: Any) -> None:
-        number = message.mid
-        if message.qos == 1:
-            with self._lock:
-                self._held.add(number)
-                self._taken.add(number)
-        allow = partial(self._allow, number, self._generation)
-        if not self._arrived(message.topic, message.payload, bool(message.dup), allow):
-            with self._lock:
-                self._held.discard(number)
-                self._taken.discard(number)
-            self._usual[0](source, userdata, message)
-
-    def _allow(self, number: int, generation: int) -> None:
-        with self._lock:
-            if generation != self._generation or number not in self._held:
-                return  # of a connection that is gone, on which the message comes again
-            self._held.discard(number)
-        self._acknowledge(number)
-
-    def _send_puback(self, number: int) -> Any:
-        """The client's own acknowledgement, which a message that was taken does not get: it may have it already."""
-        with self._lock:
-            if number in self._taken:
-                self._taken.discard(number)
-                return 0
-        return self._acknowledge(number)
-
-    def _on_disconnect(self, source: Any, userdata: Any, reason: Any) -> None:
-        with self._lock:
-            self._generation += 1
-            self._held.clear()
-            self._taken.clear()
-        self._dropped(int(reason))
-        self._usual[1](source, userdata, reason)
-
-
 def _unheard(error: Exception | None = None) -> None:
     if error is not None:
         logger.warning("a direct method's answer was lost: %s", type(error).__name__)
-
-
-def _send_at_once(_client: Any, _userdata: Any, connected: Any) -> None:
-    """An answer behind an acknowledgement would wait 40 ms for the system's own acknowledgement of that one."""
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 async def _completed(begin: Callable[..., None], *args: object) -> None:

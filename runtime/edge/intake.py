@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from runtime.edge.connection import Acknowledge
 from runtime.edge.journal import Arrival, Entry, Journal
+from runtime.edge.withheld import Acknowledge
 from runtime.telemetry import Messages
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, Final
 
 from runtime.contract.errors import DrayError
-from runtime.edge.connection import Acknowledge, Connection, Respond, connect
+from runtime.edge.connection import Connection, Respond, connect
 from runtime.edge.journal import Arrival, Limits, open_journal
 from runtime.edge.methods import Methods
 from runtime.edge.reporting import Reported
 from runtime.edge.standing import is_held, is_ready, journal_of, settings_of, standing, state_of
 from runtime.edge.twin import Desired, Wishes
+from runtime.edge.withheld import Acknowledge
 from runtime.edge.work import Work
 from runtime.routes.serving import Serving
 from runtime.sampling import open_samples

@@ -1,19 +1,19 @@
 """What would stop a deployment to a cluster, or is worth knowing before it: found without changing anything."""
 
 from packager.core.artifact import Release
-from packager.core.credentials import resolve
 from packager.core.deployment import Finding, Findings
-from packager.core.errors import CredentialsUnusable, DrayError, Forbidden
+from packager.core.errors import DrayError, Forbidden
 from targets.aks.settings import AksSettings
 from targets.kit.kubernetes.cluster import Cluster
 from targets.kit.kubernetes.course import Course
 from targets.kit.kubernetes.kinds import words_for
 from targets.kit.kubernetes.objects.pods import memory_mib
+from targets.kit.referenced_values import unreadable
 
 
 def early(settings: AksSettings) -> Findings:
     """What the settings alone show."""
-    return (*_exposure(settings), *_secrets(settings), *_kserve(settings))
+    return (*_exposure(settings), *unreadable(settings.references()), *_kserve(settings))
 
 
 def late(chosen: Course, release: Release) -> Findings:
@@ -57,17 +57,6 @@ def _exposure(settings: AksSettings) -> Findings:
         "--set api_keys=env:NAME or file:PATH, and route=gateway with tls_secret=NAME; or no route: inside the cluster"
     )
     return (Finding("E-PUBLIC-ENDPOINT", message, hint),)
-
-
-def _secrets(settings: AksSettings) -> Findings:
-    found = []
-    for name, reference in settings.references().items():
-        try:
-            resolve(reference)
-        except CredentialsUnusable as error:
-            message = f"{name}={reference} cannot be read here: {error.message}"
-            found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
-    return tuple(found)
 
 
 def _kserve(settings: AksSettings) -> Findings:

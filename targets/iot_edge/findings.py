@@ -4,9 +4,8 @@ import ipaddress
 from collections.abc import Sequence
 
 from packager.core.artifact import Release
-from packager.core.credentials import resolve
 from packager.core.deployment import Finding, Findings
-from packager.core.errors import CredentialsUnusable, DrayError
+from packager.core.errors import DrayError
 from packager.core.image import Platform
 from targets.iot_edge.course import Course, address_of_all
 from targets.iot_edge.module import Wanted, credentials_of
@@ -14,6 +13,7 @@ from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.settings import IotEdgeSettings
 from targets.iot_edge.state import Device
 from targets.kit.iothub.hub import AGENT
+from targets.kit.referenced_values import unreadable
 
 _APPLIED = "applied"
 
@@ -25,7 +25,7 @@ def of_error(error: DrayError) -> Finding:
 
 def early(settings: IotEdgeSettings) -> Findings:
     """What the settings alone show."""
-    return (*_place(settings), *_secrets(settings), *_exposure(settings))
+    return (*_place(settings), *unreadable(settings.references()), *_exposure(settings))
 
 
 def of_device(state: Device, chosen: Course, release: Release, values: SecretValues) -> Findings:
@@ -84,17 +84,6 @@ def _place(settings: IotEdgeSettings) -> Findings:
     message = "nothing says which device is meant"
     hint = "--set device=ID, or --set target_condition=\"tags.site='x'\" for many"
     return (Finding("E-CONFIG", message, hint, blocking=True),)
-
-
-def _secrets(settings: IotEdgeSettings) -> Findings:
-    found = []
-    for name, reference in settings.references().items():
-        try:
-            resolve(reference)
-        except CredentialsUnusable as error:
-            message = f"{name}={reference} cannot be read here: {error.message}"
-            found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
-    return tuple(found)
 
 
 def _exposure(settings: IotEdgeSettings) -> Findings:

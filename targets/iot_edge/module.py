@@ -14,13 +14,13 @@ from targets.iot_edge.names import credentials_name, module_name, route_name, vo
 from targets.iot_edge.record import Served
 from targets.iot_edge.settings import IotEdgeSettings
 from targets.kit.engine.hardening import USER, limits, restrictions
+from targets.kit.referenced_values import PULL, PULL_USER
 
 Json = dict[str, Any]
 Resolve = Callable[[str], str]
 PORT: Final = 8080
 KEPT: Final = "/var/lib/dray"
 KEYS: Final = "/run/secrets/dray/api-keys"
-CREDENTIAL: Final = "credential"
 INPUT: Final = "inference"
 SECTION: Final = "dray"
 _HUB: Final = "https://index.docker.io/v1/"
@@ -142,7 +142,7 @@ def credentials_of(wanted: Wanted, secret: Resolve) -> dict[str, Json]:
     if settings.registry_username and settings.registry_password:
         user, password = settings.registry_username, settings.registry_password
     elif wanted.served.pull:
-        user, password = f"{CREDENTIAL}-user:{image.host}", f"{CREDENTIAL}:{image.host}"
+        user, password = f"{PULL_USER}:{image.host}", f"{PULL}:{image.host}"
     else:
         return {}
     entry = {"username": secret(user), "password": secret(password), "address": address_of(image)}

@@ -1,9 +1,11 @@
 """What stands behind references, when it is sent: secrets, and a registry's credentials of this machine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from packager.core.credentials import CredentialSource
+from packager.core.credentials import CredentialSource, resolve
+from packager.core.deployment import Finding, Findings
 from packager.core.errors import CredentialsUnusable
 from packager.core.protocols import Secrets
 from targets.kit.api_keys import secret_of
@@ -37,3 +39,15 @@ class ReferencedValues:
         if kind == PULL:
             return found.password or found.identity_token
         return found.username or _TOKEN_USER
+
+
+def unreadable(references: Mapping[str, str]) -> Findings:
+    """Which references of settings, by their setting, have nothing behind them on this machine."""
+    found = []
+    for name, reference in references.items():
+        try:
+            resolve(reference)
+        except CredentialsUnusable as error:
+            message = f"{name}={reference} cannot be read here: {error.message}"
+            found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
+    return tuple(found)

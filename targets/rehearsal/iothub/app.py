@@ -3,11 +3,11 @@
 import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+from targets.rehearsal.asgi import App, Receive, Scope, Send, body_of
 from targets.rehearsal.iothub import faults, own_calls
 from targets.rehearsal.iothub.calls import Answer, Call
 from targets.rehearsal.iothub.errors import HubError
@@ -21,11 +21,6 @@ from targets.rehearsal.iothub.service_calls import ServiceCalls
 from targets.rehearsal.world import World
 
 logger = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API_VERSIONS: Final = frozenset(
     {"2018-06-30", "2019-10-01", "2020-03-13", "2020-05-31-preview", "2020-09-30", "2021-04-12", "2021-04-12-preview"}
@@ -58,7 +53,7 @@ class _App:
     async def _serve(self, scope: Scope, receive: Receive) -> Answer:
         path = scope["raw_path"].decode("latin-1").partition("?")[0] if scope.get("raw_path") else scope["path"]
         own = path.startswith(own_calls.PREFIX)
-        content = await _content(receive, _OWN_BYTES if own else _SERVICE_BYTES)
+        content = await body_of(receive, _OWN_BYTES if own else _SERVICE_BYTES)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         parts = tuple(unquote(part) for part in path.strip("/").split("/"))
@@ -112,22 +107,6 @@ class _App:
                 await self._fleet.end()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-async def _content(receive: Receive, most: int) -> bytes | None:
-    """The body of a request; None for one that is too large."""
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            return None
-        if not message.get("more_body", False):
-            break
-    return b"".join(parts)
 
 
 async def _send(answer: Answer, send: Send) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 import orjson
 
+from targets.rehearsal.asgi import App, Receive, Scope, Send, body_of
 from targets.rehearsal.kubernetes.calls import Answer, Stream
 from targets.rehearsal.kubernetes.control_plane import ControlPlane
 from targets.rehearsal.kubernetes.errors import ApiError, internal
@@ -16,11 +17,6 @@ from targets.rehearsal.kubernetes.paths import query_of
 from targets.rehearsal.world import World
 
 logger = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # As the real server's limit.
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
@@ -44,7 +40,7 @@ class _App:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        content = await _content(receive)
+        content = await body_of(receive, MAX_BODY_BYTES)
         given = await self._answer(scope, content)
         if isinstance(given, Stream):
             await _send_stream(given, receive, send)
@@ -84,22 +80,6 @@ class _App:
 def headers_of(scope: Scope) -> Mapping[str, str]:
     """Of a request, names in lower case."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-async def _content(receive: Receive) -> bytes | None:
-    """The body of a request; None for one that is too large."""
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
-            return None
-        if not message.get("more_body", False):
-            break
-    return b"".join(parts)
 
 
 async def _send(given: Answer, send: Send, *, with_body: bool) -> None:
