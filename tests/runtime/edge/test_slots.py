@@ -100,7 +100,7 @@ def test_a_package_is_switched_under_steady_messages_and_after_a_restart_still_s
         assert found == {**found, "digest": digest_of(better), "version": "2", "bytes": offered["size_bytes"]}
         assert files.sent_bytes - sent == offered["size_bytes"]
         assert found["gap_ms"] < 1000
-        assert {name for name in fresh.reported["counts"] if name == "repeated"} == {"repeated"}
+        assert fresh.call("health")[1]["counts"]["repeated"] == 0
         _each_by_a_release(fresh, steady.sent, {digest_of(package): "1", digest_of(better): "2"})
         assert server.readiness()["models"][0]["digest"] == fresh.reported["digest"] == digest_of(better)
         log = server.stderr()
@@ -128,3 +128,113 @@ def _each_by_a_release(hub: EdgeHub, sent: int, releases: dict[str, str]) -> Non
     assert {digest: len(found) for digest, found in answers.items()} == dict.fromkeys(releases, 1)
     assert len(set().union(*answers.values())) == len(releases)
     assert hub.outputs[-1].properties["version"] == "2"
+
+
+@pytest.fixture(scope="module")
+def refusals(
+    hub: EdgeHub, module: RunningServer, package: Path, better: Path, files: ArchiveServer, tmp_path_factory: Any
+) -> dict[str, tuple[Any, str, str]]:
+    """By name: what is wished, and with which code and words it is refused."""
+    made = tmp_path_factory.mktemp("refused")
+    archive, digest = packed(better), digest_of(better)
+    wrong, other, older, wide = made / "wrong", made / "other", made / "older", made / "wide"
+    make_package(wrong, wrong_answers=True, version="3")
+    make_package(other, name="other", version="3")
+    make_package(older, version="0.9")
+    make_package(wide, logistic_model(5), version="3")
+    spoilt = made / "spoilt"
+    shutil.copytree(better, spoilt)
+    (spoilt / "model.onnx").write_bytes(b"another")
+    found: dict[str, tuple[Any, str, str]] = {}
+    offer = files.offer
+    good = offer("good.tar", archive, digest=digest)
+    found["sha"] = ({**good, "sha256": "0" * 64}, "E-PACKAGE-SHA256", "another SHA-256")
+    found["larger"] = ({**good, "size_bytes": len(archive) - 1}, "E-PACKAGE-SIZE", f"has {len(archive)} bytes")
+    found["smaller"] = ({**good, "size_bytes": len(archive) + 1}, "E-PACKAGE-SIZE", f"has {len(archive)} bytes")
+    found["digest"] = ({**good, "digest": "sha256:" + "0" * 64}, "E-PACKAGE-DIGEST", f"has the digest {digest}")
+    found["no room"] = ({**good, "size_bytes": 1 << 40}, "E-DISK-FULL", "are to be had")
+    found["missing"] = ({**good, "url": f"{files.url}/none.tar?sig=SECRET"}, "E-PACKAGE-FETCH", "answers 404")
+    found["no tar"] = (offer("noise", b"noise" * 999, digest=digest), "E-PACKAGE-ARCHIVE", "no tar")
+    found["cut tar"] = (offer("cut.tar", archive[:2000], digest=digest), "E-PACKAGE-MISSING", "no manifest.json")
+    found["spoilt"] = (offer("spoilt.tar", packed(spoilt), digest=digest), "E-PACKAGE-DIGEST", "model.onnx")
+    found["answers"] = (offer("wrong.tar", packed(wrong), digest=digest_of(wrong)), "E-SELF-TEST", "self-test of 'iris'")
+    found["model"] = (offer("other.tar", packed(other), digest=digest_of(other)), "E-PACKAGE-MODEL", "'other'")
+    found["older"] = (offer("older.tar", packed(older), digest=digest_of(older)), "E-PACKAGE-OLDER", "'0.9'")
+    found["signature"] = (offer("wide.tar", packed(wide), digest=digest_of(wide)), "E-PACKAGE-SIGNATURE", "input 'X'")
+    found["folder"] = ({"path": "/no/such/folder", "digest": digest}, "E-PACKAGE-ARCHIVE", "no folder")
+    found["crowded"] = ({"path": str(made), "digest": digest}, "E-PACKAGE-MISSING", "no manifest.json")
+    return found
+
+
+REFUSALS = "sha larger smaller digest missing answers model older signature folder crowded spoilt"
+
+
+@pytest.mark.parametrize("name", [*REFUSALS.split(), "no room", "no tar", "cut tar"])
+def test_what_may_not_serve_is_refused_by_name_and_the_old_one_serves(
+    hub: EdgeHub, module: RunningServer, package: Path, refusals: dict[str, tuple[Any, str, str]], name: str
+) -> None:
+    wanted, code, words = refusals[name]
+    found = wished(hub, wanted, "failed")
+    assert (found["code"], found["digest"]) == (code, wanted["digest"])
+    assert words in found["reason"]
+    assert "SECRET" not in str(hub.reported)
+    before = len(hub.outputs)
+    hub.send(infer_body([ROW]), mid=f"after {name}")
+    assert hub.wait_for_outputs(before + 1)[-1].properties["digest"] == digest_of(package)
+    assert not list((hub.folder / "kept/slots").glob("*.part*"))
+
+
+def test_what_is_no_wish_for_a_package_is_named_without_its_url(hub: EdgeHub, module: RunningServer) -> None:
+    hub.desire({"package": None})
+    hub.desire({"package": {"url": "http://models.example/p.tar?sig=SECRET", "sha256": "0" * 64, "size_bytes": 1}})
+    hub.wait(lambda: "package" in hub.reported["settings"]["errors"], 10)
+    assert "SECRET" not in str(hub.reported)
+    hub.desire({"package": None})
+    hub.wait(lambda: not hub.reported["settings"]["errors"], 10)
+
+
+def test_reload_tries_again_and_a_held_module_switches_too(
+    hub: EdgeHub, module: RunningServer, package: Path, better: Path, files: ArchiveServer
+) -> None:
+    offered = files.offer("late.tar", packed(better, "w:gz", "iris-2"), digest=digest_of(better))
+    kept = files.files.pop("/late.tar")
+    hub.desire({"hold": True})
+    wished(hub, offered, "failed")
+    status, error = hub.call("reload")
+    assert (status, error["error_code"]) == (422, "E-PACKAGE-FETCH")
+    files.files["/late.tar"] = kept
+    assert hub.call("reload")[0] == 200
+    hub.wait(lambda: _state(hub) == "active", 10)
+    assert (hub.reported["state"], hub.reported["version"]) == ("held", "2")
+    assert hub.call("selftest")[1]["digest"] == digest_of(better)
+    hub.desire({"hold": None, "package": None})
+    hub.wait(lambda: hub.reported["state"] == "ready" and hub.reported["version"] == "1", 10)
+
+
+def test_a_mounted_folder_and_what_is_allowed_by_name(
+    hub: EdgeHub, module: RunningServer, tmp_path: Path, better: Path
+) -> None:
+    make_package(tmp_path / "wide", logistic_model(5), version="0.5")
+    wanted = {"path": str(tmp_path / "wide"), "digest": digest_of(tmp_path / "wide")}
+    assert wished(hub, wanted, "failed")["code"] == "E-PACKAGE-OLDER"
+    allowed = {**wanted, "allow_older": True, "allow_signature_change": True}
+    assert wished(hub, allowed, "active")["version"] == "0.5"
+    shutil.rmtree(tmp_path / "wide")  # what was mounted is not needed any more
+    assert hub.call("reload")[0] == 200
+    assert hub.call("health")[1]["metadata"]["inputs"][0]["shape"] == [-1, 5]
+    wished(hub, None, None)
+
+
+def test_a_later_wish_takes_the_place_of_one_that_is_being_fetched(
+    hub: EdgeHub, module: RunningServer, better: Path, files: ArchiveServer
+) -> None:
+    archive = packed(better)
+    slow = files.offer("slow.tar", archive + b"\0" * 512, digest="sha256:" + "1" * 64)
+    files.go_on.clear()
+    files.stall["/slow.tar"] = 1000
+    files.stalled.clear()
+    wished(hub, slow, "fetching")
+    assert files.stalled.wait(10)
+    files.go_on.set()
+    assert wished(hub, files.offer("quick.tar", archive, digest=digest_of(better)), "active")["version"] == "2"
+    wished(hub, None, None)
