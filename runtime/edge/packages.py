@@ -49,6 +49,7 @@ class Packages:
         self._stop = threading.Event()
         self._error: DrayError | None = None
         self._fell_back = ""
+        self._on_trial = False
         self.report: dict[str, Any] | None = None
         self._resume()
 
@@ -91,7 +92,7 @@ class Packages:
     def close(self) -> None:
         """Give up what is being fetched; the next process goes on with it."""
         self._stop.set()
-        self._slots.end_trial()
+        self._end_trial()
 
     def _begin(self) -> None:
         self._idle.clear()
@@ -120,7 +121,7 @@ class Packages:
                 self._slots.activate(None)
                 return
             self._check_slot(active)
-            self._slots.begin_trial(active.digest)
+            self._begin_trial(active.digest)
         except (PackageDeadly, PackageDamaged) as error:
             self._setback(active.digest, error)
             self._slots.activate(None)
@@ -148,7 +149,7 @@ class Packages:
 
     async def _begun(self) -> None:
         """The models are loaded, or failed: how it went."""
-        await asyncio.to_thread(self._slots.end_trial)
+        await asyncio.to_thread(self._end_trial)
         active = self._slots.active
         if active is None:
             return
@@ -295,10 +296,20 @@ class Packages:
         return came
 
     def _test(self, package: VerifiedPackage) -> Slot:
-        self._slots.begin_trial(package.digest)
+        self._begin_trial(package.digest)
         try:
             return self._repository.prepare(package.root)
         finally:
+            self._end_trial()
+
+    def _begin_trial(self, digest: str) -> None:
+        self._slots.begin_trial(digest)
+        self._on_trial = True
+
+    def _end_trial(self) -> None:
+        """This process has survived one, if it was at one: those of earlier ones count on."""
+        if self._on_trial:
+            self._on_trial = False
             self._slots.end_trial()
 
     def _empty(self) -> None:

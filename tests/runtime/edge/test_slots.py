@@ -1,20 +1,16 @@
 """A package is switched by twin in place: without a gap, never to a wrong one, and for good."""
 
-import io
 import shutil
-import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from onnx import TensorProto
 
 from tests.support.archive_server import ArchiveServer, archive_server, digest_of, packed
 from tests.support.edge_hub import EdgeHub, edge_hub
-from tests.support.packages import identity_model, logistic_model, make_package
+from tests.support.packages import logistic_model, make_package
 from tests.support.servers import RunningServer, infer_body, running_server
 
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -157,7 +153,11 @@ def refusals(
     found["no tar"] = (offer("noise", b"noise" * 999, digest=digest), "E-PACKAGE-ARCHIVE", "no tar")
     found["cut tar"] = (offer("cut.tar", archive[:2000], digest=digest), "E-PACKAGE-MISSING", "no manifest.json")
     found["spoilt"] = (offer("spoilt.tar", packed(spoilt), digest=digest), "E-PACKAGE-DIGEST", "model.onnx")
-    found["answers"] = (offer("wrong.tar", packed(wrong), digest=digest_of(wrong)), "E-SELF-TEST", "self-test of 'iris'")
+    found["answers"] = (
+        offer("wrong.tar", packed(wrong), digest=digest_of(wrong)),
+        "E-SELF-TEST",
+        "self-test of 'iris'",
+    )
     found["model"] = (offer("other.tar", packed(other), digest=digest_of(other)), "E-PACKAGE-MODEL", "'other'")
     found["older"] = (offer("older.tar", packed(older), digest=digest_of(older)), "E-PACKAGE-OLDER", "'0.9'")
     found["signature"] = (offer("wide.tar", packed(wide), digest=digest_of(wide)), "E-PACKAGE-SIGNATURE", "input 'X'")
