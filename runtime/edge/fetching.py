@@ -65,17 +65,15 @@ def fetch(
         Stopped: As told.
     """
     deadline = time.monotonic() + patience.grace_s + archive.size_bytes / patience.slowest
-    came = failures = 0
+    watch = _Watch(stopped, deadline)
+    failures = 0
     while True:
-        before = _size(part)
+        before, came = _size(part), watch.came
         try:
-            _fetch_rest(archive, part, stopped, patience, deadline)
-            came += _size(part) - before
+            _fetch_rest(archive, part, patience, watch)
             _check(archive, part, resumed=before > 0)
         except FetchInterrupted as error:
-            grown = _size(part) - before
-            came += max(0, grown)
-            failures = 1 if grown > 0 else failures + 1
+            failures = 1 if watch.came > came else failures + 1
             if failures >= patience.tries or time.monotonic() > deadline:
                 raise
             logger.warning("package not fetched yet", extra={"fields": {"error": error.message, "try": failures}})
@@ -84,7 +82,20 @@ def fetch(
             if stopped():
                 raise Stopped from error
         else:
-            return came
+            return watch.came
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Over all tries of one file.
+
+    Attributes:
+        came: Bytes.
+    """
+
+    stopped: Callable[[], bool]
+    deadline: float
+    came: int = 0
 
 
 def _check(archive: Archive, part: Path, *, resumed: bool) -> None:
@@ -99,7 +110,7 @@ def _check(archive: Archive, part: Path, *, resumed: bool) -> None:
     )
 
 
-def _fetch_rest(archive: Archive, part: Path, stopped: Callable[[], bool], patience: Patience, deadline: float) -> None:
+def _fetch_rest(archive: Archive, part: Path, patience: Patience, watch: _Watch) -> None:
     have = _size(part)
     if have == archive.size_bytes:
         return
@@ -111,20 +122,19 @@ def _fetch_rest(archive: Archive, part: Path, stopped: Callable[[], bool], patie
         _check_length(archive, response.headers, begins)
         with part.open("r+b" if begins else "wb") as file:
             file.seek(begins)
-            _copy(archive, response, file, begins, stopped, deadline)
+            _copy(archive, response, file, begins, watch)
 
 
-def _copy(
-    archive: Archive, response: IO[bytes], file: IO[bytes], have: int, stopped: Callable[[], bool], deadline: float
-) -> None:
+def _copy(archive: Archive, response: IO[bytes], file: IO[bytes], have: int, watch: _Watch) -> None:
     while piece := _piece(archive, response):
         have += len(piece)
+        watch.came += len(piece)
         if have > archive.size_bytes:
             raise _other_size(archive, f"more than {archive.size_bytes}")
         file.write(piece)
-        if stopped():
+        if watch.stopped():
             raise Stopped
-        if time.monotonic() > deadline:
+        if time.monotonic() > watch.deadline:
             raise FetchInterrupted(f"{archive.shown!r} comes too slowly: {have} of {archive.size_bytes} bytes came")
     if have < archive.size_bytes:
         raise FetchInterrupted(f"{archive.shown!r} was cut after {have} of {archive.size_bytes} bytes")

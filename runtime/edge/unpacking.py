@@ -55,6 +55,8 @@ def unpack(archive: Path, folder: Path, need: Need) -> None:
                 _check(member.isreg() and not member.issparse(), f"{member.name!r}, which is no plain file")
                 need(member.size)
                 _write(tar, member, path)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise ArchiveUnsafe(f"the archive holds {member.name!r} twice", hint=_MAKE) from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, ValueError) as error:
         raise ArchiveUnsafe(f"the archive is no tar that can be read: {str(error).lower()}", hint=_MAKE) from error
     _lift(folder)
@@ -135,11 +137,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     if taken is None:
         raise ArchiveUnsafe(f"the archive's {member.name!r} cannot be read", hint=_MAKE)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        file = path.open("xb")
-    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-        raise ArchiveUnsafe(f"the archive holds {member.name!r} twice", hint=_MAKE) from error
-    with file:
+    with path.open("xb") as file:
         left = member.size
         while left:
             piece = taken.read(min(_PIECE, left))

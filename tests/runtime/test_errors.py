@@ -4,7 +4,7 @@ from runtime import errors
 from runtime.app import error_response
 from runtime.contract.errors import DrayError, PackageDamaged, PackageInvalid, PackageMissing
 
-NEVER_OVER_HTTP = {errors.ServerError, errors.PortInUse, errors.AddressRefused}
+NEVER_OVER_HTTP = {errors.ServerError, errors.PortInUse, errors.AddressRefused, errors.EdgeFailed}
 FAMILY = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ServerError)]
 
 

@@ -43,18 +43,25 @@ def kill_during_switches(
         with running_server(packages[0], log=log, **hub.environment()) as server:
             before = len(hub.outputs)
             hub.desire({"package": wanted})
-            for _ in range(20):
-                hub.send(infer_body([ROW]), mid=f"k{sent}", number=str(sent))
-                sent += 1
+            for number in range(sent, sent + 20):
+                hub.send(infer_body([ROW]), mid=f"k{number}", number=str(number))
+            sent += 20
             if life < kills:
-                hub.wait(lambda before=before: len(hub.outputs) > before, 30)  # type: ignore[misc]
+                _wait_for_more(hub, before)
                 time.sleep(lots.uniform(0.0, 0.15))
                 server.process.kill()
-                continue
-            hub.wait(lambda: len({output.message_id for output in list(hub.outputs)}) == sent, 60, "unanswered")
-            digest = wanted["digest"]
-            hub.wait(lambda: hub.reported["digest"] == digest, 30, "the last wish is not served")
+            else:
+                _wait_for_all(hub, sent, wanted["digest"])
     return _tally(hub, sent, [digest_of(each) for each in packages])
+
+
+def _wait_for_more(hub: EdgeHub, before: int) -> None:
+    hub.wait(lambda: len(hub.outputs) > before, 30)
+
+
+def _wait_for_all(hub: EdgeHub, sent: int, digest: str) -> None:
+    hub.wait(lambda: len({output.message_id for output in list(hub.outputs)}) == sent, 60, "unanswered")
+    hub.wait(lambda: hub.reported["digest"] == digest, 30, "the last wish is not served")
 
 
 def _tally(hub: EdgeHub, sent: int, digests: list[str]) -> Kills:

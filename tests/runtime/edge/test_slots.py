@@ -4,7 +4,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -64,7 +64,7 @@ class Steady:
         self.sent = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Steady":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
