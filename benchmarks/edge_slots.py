@@ -1,4 +1,6 @@
-"""A package switched by twin while messages come: bytes sent, and how long nobody was answered. ``make bench-edge-slots``.
+"""A package switched by twin while messages come: bytes sent, and how long nobody was answered.
+
+Run by ``make bench-edge-slots``.
 
 A module on a real broker is told, again and again, to serve the other of two packages, which a server of files on
 loopback has, while messages come at a steady rate. Printed for each switch: bytes that went to the device, seconds from
@@ -84,7 +86,7 @@ def _switched(hub: "EdgeHub", packages: tuple[Path, Path], files: Any, log: Path
         with _steady(hub, options.rate) as sent:
             found = [_switch(hub, files, offers[(at + 1) % 2]) for at in range(options.switches)]
         hub.wait_for_outputs(sent[0])
-    _print(found, offers, hub, options)
+    _print(found, offers, options)
     ids = [output.correlation_id for output in hub.outputs]
     whole = len(ids) == len(set(ids)) == sent[0] and {output.name for output in hub.outputs} == {"predictions"}
     print(f"\n{sent[0]} messages, {len(ids)} answers" + ("" if whole else ": LOST OR REPEATED"))
@@ -167,7 +169,7 @@ def _model(hidden: int, seed: int) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def _print(found: list[Switch], offers: list[dict[str, Any]], hub: "EdgeHub", options: argparse.Namespace) -> None:
+def _print(found: list[Switch], offers: list[dict[str, Any]], options: argparse.Namespace) -> None:
     print(
         f"{options.rate:.0f} messages/s; archives of {' and '.join(str(each['size_bytes']) for each in offers)} bytes\n"
     )

@@ -5,21 +5,19 @@ hold it, whatever serves by then.
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
-from pathlib import Path
 from typing import Any, Final
 
 from runtime.app import unforeseen
 from runtime.contract.errors import DrayError, PackageDamaged
-from runtime.contract.package import VerifiedPackage, read_package
-from runtime.edge.fetching import Patience, Stopped, fetch
+from runtime.contract.package import VerifiedPackage
+from runtime.edge.fetching import Patience, Stopped
 from runtime.edge.fitting import check_fits, place_for
 from runtime.edge.slots import NAMES, Active, Slots, claim_of, writing
-from runtime.edge.unpacking import copy, unpack
-from runtime.edge.wanted import Archive, WantedPackage
+from runtime.edge.staging import stage
+from runtime.edge.wanted import WantedPackage
 from runtime.engine.repository import Slot
 from runtime.errors import FetchInterrupted, PackageDeadly
 from runtime.routes.serving import Serving
@@ -215,7 +213,9 @@ class Packages:
     async def _bring(self, wanted: WantedPackage) -> None:
         began = time.monotonic()
         self._progress("fetching", wanted.digest)
-        name, package, came = await asyncio.to_thread(self._stage, wanted, self._stop)
+        served = {slot.path for slot in self._repository.slots}
+        staged = await asyncio.to_thread(stage, wanted, self._slots, served, self._stop, self._patience)
+        package = staged.package
         at = place_for(package, self._repository.slots)
         check_fits(package, self._repository.slots[at], wanted)
         self._progress("testing", wanted.digest)
@@ -224,9 +224,13 @@ class Packages:
             raise Stopped
         manifest, claim = package.manifest, claim_of(self._repository.paths[at])
         base = claim.digest if claim is not None else ""
-        active = Active(name, wanted.digest, manifest.name, manifest.version, base)
+        active = Active(staged.slot, wanted.digest, manifest.name, manifest.version, base)
         gap_s = await self._switch(at, fresh, active)
-        facts = {"bytes": came, "seconds": round(time.monotonic() - began, 3), "gap_ms": round(gap_s * 1000, 3)}
+        facts = {
+            "bytes": staged.came_bytes,
+            "seconds": round(time.monotonic() - began, 3),
+            "gap_ms": round(gap_s * 1000, 3),
+        }
         self.report = {**self._active(wanted.digest), **facts}
         logger.info("package serves", extra={"fields": self.report})
 
@@ -250,50 +254,6 @@ class Packages:
         return time.perf_counter() - began
 
     # --- in threads
-
-    def _stage(self, wanted: WantedPackage, stop: threading.Event) -> tuple[str, VerifiedPackage, int]:
-        """A slot that holds the package; the package, verified; and how many bytes had to come for it."""
-        served = {slot.path for slot in self._repository.slots}
-        free = [name for name in NAMES if self._slots.path(name) not in served]
-        for name in free:
-            claim = claim_of(self._slots.path(name))
-            if claim is not None and claim.digest == wanted.digest:
-                try:
-                    return name, read_package(self._slots.path(name)), 0
-                except DrayError:
-                    logger.warning("what slot %s holds is damaged", name)
-        self._slots.clear(free[0])
-        try:
-            with writing():
-                came = self._fill(wanted, self._slots.being_made(free[0]), stop)
-                package = read_package(self._slots.being_made(free[0]))
-            if package.digest != wanted.digest:
-                raise PackageDamaged(
-                    f"the package that came has the digest {package.digest}, {wanted.digest} was named",
-                    hint="name the digest that `dray package` printed",
-                )
-            with writing():
-                self._slots.fill(free[0])
-        except BaseException:
-            with contextlib.suppress(DrayError):
-                self._slots.clear(free[0])
-            raise
-        return free[0], read_package(self._slots.path(free[0])), came
-
-    def _fill(self, wanted: WantedPackage, folder: Path, stop: threading.Event) -> int:
-        if isinstance(wanted.source, Path):
-            return copy(wanted.source, folder, self._slots.need)
-        archive: Archive = wanted.source
-        self._slots.begin_download(archive.sha256)
-        part = self._slots.download
-        # The archive, and what is in it.
-        self._slots.need(2 * archive.size_bytes - (part.stat().st_size if part.exists() else 0))
-        came = fetch(archive, part, stop.is_set, stop.wait, self._patience)
-        try:
-            unpack(part, folder, self._slots.need)
-        finally:
-            self._slots.end_download()
-        return came
 
     def _test(self, package: VerifiedPackage) -> Slot:
         self._begin_trial(package.digest)

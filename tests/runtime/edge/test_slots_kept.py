@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from runtime.app import create_serving
 from runtime.contract.package import read_package
-from runtime.edge.packages import Packages
+from runtime.edge.fetching import Patience
 from runtime.edge.slots import Active, Slots
+from runtime.edge.staging import stage
 from runtime.edge.wanted import read_wanted
 from runtime.errors import NoRoom, PackageDeadly
-from runtime.settings import Settings
 from tests.support.archive_server import ArchiveServer, archive_server, digest_of, packed
 from tests.support.edge_hub import EdgeHub, edge_hub
 from tests.support.edge_slots import kill_during_switches
@@ -78,14 +77,14 @@ def test_wherever_a_kill_strikes_the_note_names_a_whole_package(
     package: Path, better: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = read_wanted({"path": str(better), "digest": digest_of(better)})
+    served = {package}
     for steps in itertools.count():
         slots = Slots(tmp_path / str(steps), 0)
-        packages = Packages(create_serving(Settings(packages=(package,))), slots)
         with monkeypatch.context() as patch:
             _die_after(steps, patch)
             try:
-                name, found, _ = packages._stage(wanted, threading.Event())
-                slots.activate(Active(name, found.digest, "iris", "2", digest_of(package)))
+                staged = stage(wanted, slots, served, threading.Event(), Patience())
+                slots.activate(Active(staged.slot, wanted.digest, "iris", "2", digest_of(package)))
             except Killed:
                 finished = False
             else:
@@ -94,7 +93,7 @@ def test_wherever_a_kill_strikes_the_note_names_a_whole_package(
             assert read_package(slots.path(active.slot)).digest == wanted.digest
         if finished:
             break
-        assert Packages(create_serving(Settings(packages=(package,))), slots)._stage(wanted, threading.Event())
+        assert stage(wanted, slots, served, threading.Event(), Patience()).package.digest == wanted.digest
     assert active is not None
     assert steps > 10
 
