@@ -153,7 +153,9 @@ def _opened(archive: Archive, part: Path, have: int, patience: Patience) -> Any:
     if have:
         headers["range"] = f"bytes={have}-"
     request = urllib.request.Request(archive.url, headers=headers)
-    opener = urllib.request.build_opener(_Redirects, urllib.request.HTTPSHandler(context=_trusted()))
+    # Plain http is for this machine, to which no proxy leads.
+    direct = [] if archive.url.startswith("https:") else [urllib.request.ProxyHandler({})]
+    opener = urllib.request.build_opener(_Redirects, urllib.request.HTTPSHandler(context=_trusted()), *direct)
     try:
         return opener.open(request, timeout=patience.silence_s)
     except urllib.error.HTTPError as error:
@@ -163,7 +165,7 @@ def _opened(archive: Archive, part: Path, have: int, patience: Patience) -> Any:
         raise _refused(archive, error.code) from error
     except ssl.SSLCertVerificationError as error:
         raise _untrusted(archive, error) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise _untrusted(archive, cause) from error

@@ -6,6 +6,7 @@ hold it, whatever serves by then.
 
 import asyncio
 import logging
+import random
 import threading
 import time
 from typing import Any, Final
@@ -25,7 +26,7 @@ from runtime.routes.serving import Serving
 logger = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.05
-# What could not be fetched for the network's sake is tried again, after so long.
+# What could not be fetched for the network's sake is tried again, after about so long.
 _AGAIN_S: Final = 600.0
 _LONGEST: Final = 1000
 
@@ -99,8 +100,9 @@ class Packages:
 
     async def _until_changed(self) -> None:
         passing = isinstance(self._error, FetchInterrupted)
+        again_s = random.uniform(0.5, 1.5) * _AGAIN_S  # noqa: S311 - no secret; a fleet does not come at once
         try:
-            async with asyncio.timeout(_AGAIN_S if passing else None):
+            async with asyncio.timeout(again_s if passing else None):
                 await self._changed.wait()
         except TimeoutError:
             logger.info("the package is tried again")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import ssl
 import tarfile
 import threading
 from collections import Counter
@@ -61,8 +62,8 @@ def digest_of(package: Path) -> str:
 
 
 @contextmanager
-def archive_server() -> Iterator[ArchiveServer]:
-    """It ends with the block."""
+def archive_server(context: ssl.SSLContext | None = None) -> Iterator[ArchiveServer]:
+    """It ends with the block; with a context it speaks TLS."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -75,7 +76,9 @@ def archive_server() -> Iterator[ArchiveServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    served = ArchiveServer(f"http://127.0.0.1:{server.server_port}")
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    served = ArchiveServer(f"http{'s' if context else ''}://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

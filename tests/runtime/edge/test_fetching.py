@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from runtime.edge.fetching import Patience, Stopped, fetch
 from runtime.edge.wanted import Archive
 from runtime.errors import ArchiveDiffers, FetchInterrupted, PackageSizeDiffers, PackageUnfetched
 from tests.support.archive_server import ArchiveServer, archive_server
+from tests.support.edge_hub import certificates
 
 BODY = random.Random(1).randbytes(300_000)
 
@@ -135,3 +137,32 @@ def test_who_is_not_wanted_any_more_stops(served: ArchiveServer, tmp_path: Path)
     archive = Archive(f"{served.url}/p.tar", hashlib.sha256(BODY).hexdigest(), len(BODY))
     with pytest.raises(Stopped):
         fetch(archive, tmp_path / "part", lambda: True, lambda _s: None, Patience())
+
+
+def test_over_tls_a_server_that_is_known_is_trusted_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca_file = certificates(tmp_path, "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    with archive_server(context) as served:
+        served.files["/p.tar"] = BODY
+        with pytest.raises(PackageUnfetched, match=r"the certificate of 'https://127\.0\.0\.1") as caught:
+            fetched(served, tmp_path / "part")
+        assert "SSL_CERT_FILE" in caught.value.hint
+        monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+        assert fetched(served, tmp_path / "part") == len(BODY)
+
+
+def test_a_host_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+    archive = Archive("https://x..example/p.tar?sig=SECRET", "0" * 64, 5)
+    with pytest.raises(FetchInterrupted, match="cannot be reached") as caught:
+        fetch(archive, tmp_path / "part", lambda: False, lambda _s: None, Patience(tries=1))
+    assert "SECRET" not in caught.value.message
+
+
+def test_this_machine_is_reached_without_a_proxy(
+    served: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert fetched(served, tmp_path / "part") == len(BODY)

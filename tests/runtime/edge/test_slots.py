@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import pytest
 
 from tests.support.archive_server import ArchiveServer, archive_server, digest_of, packed
@@ -51,11 +52,6 @@ def _state(hub: EdgeHub) -> str | None:
     return found
 
 
-def repacked(package: Path, tmp_path: Path, **changes: Any) -> Path:
-    make_package(tmp_path / "other", **changes)
-    return tmp_path / "other"
-
-
 class Steady:
     """Messages one after the other, from a thread, until the block ends; each asks again when it was answered."""
 
@@ -99,6 +95,8 @@ def test_a_package_is_switched_under_steady_messages_and_after_a_restart_still_s
         assert fresh.call("health")[1]["counts"]["repeated"] == 0
         _each_by_a_release(fresh, steady.sent, {digest_of(package): "1", digest_of(better): "2"})
         assert server.readiness()["models"][0]["digest"] == fresh.reported["digest"] == digest_of(better)
+        over_http = httpx.post(f"{server.url}/v2/models/iris/infer", json=infer_body([ROW])).json()
+        assert over_http == fresh.outputs[-1].json()
         log = server.stderr()
         assert server.terminate() == 0
     assert "SECRET" not in log

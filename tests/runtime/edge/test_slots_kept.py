@@ -18,9 +18,9 @@ from runtime.edge.wanted import read_wanted
 from runtime.errors import NoRoom, PackageDeadly
 from tests.support.archive_server import ArchiveServer, archive_server, digest_of, packed
 from tests.support.edge_hub import EdgeHub, edge_hub
-from tests.support.edge_slots import kill_during_switches
+from tests.support.edge_slots import ROW, kill_during_switches
 from tests.support.packages import logistic_model, make_package
-from tests.support.servers import running_server
+from tests.support.servers import infer_body, running_server
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +147,18 @@ def test_another_image_serves_its_own_package(
     with running_server(tmp_path / "newest", log=tmp_path / "log", **fresh.environment()) as server:
         assert server.readiness()["models"][0]["version"] == "3"
         until(fresh, state="failed", code="E-PACKAGE-OLDER")
+
+
+def test_a_package_can_take_the_place_of_one_that_fails(
+    fresh: EdgeHub, better: Path, files: ArchiveServer, tmp_path: Path
+) -> None:
+    make_package(tmp_path / "wrong", wrong_answers=True)
+    fresh.twin["desired"]["dray"] = {"package": files.offer("r.tar", packed(better), digest=digest_of(better))}
+    with running_server(tmp_path / "wrong", log=tmp_path / "log", until=(), **fresh.environment()):
+        until(fresh, state="active")
+        fresh.wait_until_taking()
+        fresh.send(infer_body([ROW]), mid="m")
+        assert fresh.wait_for_outputs(1)[0].properties["version"] == "2"
 
 
 def test_a_package_over_which_processes_end_is_given_up(
