@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.dray-installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge edge-soak edge-switch base soak fidelity fuzz-fidelity
+.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge bench-edge-slots edge-soak edge-switch base soak fidelity fuzz-fidelity
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,9 @@ bench-overload: $(STAMP)  ## goodput, refusals and memory at four times the load
 
 bench-edge: $(STAMP)  ## a module of IoT Edge beside a bare echo: messages a second, latency (BENCH_ARGS="--rows 16")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge.py $(BENCH_ARGS)
+
+bench-edge-slots: $(STAMP)  ## packages switched by twin under messages: bytes sent, pauses (BENCH_ARGS="--kills 50", "--hidden 2500")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge_slots.py $(BENCH_ARGS)
 
 edge-soak: $(STAMP)  ## 10,000 messages through 100 kills, a cut of 30 s, stops, poison: is any lost? (SOAK_ARGS="--only kills")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/edge_soak.py $(SOAK_ARGS)

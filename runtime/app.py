@@ -68,6 +68,7 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.RunTimeout: 504,
     errors.MessageTooLarge: 413,
     errors.PoisonMessage: 422,
+    errors.PackageRefused: 422,
 }
 _RETRY_AFTER_S: Final = 1
 # What Azure's clients name their requests by.

@@ -163,3 +163,75 @@ class PoisonMessage(ServerError):
     """The process ended each time that it answered this message."""
 
     code = "E-POISON-MESSAGE"
+
+
+class PackageRefused(ServerError):
+    """A package that this device was told to serve is not one that it may."""
+
+    code = "E-PACKAGE-REFUSED"
+
+
+class PackageUnfetched(PackageRefused):
+    """A package cannot be had from where it is said to be."""
+
+    code = "E-PACKAGE-FETCH"
+
+
+class FetchInterrupted(PackageUnfetched):
+    """A package cannot be had now, for the network or the server: it may be otherwise in a while."""
+
+    code = "E-PACKAGE-NETWORK"
+
+
+class PackageSizeDiffers(PackageRefused):
+    """An archive is larger or smaller than it was said to be."""
+
+    code = "E-PACKAGE-SIZE"
+
+
+class ArchiveDiffers(PackageRefused):
+    """An archive is not the file whose SHA-256 was named."""
+
+    code = "E-PACKAGE-SHA256"
+
+
+class ArchiveUnsafe(PackageRefused):
+    """An archive, or a folder, holds what no package holds: links, paths that lead out of it, far too much."""
+
+    code = "E-PACKAGE-ARCHIVE"
+
+
+class PackageOfOtherModel(PackageRefused):
+    """A package holds another model than the one that it shall replace."""
+
+    code = "E-PACKAGE-MODEL"
+
+
+class SignatureDiffers(PackageRefused):
+    """A package takes or gives other tensors than the one that it shall replace."""
+
+    code = "E-PACKAGE-SIGNATURE"
+
+
+class PackageOlder(PackageRefused):
+    """A package has an older version than the one that it shall replace."""
+
+    code = "E-PACKAGE-OLDER"
+
+
+class PackageDeadly(PackageRefused):
+    """The process ended each time that it loaded this package."""
+
+    code = "E-PACKAGE-CRASH"
+
+
+class NoRoom(PackageRefused):
+    """The device's disk has no room for a package."""
+
+    code = "E-DISK-FULL"
+
+
+class FolderRefused(PackageRefused):
+    """The folder for what outlives the container cannot be written."""
+
+    code = "E-NOT-WRITABLE"

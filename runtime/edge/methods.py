@@ -38,12 +38,20 @@ class Methods:
     Args:
         answerer: None until the journal is open.
         report: What the reported properties say, as they stand.
+        retry: Tries once more to serve the package that the twin asks for; raises why not.
     """
 
-    def __init__(self, serving: Serving, answerer: Answerer, report: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        serving: Serving,
+        answerer: Answerer,
+        report: Callable[[], Mapping[str, Any]],
+        retry: Callable[[], Awaitable[None]],
+    ) -> None:
         self._serving = serving
         self._answerer = answerer
         self._report = report
+        self._retry = retry
         self._reload: asyncio.Task[None] | None = None
         self._methods: Mapping[str, Method] = {
             "health": self._health,
@@ -81,7 +89,7 @@ class Methods:
         if slot is not None and slot.model is not None:
             metadata = describe_model(self._serving, slot.model).model_dump(exclude_none=True)
         ready = self._serving.repository.state == "ready"
-        kept = ("state", "model", "version", "digest", "provider", "reason", "counts", "journal", "settings")
+        kept = ("state", "model", "version", "digest", "provider", "reason", "counts", "journal", "settings", "package")
         return 200, {**{name: report.get(name) for name in kept}, "ready": ready, "metadata": metadata}
 
     async def _predict(self, payload: object) -> Result:
@@ -128,6 +136,7 @@ class Methods:
             raise InvalidInput("no package could be read yet", hint="the reported property reason says why")
         for name in sorted(names):
             await self._serving.change("load", name)
+        await self._retry()
 
 
 def _replayed(model: Any) -> list[dict[str, Any]]:

@@ -12,7 +12,9 @@ from runtime.contract.errors import DrayError
 from runtime.edge.connection import Connection, Respond, connect
 from runtime.edge.journal import Arrival, Limits, open_journal
 from runtime.edge.methods import Methods
+from runtime.edge.packages import Packages
 from runtime.edge.reporting import Reported
+from runtime.edge.slots import Slots
 from runtime.edge.standing import is_held, is_ready, journal_of, settings_of, standing, state_of
 from runtime.edge.twin import Desired, Wishes
 from runtime.edge.withheld import Acknowledge
@@ -29,12 +31,17 @@ _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 15.0
 # A hub that has not acknowledged an answer for so long will not do it on this connection.
 _STALLED_S: Final = 60.0
+# Beside what the journal may grow to, left free by packages.
+_RESERVE_BYTES: Final = 16 << 20
 # For a client that comes back with another token.
 _BACK_S: Final = 15.0
 
 
 class EdgeModule:
-    """A server's other door. Belongs to the event loop's thread, but for what ``Listener`` says."""
+    """A server's other door. Belongs to the event loop's thread, but for what ``Listener`` says.
+
+    Made before the server's models are loaded: one of its own packages may take the place of what the image holds.
+    """
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
@@ -52,7 +59,8 @@ class EdgeModule:
         self._journal, self._no_journal = open_journal(settings.edge_folder, limits)
         self._work = Work(serving, self._journal, self._counts, lambda: self._wishes, self._break)
         self._work.allowed = lambda: is_ready(serving) and not is_held(serving, self._wishes)
-        self._methods = Methods(serving, self._work.answerer, self.report)
+        self._packages = Packages(serving, Slots(settings.edge_folder, limits.size_bytes + _RESERVE_BYTES))
+        self._methods = Methods(serving, self._work.answerer, self.report, self._packages.retry)
         serving.messages = self.counts
         if self._journal.inherited:
             logger.info("messages of an earlier process", extra={"fields": {"messages": self._journal.inherited}})
@@ -61,7 +69,8 @@ class EdgeModule:
 
     def start(self) -> None:
         """Connect, and go on until ``drain``."""
-        lives: tuple[Callable[[], Awaitable[None]], ...] = (self._keep_connected, self._work.run, self._tick)
+        lives: tuple[Callable[[], Awaitable[None]], ...]
+        lives = (self._keep_connected, self._work.run, self._packages.run, self._tick)
         self._lives = [asyncio.create_task(_for_ever(life)) for life in lives]
 
     async def drain(self, limit_s: float) -> None:
@@ -70,6 +79,7 @@ class EdgeModule:
         deadline = time.monotonic() + limit_s
         # The inputs stay subscribed: what comes is left unacknowledged, and sent to the next process.
         self._work.intake.taking = False
+        self._packages.close()
         self._work.look()
         while self._journal.count and self._work.can_answer and time.monotonic() < deadline:
             await asyncio.sleep(_TICK_S / 2)
@@ -207,8 +217,8 @@ class EdgeModule:
             self._sample(settings.sample_rate if wishes.sample_rate is None else wishes.sample_rate)
         except DrayError as error:
             self._problems["sample_rate"] = error.message
-        if wishes.package is not None:
-            self._problems["package"] = "this version of dray fetches no packages; deploy an image of it"
+        if "package" not in self._problems:
+            self._packages.want(wishes.package)
         self._work.look()
 
     def _sample(self, rate: float) -> None:
@@ -233,6 +243,7 @@ class EdgeModule:
             self.counts(),
             settings=settings_of(self._serving, self._wishes, self._log_level, self._problems),
             journal=journal_of(self._work.intake, self._no_journal),
+            package=self._packages.report,
         )
 
 

@@ -31,27 +31,35 @@ def state_of(serving: Serving, wishes: Wishes) -> str:
 
 
 def standing(
-    serving: Serving, wishes: Wishes, counts: Messages, *, settings: Mapping[str, Any], journal: str
+    serving: Serving,
+    wishes: Wishes,
+    counts: Messages,
+    *,
+    settings: Mapping[str, Any],
+    journal: str,
+    package: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Everything that is reported under ``dray``; None where there is nothing to say.
 
     Args:
         settings: In force, with ``errors``.
         journal: ``ok``, or what is wrong with it.
+        package: How the package that the twin asks for stands; None where it asks for none.
     """
     slots = serving.repository.slots
     slot = next((slot for slot in slots if slot.error is not None), slots[0])
-    manifest, package, model = slot.manifest, slot.package, slot.model
+    manifest, read, model = slot.manifest, slot.package, slot.model
     return {
         "model": manifest.name if manifest else None,
         "version": manifest.version if manifest else None,
-        "digest": package.digest if package else None,
+        "digest": read.digest if read else None,
         "provider": model.providers[0] if model else None,
         "state": state_of(serving, wishes),
         "reason": slot.error.message[:_LONGEST] if slot.error is not None else None,
         "counts": asdict(counts),
         "settings": dict(settings),
         "journal": journal,
+        "package": dict(package) if package is not None else None,
     }
 
 

@@ -5,34 +5,17 @@ Everything stands under ``dray``. What cannot be honoured is reported and change
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
+
+from runtime.edge.wanted import DIGEST, WantedPackage, read_wanted, text_of_form
 
 SECTION: Final = "dray"
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 _LONGEST_DELAY_US: Final = 10_000_000
 _MOST_ROWS: Final = 65536
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_URL: Final = re.compile(r"https?://[!-~]+")
-_LARGEST_BYTES: Final = 1 << 40
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class WantedPackage:
-    """A package that is to be fetched.
-
-    Attributes:
-        sha256: Of the file.
-        digest: Of its content, as the package's manifest has it.
-    """
-
-    url: str
-    sha256: str
-    size_bytes: int
-    digest: str
+_SECRET: Final = frozenset({"package"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +29,7 @@ class Wishes:
         max_batch: Rows of a run that messages share.
         min_confidence: Answers below it go to the output ``uncertain``.
         sample_rate: Share of the answers that are written out with their inputs.
+        package: What is to serve in the place of what the image holds.
     """
 
     hold: bool | str = False
@@ -118,7 +102,8 @@ def read_wishes(raw: Mapping[str, Any], old: Wishes) -> tuple[Wishes, dict[str, 
         try:
             found[name] = _READERS[name](raw[name])
         except (ValueError, TypeError) as error:
-            problems[name] = f"{raw[name]!r}: {error}"[:500]
+            # A URL may carry a secret, and whoever reads what is reported need not know it.
+            problems[name] = str(error) if name in _SECRET else f"{raw[name]!r}: {error}"[:500]
             found[name] = getattr(old, name)
     return Wishes(**found), problems
 
@@ -131,7 +116,7 @@ def _unknown(name: str, known: set[str]) -> str:
 def _hold(value: object) -> bool | str:
     if isinstance(value, bool):
         return value
-    return _text(value, _DIGEST, "true, false, or the digest of the package that is meant")
+    return text_of_form(value, DIGEST, "true, false, or the digest of the package that is meant")
 
 
 def _whole(low: int, high: int) -> Callable[[object], int]:
@@ -156,24 +141,6 @@ def _level(value: object) -> str:
     return str(value).lower()
 
 
-def _package(value: object) -> WantedPackage:
-    names = [each.name for each in fields(WantedPackage)]
-    if not isinstance(value, Mapping) or set(value) != set(names):
-        raise ValueError(f"expected an object of {', '.join(names)}")
-    return WantedPackage(
-        url=_text(value["url"], _URL, "url: an http or https URL"),
-        sha256=_text(value["sha256"], _SHA256, "sha256: 64 hex digits"),
-        size_bytes=_whole(1, _LARGEST_BYTES)(value["size_bytes"]),
-        digest=_text(value["digest"], _DIGEST, "digest: sha256: and 64 hex digits"),
-    )
-
-
-def _text(value: object, form: re.Pattern[str], expected: str) -> str:
-    if not isinstance(value, str) or not form.fullmatch(value):
-        raise ValueError(f"expected {expected}")
-    return value
-
-
 def _require(fits: bool, expected: str) -> None:
     if not fits:
         raise ValueError(expected)
@@ -186,5 +153,5 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "min_confidence": _share,
     "sample_rate": _share,
     "log_level": _level,
-    "package": _package,
+    "package": read_wanted,
 }

@@ -37,6 +37,8 @@ class Slot:
         costs: Measured after the self-test.
         serial: Of what was loaded at one time; the same in every process that was forked since.
         unloaded: Taken out of service while the process went on; its package may be loaded again.
+        other: Folder of the package that serves where the one at ``path`` cannot.
+        setback: Why it could not.
     """
 
     path: Path
@@ -45,6 +47,8 @@ class Slot:
     costs: "Costs | None" = None
     error: DrayError | None = None
     unloaded: bool = False
+    other: Path | None = None
+    setback: DrayError | None = None
     serial: int = field(default_factory=_serials.__next__)
 
     @property
@@ -85,7 +89,7 @@ class Repository:
     def read(self) -> None:
         """Read every package that was not read yet; load none."""
         for slot in self.slots:
-            if slot.package is None and slot.state == "starting":
+            while slot.package is None and slot.state == "starting":
                 self._attempt(slot, self._read)
 
     def load(self) -> None:
@@ -93,8 +97,8 @@ class Repository:
         try:
             self.read()
             for slot in self.slots:
-                if slot.state == "starting":
-                    self._attempt(slot, self._load)
+                while slot.state == "starting":
+                    self._attempt(slot, self._load if slot.package is not None else self._read)
         finally:
             for slot in self.slots:
                 if slot.state == "starting":  # an exception that nobody foresaw is on its way out
@@ -161,6 +165,26 @@ class Repository:
             by_path = {slot.path: slot for slot in fresh}
             self.slots = tuple(by_path.get(slot.path, slot) for slot in self.slots)
 
+    def prefer(self, at: int, path: Path) -> None:
+        """Before anything is read: a package in the place of the one at ``paths[at]``, which serves where it cannot."""
+        fresh = Slot(path, other=self.paths[at])
+        self.slots = (*self.slots[:at], fresh, *self.slots[at + 1 :])
+
+    def prepare(self, path: Path) -> Slot:
+        """The package of a folder, loaded and tested, and not served yet; blocks, so it belongs in a thread.
+
+        Raises:
+            DrayError: Why it cannot serve.
+        """
+        slot = Slot(path, read_package(path))
+        self._load(slot)
+        return slot
+
+    def exchange(self, at: int, fresh: Slot) -> None:
+        """Serve another package from now on; what was begun with the one before ends with it. May block."""
+        with self._changing:
+            self.slots = (*self.slots[:at], fresh, *self.slots[at + 1 :])
+
     def unload(self, name: str) -> None:
         """Take every version of a model out of service; requests that it has are answered.
 
@@ -182,12 +206,13 @@ class Repository:
     def _attempt(self, slot: Slot, step: Callable[[Slot], None]) -> None:
         try:
             step(slot)
-        except DrayError as error:
-            slot.error = error
-            logger.error("package failed", extra={"fields": {"package": str(slot.path), **_facts(error)}})  # noqa: TRY400
-        except OSError as error:
-            slot.error = ModelLoadFailed(f"cannot read the package {str(slot.path)!r}: {error}")
-            logger.error("package failed", extra={"fields": _facts(slot.error)})  # noqa: TRY400
+        except (DrayError, OSError) as error:
+            found = error if isinstance(error, DrayError) else _unreadable(slot.path, error)
+            logger.error("package failed", extra={"fields": {"package": str(slot.path), **_facts(found)}})  # noqa: TRY400
+            if slot.other is None:
+                slot.error = found
+                return
+            slot.path, slot.other, slot.package, slot.setback = slot.other, None, None, found
 
     def _read(self, slot: Slot) -> None:
         package = read_package(slot.path)
@@ -231,6 +256,10 @@ class Repository:
         served = [f"{m.name} {m.version}" for slot in self.slots if (m := slot.manifest) is not None]
         which = f"{name!r} version {version!r}" if version is not None else repr(name)
         return UnknownModel(f"no model {which} is served here; served: {', '.join(served)}", detail={"served": served})
+
+
+def _unreadable(path: Path, error: OSError) -> ModelLoadFailed:
+    return ModelLoadFailed(f"cannot read the package {str(path)!r}: {error}")
 
 
 def _holds(slot: Slot, name: str) -> bool:

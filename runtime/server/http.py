@@ -69,12 +69,12 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await self._open()
         self._serving.addresses = [address_of(each) for each in self._listeners]
-        self._begin_to_load()
         if self._serving.settings.edge:
             from runtime.edge.module import EdgeModule
 
-            self._edge = EdgeModule(self._serving)
+            self._edge = EdgeModule(self._serving)  # it may know of a package that is to be loaded first
             self._edge.start()
+        self._begin_to_load()
 
     async def _open(self) -> None:
         await super().startup(sockets=self._listeners)

@@ -217,7 +217,7 @@ def edge_hub(*, inflight: int = 20) -> Iterator[EdgeHub]:
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _own_address() as address:
         path = Path(folder)
         (path / "kept").mkdir()
-        ca_file = _certificates(path, address)
+        ca_file = certificates(path, address)
         (path / "mosquitto.conf").write_text(_configuration(path, address, inflight))
         hub = EdgeHub(path, address, ca_file)
         with _workload_api(path / "workload.sock", ca_file.read_text()):
@@ -272,7 +272,8 @@ def _wait_for_port(address: str) -> None:
     raise AssertionError("mosquitto does not listen")
 
 
-def _certificates(folder: Path, address: str) -> Path:
+def certificates(folder: Path, address: str) -> Path:
+    """``server.pem`` and ``server.key`` of an address, signed by the CA whose certificate is at the path."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge CA")])
     ca = _signed(issuer, issuer, ca_key.public_key(), ca_key, [(x509.BasicConstraints(ca=True, path_length=0), True)])

@@ -120,12 +120,3 @@ def test_answers_of_little_confidence_go_to_an_output_of_their_own(hub: EdgeHub,
     assert float(found["unsure"].properties["confidence"]) == pytest.approx(1 / 3, abs=1e-4)
     hub.desire({"min_confidence": None})
     hub.wait(lambda: "min_confidence" not in hub.reported["settings"], 10)
-
-
-def test_a_package_by_url_is_refused_by_name(hub: EdgeHub, module: RunningServer) -> None:
-    package = {"url": "https://x.example/p.tar", "sha256": "0" * 64, "size_bytes": 1, "digest": "sha256:" + "0" * 64}
-    hub.desire({"package": package})
-    hub.wait(lambda: "package" in hub.reported["settings"]["errors"], 10)
-    assert "fetches no packages" in hub.reported["settings"]["errors"]["package"]
-    hub.desire({"package": None})
-    hub.wait(lambda: not hub.reported["settings"]["errors"], 10)
