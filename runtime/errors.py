@@ -192,7 +192,7 @@ class PackageSizeDiffers(PackageRefused):
 class ArchiveDiffers(PackageRefused):
     """An archive is not the file whose SHA-256 was named."""
 
-    code = "E-PACKAGE-SHA256"
+    code = "E-PACKAGE-CHECKSUM"
 
 
 class ArchiveUnsafe(PackageRefused):

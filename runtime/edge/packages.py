@@ -118,13 +118,13 @@ class Packages:
             at = self._of_this_image(active)
             if at is None:
                 logger.info("the image is another one: its own package serves")
-                self._slots.activate(None)
+                self._deactivate()
                 return
             self._check_slot(active)
             self._begin_trial(active.digest)
         except (PackageDeadly, PackageDamaged) as error:
             self._setback(active.digest, error)
-            self._slots.activate(None)
+            self._deactivate()
             return
         except DrayError as error:  # a folder that cannot be written can be read
             logger.warning("slots: %s", error.message)
@@ -158,7 +158,14 @@ class Packages:
             self.report = self._active(active.digest)
             return
         self._setback(active.digest, back)
-        await asyncio.to_thread(self._slots.activate, None)
+        await asyncio.to_thread(self._deactivate)
+
+    def _deactivate(self) -> None:
+        """From the next start on the image's own package serves; where that cannot be noted, it is found out again."""
+        try:
+            self._slots.activate(None)
+        except DrayError as error:
+            logger.warning("slots: %s", error.message)
 
     def _setback(self, digest: str, error: DrayError) -> None:
         logger.error("the image's own package serves", extra={"fields": {"error": error.message}})

@@ -131,9 +131,9 @@ def _send(handler: BaseHTTPRequestHandler, served: ArchiveServer, path: str) -> 
 
 
 def _write(handler: BaseHTTPRequestHandler, served: ArchiveServer, body: bytes) -> None:
+    served.sent_bytes += len(body)  # before whoever asked can know
     try:
         handler.wfile.write(body)
         handler.wfile.flush()
-        served.sent_bytes += len(body)
     except OSError:  # whoever asked is gone
         handler.close_connection = True

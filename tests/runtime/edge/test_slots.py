@@ -142,7 +142,7 @@ def refusals(
     found: dict[str, tuple[Any, str, str]] = {}
     offer = files.offer
     good = offer("good.tar", archive, digest=digest)
-    found["sha"] = ({**good, "sha256": "0" * 64}, "E-PACKAGE-SHA256", "another SHA-256")
+    found["sha"] = ({**good, "sha256": "0" * 64}, "E-PACKAGE-CHECKSUM", "another SHA-256")
     found["larger"] = ({**good, "size_bytes": len(archive) - 1}, "E-PACKAGE-SIZE", f"has {len(archive)} bytes")
     found["smaller"] = ({**good, "size_bytes": len(archive) + 1}, "E-PACKAGE-SIZE", f"has {len(archive)} bytes")
     found["digest"] = ({**good, "digest": "sha256:" + "0" * 64}, "E-PACKAGE-DIGEST", f"has the digest {digest}")

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from runtime.app import create_serving
 from runtime.contract.package import read_package
 from runtime.edge.fetching import Patience
+from runtime.edge.packages import Packages
 from runtime.edge.slots import Active, Slots
 from runtime.edge.staging import stage
 from runtime.edge.wanted import read_wanted
-from runtime.errors import NoRoom, PackageDeadly
+from runtime.errors import FolderRefused, NoRoom, PackageDeadly
+from runtime.settings import Settings
 from tests.support.archive_server import ArchiveServer, archive_server, digest_of, packed
 from tests.support.edge_hub import EdgeHub, edge_hub
 from tests.support.edge_slots import ROW, kill_during_switches
@@ -176,6 +179,21 @@ def test_a_package_over_which_processes_end_is_given_up(
         assert server.readiness()["models"][0]["version"] == "1"
         assert fresh.call("reload")[0] == 200
         until(fresh, state="active")
+
+
+class ReadOnly(Slots):
+    def activate(self, active: Active | None) -> None:
+        raise FolderRefused("the folder cannot be written")
+
+
+@pytest.mark.parametrize("base", ["of this image", "of another"])
+def test_a_folder_that_cannot_be_written_stops_no_start(package: Path, tmp_path: Path, base: str) -> None:
+    digest = digest_of(package) if base == "of this image" else "sha256:0"
+    Slots(tmp_path, 0).activate(Active("a", "sha256:1", "iris", "2", digest))
+    serving = create_serving(Settings(packages=(package,)))
+    packages = Packages(serving, ReadOnly(tmp_path, 0))
+    assert serving.repository.slots[0].path == package
+    assert (packages.report is not None) == (base == "of this image")
 
 
 def test_trials_are_counted_until_one_is_survived(tmp_path: Path) -> None:
