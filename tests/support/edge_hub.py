@@ -3,19 +3,12 @@
 The client's port is fixed (8883), so every hub has a loopback address of its own.
 """
 
-import base64
 import contextlib
-import datetime as dt
-import hashlib
-import hmac
-import http.server
-import ipaddress
 import itertools
 import json
 import os
 import shutil
 import socket
-import socketserver
 import ssl
 import subprocess
 import tempfile
@@ -28,17 +21,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from targets.rehearsal.certificates import write_certificates
 from tests.support.absent import absent
+from tests.support.edge_workload import workload_api
 
 DEVICE, MODULE = "edge-1", "dray"
 BASE = f"devices/{DEVICE}/modules/{MODULE}"
 _PORT = 8883
-_KEY = b"a key of the module"
 _tries = itertools.count()
 
 
@@ -217,10 +206,11 @@ def edge_hub(*, inflight: int = 20) -> Iterator[EdgeHub]:
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _own_address() as address:
         path = Path(folder)
         (path / "kept").mkdir()
-        ca_file = certificates(path, address)
+        ca_file = path / "ca.pem"
+        write_certificates(ca_file, path / "server.pem", path / "server.key", address=address)
         (path / "mosquitto.conf").write_text(_configuration(path, address, inflight))
         hub = EdgeHub(path, address, ca_file)
-        with _workload_api(path / "workload.sock", ca_file.read_text()):
+        with workload_api(path / "workload.sock", MODULE, ca_file.read_text()):
             try:
                 hub.start_broker()
                 yield hub
@@ -270,71 +260,6 @@ def _wait_for_port(address: str) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("mosquitto does not listen")
-
-
-def certificates(folder: Path, address: str) -> Path:
-    """``server.pem`` and ``server.key`` of an address, signed by the CA whose certificate is at the path."""
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge CA")])
-    ca = _signed(issuer, issuer, ca_key.public_key(), ca_key, [(x509.BasicConstraints(ca=True, path_length=0), True)])
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-    server = _signed(subject, issuer, key.public_key(), ca_key, [(names, False)])
-    pem = serialization.Encoding.PEM
-    (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
-    (folder / "server.pem").write_bytes(server.public_bytes(pem))
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "server.key").write_bytes(private)
-    return folder / "ca.pem"
-
-
-def _signed(subject: x509.Name, issuer: x509.Name, key: Any, ca_key: Any, extensions: list[Any]) -> x509.Certificate:
-    now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
-    builder = builder.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + dt.timedelta(days=2))
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(ca_key, hashes.SHA256())
-
-
-class _UnixServer(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-
-
-@contextmanager
-def _workload_api(path: Path, bundle: str) -> Iterator[None]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def address_string(self) -> str:
-            return "module"
-
-        def log_message(self, *args: object) -> None:
-            """Nothing."""
-
-        def do_GET(self) -> None:
-            self._answer({"certificate": bundle} if self.path.startswith("/trust-bundle") else None)
-
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            known = self.path.startswith(f"/modules/{MODULE}/genid/1/sign")
-            digest = hmac.new(_KEY, base64.b64decode(asked["data"]), hashlib.sha256).digest()
-            self._answer({"digest": base64.b64encode(digest).decode()} if known else None)
-
-        def _answer(self, document: Any) -> None:
-            body = json.dumps(document or {"message": "not found"}).encode()
-            self.send_response(200 if document else 404)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = _UnixServer(str(path), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _output(topic: str, payload: bytes) -> Output:

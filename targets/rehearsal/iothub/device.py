@@ -14,6 +14,7 @@ from targets.rehearsal.iothub import agent_methods, faults
 from targets.rehearsal.iothub.agent import VERSION, Agent
 from targets.rehearsal.iothub.agent import Ways as AgentWays
 from targets.rehearsal.iothub.clock import now
+from targets.rehearsal.iothub.device_facts import facts_of
 from targets.rehearsal.iothub.edge_hub import EdgeHub, Surroundings
 from targets.rehearsal.iothub.errors import HubError, no_module, not_connected
 from targets.rehearsal.iothub.ground import Ground
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 _CUT_AFTER_S: Final = 0.2
 _CUT_S: Final = 3.0
-_ARCHITECTURES: Final[Mapping[str, str]] = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class EdgeDevice:
             self.modules.gone,
             self._report_agent,
         )
-        self.agent = Agent(name, _facts(platform), ways)
+        self.agent = Agent(name, facts_of(platform), ways)
 
     def begin(self) -> None:
         """Work from now on."""
@@ -291,17 +291,3 @@ class EdgeDevice:
 
     def _folder(self) -> Path:
         return self._ground.folder / "devices" / self.name
-
-
-def _facts(platform: Platform) -> dict[str, Any]:
-    architecture = _ARCHITECTURES.get(platform.architecture, platform.architecture)
-    return {
-        "systemInfo": {
-            "operatingSystemType": "linux",
-            "operatingSystem": "rehearsal",
-            "architecture": architecture,
-            "version": "1.6.0",
-            "provisioning": {"type": "manual", "dynamicReprovisioning": False, "alwaysReprovisionOnStartup": False},
-        },
-        "platform": {"os": "linux", "architecture": architecture, "version": "1.6.0"},
-    }

@@ -14,7 +14,7 @@ from runtime.edge.fetching import Patience, Stopped, fetch
 from runtime.edge.wanted import Archive
 from runtime.errors import ArchiveDiffers, FetchInterrupted, PackageSizeDiffers, PackageUnfetched
 from tests.support.archive_server import ArchiveServer, archive_server
-from tests.support.edge_hub import certificates
+from tests.support.stand_in_server import certificates
 
 BODY = random.Random(1).randbytes(300_000)
 
@@ -142,9 +142,9 @@ def test_who_is_not_wanted_any_more_stops(served: ArchiveServer, tmp_path: Path)
 def test_over_tls_a_server_that_is_known_is_trusted_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ca_file = certificates(tmp_path, "127.0.0.1")
+    ca_file, certificate, key = certificates(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    context.load_cert_chain(certificate, key)
     with archive_server(context) as served:
         served.files["/p.tar"] = BODY
         with pytest.raises(PackageUnfetched, match=r"the certificate of 'https://127\.0\.0\.1") as caught:
