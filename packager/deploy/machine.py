@@ -49,10 +49,7 @@ def deploy(
     wait for it: it is ``pending``, its report has not passed, and ``settle`` takes it later.
 
     Args:
-        target: Where to.
-        name: Of the deployment; one that exists is updated.
-        release: What shall serve.
-        settings: The target's own.
+        name: One that exists is updated.
         smoke: The tests; handed in, because steps do not know each other.
         confirm: Asked about every plan that changes something.
         secrets: What the plan's references stand for.

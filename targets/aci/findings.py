@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from packager.core.artifact import Release
-from packager.core.credentials import resolve
 from packager.core.deployment import Finding, Findings
 from packager.core.errors import (
     ArchitectureMissing,
     CapacityMissing,
     ConfigurationError,
-    CredentialsUnusable,
     DrayError,
     QuotaReached,
     RequestRefused,
@@ -23,6 +21,7 @@ from targets.aci.settings import AciSettings
 from targets.aci.state import normal
 from targets.aci.tags import MOST
 from targets.aci.tls import fault_of
+from targets.kit.referenced_values import looked_up
 
 logger = logging.getLogger(__name__)
 # Azure has no other processor for containers of Linux.
@@ -118,16 +117,10 @@ def _exposure(settings: AciSettings) -> Findings:
 
 
 def _secrets(settings: AciSettings) -> Findings:
-    found, values = [], dict[str, str]()
-    for name, reference in settings.references().items():
-        try:
-            values[name] = resolve(reference)
-        except CredentialsUnusable as error:
-            message = f"{name}={reference} cannot be read here: {error.message}"
-            found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
+    values, found = looked_up(settings.references())
     if values.keys() >= {"tls_cert", "tls_key"} and (wrong := fault_of(values["tls_cert"], values["tls_key"])):
-        found.append(_blocking(wrong, "a certificate and its key, both in PEM"))
-    return tuple(found)
+        return (*found, _blocking(wrong, "a certificate and its key, both in PEM"))
+    return found
 
 
 def _quota(chosen: Course, groups: ContainerGroups) -> Findings:

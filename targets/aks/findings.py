@@ -8,12 +8,12 @@ from targets.kit.kubernetes.cluster import Cluster
 from targets.kit.kubernetes.course import Course
 from targets.kit.kubernetes.kinds import words_for
 from targets.kit.kubernetes.objects.pods import memory_mib
-from targets.kit.referenced_values import unreadable
+from targets.kit.referenced_values import looked_up
 
 
 def early(settings: AksSettings) -> Findings:
     """What the settings alone show."""
-    return (*_exposure(settings), *unreadable(settings.references()), *_kserve(settings))
+    return (*_exposure(settings), *looked_up(settings.references())[1], *_kserve(settings))
 
 
 def late(chosen: Course, release: Release) -> Findings:

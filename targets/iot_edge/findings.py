@@ -13,7 +13,7 @@ from targets.iot_edge.secrets import SecretValues
 from targets.iot_edge.settings import IotEdgeSettings
 from targets.iot_edge.state import Device
 from targets.kit.iothub.hub import AGENT
-from targets.kit.referenced_values import unreadable
+from targets.kit.referenced_values import looked_up
 
 _APPLIED = "applied"
 
@@ -25,7 +25,7 @@ def of_error(error: DrayError) -> Finding:
 
 def early(settings: IotEdgeSettings) -> Findings:
     """What the settings alone show."""
-    return (*_place(settings), *unreadable(settings.references()), *_exposure(settings))
+    return (*_place(settings), *looked_up(settings.references())[1], *_exposure(settings))
 
 
 def of_device(state: Device, chosen: Course, release: Release, values: SecretValues) -> Findings:

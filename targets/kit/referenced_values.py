@@ -41,13 +41,13 @@ class ReferencedValues:
         return found.username or _TOKEN_USER
 
 
-def unreadable(references: Mapping[str, str]) -> Findings:
-    """Which references of settings, by their setting, have nothing behind them on this machine."""
-    found = []
+def looked_up(references: Mapping[str, str]) -> tuple[Mapping[str, str], Findings]:
+    """What stands behind references of settings on this machine, by their setting, and those that have nothing."""
+    values, found = dict[str, str](), []
     for name, reference in references.items():
         try:
-            resolve(reference)
+            values[name] = resolve(reference)
         except CredentialsUnusable as error:
             message = f"{name}={reference} cannot be read here: {error.message}"
             found.append(Finding(error.code, message, f"{error.hint}; planning needs no secret, deploying does"))
-    return tuple(found)
+    return values, tuple(found)

@@ -2,39 +2,17 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import pytest
 
-from tests.support.archive_server import ArchiveServer, archive_server, digest_of, packed
-from tests.support.edge_hub import EdgeHub, edge_hub
+from tests.support.archive_server import ArchiveServer, digest_of, packed
+from tests.support.edge_hub import EdgeHub
+from tests.support.edge_slots import ROW
 from tests.support.packages import logistic_model, make_package
 from tests.support.servers import RunningServer, infer_body, running_server
-
-ROW = [5.1, 3.5, 1.4, 0.2]
-
-
-@pytest.fixture(scope="module")
-def files() -> Iterator[ArchiveServer]:
-    with archive_server() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Version 2 of the same model: other weights, the same signature."""
-    folder = tmp_path_factory.mktemp("edge") / "better"
-    make_package(folder, logistic_model(seed=2), version="2")
-    return folder
-
-
-@pytest.fixture
-def fresh() -> Iterator[EdgeHub]:
-    with edge_hub() as running:
-        yield running
 
 
 def wished(hub: EdgeHub, package: dict[str, Any] | None, state: str | None) -> dict[str, Any]:

@@ -19,30 +19,11 @@ from runtime.edge.staging import stage
 from runtime.edge.wanted import read_wanted
 from runtime.errors import FolderRefused, NoRoom, PackageDeadly
 from runtime.settings import Settings
-from tests.support.archive_server import ArchiveServer, archive_server, digest_of, packed
-from tests.support.edge_hub import EdgeHub, edge_hub
+from tests.support.archive_server import ArchiveServer, digest_of, packed
+from tests.support.edge_hub import EdgeHub
 from tests.support.edge_slots import ROW, kill_during_switches
 from tests.support.packages import logistic_model, make_package
 from tests.support.servers import infer_body, running_server
-
-
-@pytest.fixture(scope="module")
-def files() -> Iterator[ArchiveServer]:
-    with archive_server() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("edge") / "better"
-    make_package(folder, logistic_model(seed=2), version="2")
-    return folder
-
-
-@pytest.fixture
-def fresh() -> Iterator[EdgeHub]:
-    with edge_hub() as running:
-        yield running
 
 
 def until(hub: EdgeHub, **facts: str) -> None:
