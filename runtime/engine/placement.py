@@ -59,7 +59,7 @@ class Placement:
         """One line for people: how much ran where, and what not where it should have."""
         asked = ", ".join(self.asked)
         if not self.fell_back:
-            return f"all {sum(self.nodes.values())} nodes that compute ran on {', '.join(self.providers)}"
+            return f"all nodes that compute ({sum(self.nodes.values())}) ran on {', '.join(self.providers)}"
         where = ", ".join(f"{count} on {name}" for name, count in self.nodes.items()) or f"all on {CPU}"
         named = ", ".join(self.elsewhere[:_MOST_NAMED])
         more = len(self.elsewhere) - _MOST_NAMED
@@ -71,7 +71,7 @@ class Placement:
         """For metadata and readiness, JSON values."""
         return {
             "asked": list(self.asked),
-            "active": self.providers[0],
+            "active": ", ".join(self.providers),
             "fallback": self.fallback,
             "fell_back": self.fell_back,
             "nodes": dict(self.nodes),
