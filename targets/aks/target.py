@@ -62,7 +62,7 @@ class AksTarget(Target[AksSettings], Gradual):
     takes_image: ClassVar[bool] = True
     access: KubernetesAccess | None = None
     credentials: CredentialSource | None = field(default=None, repr=False)
-    made_for: str | None = None
+    made_for: str | None = field(default=None, kw_only=True)
 
     def platforms(self, settings: AksSettings) -> tuple[Platform, ...]:
         """Linux, on the processors that the settings name."""

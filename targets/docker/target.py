@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from packager.core.artifact import ModelPackage, Release
@@ -56,7 +56,7 @@ class DockerTarget(Target[DockerSettings]):
     name: ClassVar[str] = "docker"
     settings_type = DockerSettings
     takes_image: ClassVar[bool] = True
-    made_for: str | None = None
+    made_for: str | None = field(default=None, kw_only=True)
 
     def preflight(self, settings: DockerSettings) -> Findings:
         """Whether an engine answers."""

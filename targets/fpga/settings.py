@@ -1,17 +1,7 @@
-"""What ``--set`` and dray.yaml may say about the target ``fpga``."""
-
-from typing import Literal
-
-from pydantic import Field
+"""What ``--set`` and dray.yaml may say about the target ``fpga``: the settings of all its modes."""
 
 from targets.fpga.ep.settings import EpSettings
 
 
 class FpgaSettings(EpSettings):
-    """Settings of the target ``fpga``.
-
-    Attributes:
-        mode: ``rtl`` makes a circuit of the model, ``ep`` runs it on an accelerator card.
-    """
-
-    mode: Literal["rtl", "ep"] | None = Field(None, description="rtl: a circuit; ep: an accelerator card")
+    """Settings of the target ``fpga``."""

@@ -43,13 +43,13 @@ class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
         Raises:
             ConfigurationError: They name none, or one that there is not.
         """
-        found = self.ways.get((settings.mode or "", settings.on))
+        found = self.ways.get((settings.mode or "", settings.where))
         if found is not None:
             return found
         modes = sorted({mode for mode, _ in self.ways})
         said = f"mode={settings.mode}" if settings.mode else "no mode is set"
         raise ConfigurationError(
-            f"the target fpga cannot serve so: {said}, on={settings.on}",
+            f"the target fpga cannot serve so: {said}, on={settings.where}",
             hint=f"--set mode={' or '.join(modes)}; on={' or '.join(sorted({on for _, on in self.ways}))}",
         )
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -43,7 +43,7 @@ class LocalTarget(Target[LocalSettings]):
 
     program: tuple[str, ...] = RUNTIME
     platform: str = sys.platform
-    made_for: str | None = None
+    made_for: str | None = field(default=None, kw_only=True)
 
     def preflight(self, settings: LocalSettings) -> Findings:
         """Whether the runtime can run here at all."""

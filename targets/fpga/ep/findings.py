@@ -35,7 +35,7 @@ def of_host(settings: EpSettings, needs: Needs, host: Host) -> Findings:
 
 def of_resource(settings: EpSettings, needs: Needs) -> Findings:
     """That nothing says what stands for the card in a cluster."""
-    if settings.on != "kubernetes" or not needs.nodes or resource_of(settings):
+    if settings.where != "kubernetes" or not needs.nodes or resource_of(settings):
         return ()
     message = f"on=kubernetes, and no resource says what stands for the {needs.card} there"
     hint = "--set resource=DOMAIN/NAME, as the device plugin calls it: kubectl get nodes -o jsonpath=..allocatable"

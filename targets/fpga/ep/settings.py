@@ -5,23 +5,19 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from packager.core.deployment import TargetSettings
-from targets.aks import AksSettings
-from targets.docker import DockerSettings
 from targets.docker.settings import Mount, Node
+from targets.fpga.hosted import HostedSettings
 from targets.kit.kubernetes.settings import ResourceName
-from targets.local import LocalSettings
 
 VITIS_AI: Final = "VitisAIExecutionProvider"
 # What the contract sets, and the host's own settings therefore may not.
-_OURS: Final = ("provider", "provider_options", "fallback", "made_for")
+_OURS: Final = ("provider", "provider_options", "fallback")
 
 
-class EpSettings(TargetSettings):
+class EpSettings(HostedSettings):
     """Settings of ``mode: ep``.
 
     Attributes:
-        on: What runs on the card's host: a Docker engine, Kubernetes, or a process of this machine.
         provider_options: Under ONNX Runtime's names; Vitis AI has ``config_file``, ``cache_dir``, ``cache_key`` and
             ``xclbin``.
         fallback: ``forbid`` refuses where the CPU would do the card's work, ``allow`` serves and says so everywhere.
@@ -31,10 +27,8 @@ class EpSettings(TargetSettings):
         resource: Extended resource of Kubernetes that stands for a card; ``cards`` is how many a pod gets.
         vm_size: Azure's size of the host, which selects nodes of Kubernetes.
         unchecked: Take the host as the settings describe it, without a look: for a plan that is made elsewhere.
-        docker, kubernetes, local: Further settings of the host's own target.
     """
 
-    on: Literal["docker", "kubernetes", "local"] = Field("docker", description="what runs on the card's host")
     provider: str = Field(VITIS_AI, pattern=r"^[A-Za-z0-9]+ExecutionProvider$", description="execution provider")
     provider_options: Mapping[str, str | int | float | bool] = {}
     fallback: Literal["forbid", "allow"] = Field("forbid", description="whether the CPU may do the card's work")
@@ -45,21 +39,16 @@ class EpSettings(TargetSettings):
     cards: int = Field(1, ge=1, le=64, description="cards of a pod")
     vm_size: str | None = Field(None, pattern=r"^Standard_[A-Za-z0-9_-]+$", description="Azure's size of the host")
     unchecked: bool = Field(False, description="plan for a host without looking at it")
-    docker: DockerSettings = DockerSettings()
-    kubernetes: AksSettings = AksSettings()
-    local: LocalSettings = LocalSettings()
 
     @model_validator(mode="after")
-    def _hosted(self) -> Self:
+    def _carded(self) -> Self:
         for name, host in (("docker", self.docker), ("kubernetes", self.kubernetes), ("local", self.local)):
             if doubled := sorted(host.model_fields_set & {*_OURS}):
                 raise ValueError(f"{name}.{doubled[0]} is the target's own setting: {doubled[0]}")
-            if name != self.on and host.model_fields_set:
-                raise ValueError(f"{name}.{min(host.model_fields_set)} is set, and on={self.on}")
         if self.provider == "CPUExecutionProvider":
             raise ValueError("provider is the card's, and CPUExecutionProvider is no card's")
-        if self.on != "docker" and (self.devices or self.mounts):
-            raise ValueError(f"devices and mounts are of a container of Docker, and on={self.on}")
-        if self.on != "kubernetes" and self.resource:
-            raise ValueError(f"resource is Kubernetes', and on={self.on}")
+        if self.where != "docker" and (self.devices or self.mounts):
+            raise ValueError(f"devices and mounts are of a container of Docker, and on={self.where}")
+        if self.where != "kubernetes" and self.resource:
+            raise ValueError(f"resource is Kubernetes', and on={self.where}")
         return self

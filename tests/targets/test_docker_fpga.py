@@ -35,7 +35,7 @@ def test_container_has_the_device_and_says_that_the_cpu_stands_in(
     try:
         [check] = [each for each in outcome.smoke.checks if each.name == "provider"]
         assert check.detail.startswith("CPU FALLBACK: CPUExecutionProvider; OpenVINOExecutionProvider was asked for")
-        made = engine_images.client.inspect_container("dray-card")
+        made = engine_images.client.containers.get("dray-card").attrs
         assert made["HostConfig"]["Devices"][0]["PathInContainer"] == "/dev/kmsg"
         assert (outcome.deployment.target, DockerTarget().inspect("card", DockerSettings())) == ("fpga", None)
         with pytest.raises(NotReady, match=r"E-PROVIDER.*OpenVINOExecutionProvider must be used"):
