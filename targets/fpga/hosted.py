@@ -21,12 +21,12 @@ class HostedSettings(TargetSettings):
 
     Attributes:
         mode: ``rtl`` makes a circuit of the model, ``ep`` runs it on an accelerator card.
-        on: What runs on the host: a Docker engine, Kubernetes, or a process of this machine.
+        host: What runs on it: a Docker engine, Kubernetes, or a process of this machine.
         docker, kubernetes, local: Further settings of the host's own target.
     """
 
     mode: Mode | None = Field(None, description="rtl: a circuit; ep: an accelerator card")
-    on: On | None = Field(None, description="what runs on the host; docker for ep, local for rtl where left out")
+    host: On | None = Field(None, description="what runs on the host; docker for ep, local for rtl where left out")
     docker: DockerSettings = DockerSettings()
     kubernetes: AksSettings = AksSettings()
     local: LocalSettings = LocalSettings()
@@ -34,13 +34,13 @@ class HostedSettings(TargetSettings):
     @property
     def where(self) -> On:
         """What runs on the host."""
-        return self.on or (_USUAL[self.mode] if self.mode else "docker")
+        return self.host or (_USUAL[self.mode] if self.mode else "docker")
 
     @model_validator(mode="after")
     def _one_host(self) -> Self:
         for name, host in (("docker", self.docker), ("kubernetes", self.kubernetes), ("local", self.local)):
             if name != self.where and host.model_fields_set:
-                raise ValueError(f"{name}.{min(host.model_fields_set)} is set, and on={self.where}")
+                raise ValueError(f"{name}.{min(host.model_fields_set)} is set, and host={self.where}")
             if "made_for" in host.model_fields_set:
                 raise ValueError(f"{name}.made_for is set by the target itself")
         return self

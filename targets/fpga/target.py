@@ -49,8 +49,8 @@ class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
         modes = sorted({mode for mode, _ in self.ways})
         said = f"mode={settings.mode}" if settings.mode else "no mode is set"
         raise ConfigurationError(
-            f"the target fpga cannot serve so: {said}, on={settings.where}",
-            hint=f"--set mode={' or '.join(modes)}; on={' or '.join(sorted({on for _, on in self.ways}))}",
+            f"the target fpga cannot serve so: {said}, host={settings.where}",
+            hint=f"--set mode={' or '.join(modes)}; host={' or '.join(sorted({on for _, on in self.ways}))}",
         )
 
     def preflight(self, settings: FpgaSettings) -> Findings:
@@ -108,7 +108,7 @@ class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
         self._of(deployment).destroy(deployment, progress)
 
     def _of(self, deployment: Deployment) -> Target[FpgaSettings]:
-        return self.ways[str(deployment.detail["mode"]), str(deployment.detail["on"])]
+        return self.ways[str(deployment.detail["mode"]), str(deployment.detail["host"])]
 
     def _planned(self, plan: DeploymentPlan) -> Target[FpgaSettings]:
         """A plan's settings are of the target that carries it out."""

@@ -37,7 +37,7 @@ def of_resource(settings: EpSettings, needs: Needs) -> Findings:
     """That nothing says what stands for the card in a cluster."""
     if settings.where != "kubernetes" or not needs.nodes or resource_of(settings):
         return ()
-    message = f"on=kubernetes, and no resource says what stands for the {needs.card} there"
+    message = f"host=kubernetes, and no resource says what stands for the {needs.card} there"
     hint = "--set resource=DOMAIN/NAME, as the device plugin calls it: kubectl get nodes -o jsonpath=..allocatable"
     return (Finding(ConfigurationError.code, message, hint, blocking=True),)
 

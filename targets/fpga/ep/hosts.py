@@ -57,7 +57,7 @@ def asked_again(on: str, made: DockerSettings | AksSettings | LocalSettings) -> 
         more = {"resource": name, "cards": count}
     contract = {name: getattr(made, name) for name in ours - {"made_for"}}
     given = made.model_dump(exclude_unset=True, exclude=ours)
-    return FpgaSettings.model_validate({"mode": "ep", "on": on, **contract, **more, on: given})
+    return FpgaSettings.model_validate({"mode": "ep", "host": on, **contract, **more, on: given})
 
 
 def _contract(settings: EpSettings) -> dict[str, Any]:

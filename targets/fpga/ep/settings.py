@@ -48,7 +48,7 @@ class EpSettings(HostedSettings):
         if self.provider == "CPUExecutionProvider":
             raise ValueError("provider is the card's, and CPUExecutionProvider is no card's")
         if self.where != "docker" and (self.devices or self.mounts):
-            raise ValueError(f"devices and mounts are of a container of Docker, and on={self.where}")
+            raise ValueError(f"devices and mounts are of a container of Docker, and host={self.where}")
         if self.where != "kubernetes" and self.resource:
-            raise ValueError(f"resource is Kubernetes', and on={self.where}")
+            raise ValueError(f"resource is Kubernetes', and host={self.where}")
         return self

@@ -27,7 +27,7 @@ class Accelerated(Target[FpgaSettings], Gradual, ChoosesForm[FpgaSettings]):
     A plan's settings are those of the host's target, which is who carries it out.
 
     Attributes:
-        on: The host, as the setting ``on`` names it.
+        on: The host, as the setting ``host`` names it.
     """
 
     name: ClassVar[str] = NAME
@@ -49,7 +49,7 @@ class Accelerated(Target[FpgaSettings], Gradual, ChoosesForm[FpgaSettings]):
 
     def host(self, settings: FpgaSettings) -> Host:
         """What was seen; nothing where nobody shall look."""
-        return Host(False, f"the host of on={self.on}") if settings.unchecked else self.look(settings)
+        return Host(False, f"the host ({self.on})") if settings.unchecked else self.look(settings)
 
     def quantization(self, settings: FpgaSettings) -> str | None:
         """The form that a model is packaged in where nobody says another."""
@@ -133,7 +133,7 @@ class Accelerated(Target[FpgaSettings], Gradual, ChoosesForm[FpgaSettings]):
         self.inner.destroy(self._theirs(deployment), progress)
 
     def _ours(self, deployment: Deployment) -> Deployment:
-        detail = {**deployment.detail, "mode": "ep", "on": self.on}
+        detail = {**deployment.detail, "mode": "ep", "host": self.on}
         return replace(deployment, target=self.name, detail=detail)
 
     def _theirs(self, deployment: Deployment) -> Deployment:

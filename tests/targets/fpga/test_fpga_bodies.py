@@ -95,7 +95,7 @@ def test_plan_for_a_host_elsewhere_names_the_devices_that_are_asked_for(tmp_path
 def test_pod_asks_for_the_card_on_nodes_of_the_size_and_stands_their_taint() -> None:
     taint = {"key": "sku", "value": "fpga", "effect": "NoSchedule"}
     settings = ep(
-        on="kubernetes",
+        host="kubernetes",
         resource="amd.com/card",
         vm_size="Standard_NP10s",
         provider_options=OPTIONS,
@@ -112,7 +112,7 @@ def test_pod_asks_for_the_card_on_nodes_of_the_size_and_stands_their_taint() -> 
 
 
 def test_pod_without_a_card_can_be_placed_where_the_cpu_may_stand_in() -> None:
-    settings = ep(on="kubernetes", resource="amd.com/card", vm_size="Standard_NP10s", fallback="allow")
+    settings = ep(host="kubernetes", resource="amd.com/card", vm_size="Standard_NP10s", fallback="allow")
     pod = pod_of(settings, look_at_nodes([{"metadata": {"name": "a"}}], "amd.com/card"))
     assert "amd.com/card" not in pod["containers"][0]["resources"]["limits"]
     assert "node.kubernetes.io/instance-type" not in pod["nodeSelector"]
@@ -120,14 +120,14 @@ def test_pod_without_a_card_can_be_placed_where_the_cpu_may_stand_in() -> None:
 
 
 def test_nvidia_cards_are_called_the_same_in_every_cluster() -> None:
-    pod = pod_of(ep(on="kubernetes", provider="CUDAExecutionProvider", cards=2), Host(False, "the cluster"))
+    pod = pod_of(ep(host="kubernetes", provider="CUDAExecutionProvider", cards=2), Host(False, "the cluster"))
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "2"
 
 
 @pytest.mark.parametrize("on", ["docker", "kubernetes"])
 def test_settings_of_a_release_lead_to_the_same_release_again(on: str) -> None:
     given: dict[str, Any] = {"resource": "amd.com/card"} if on == "kubernetes" else {"devices": ["/dev/dri/renderD1"]}
-    settings = ep(on=on, provider_options=OPTIONS, **given, **{on: {"port": 8081}})
+    settings = ep(host=on, provider_options=OPTIONS, **given, **{on: {"port": 8081}})
     nodes = (
         Host(True, "here", nodes=("/dev/dri/renderD1",)) if on == "docker" else look_at_nodes([NODE], "amd.com/card")
     )

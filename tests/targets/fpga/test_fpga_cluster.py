@@ -29,7 +29,7 @@ def way(cloud: AksCloud) -> OnKubernetes:
 
 
 def ep(**settings: Any) -> FpgaSettings:
-    return FpgaSettings.model_validate({"mode": "ep", "on": "kubernetes", "resource": "amd.com/card", **settings})
+    return FpgaSettings.model_validate({"mode": "ep", "host": "kubernetes", "resource": "amd.com/card", **settings})
 
 
 def test_cluster_whose_nodes_offer_no_card_is_refused_by_name(cloud: AksCloud, state: Path) -> None:

@@ -20,4 +20,4 @@ class TestFpgaOnThisMachine(TargetSuite):
 
     @pytest.fixture
     def settings(self) -> FpgaSettings:
-        return FpgaSettings(mode="ep", on="local", fallback="allow")
+        return FpgaSettings(mode="ep", host="local", fallback="allow")

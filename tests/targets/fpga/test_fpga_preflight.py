@@ -1,5 +1,6 @@
 """A card that is not there is named before anything is built; what Azure ends is told."""
 
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from packager.core.errors import AcceleratorMissing, ConfigurationError, DrayErr
 from packager.deploy.places import Place
 from packager.deploy.planning import refuse_blocking
 from packager.pipeline import DeployRequest
+from packager.project import load_project
 from targets.fpga import FpgaSettings, FpgaTarget
 from targets.fpga.ep.findings import of_host
 from targets.fpga.ep.needs import needs_of
@@ -59,13 +61,13 @@ def test_named_device_that_is_absent_is_named(carded: Path) -> None:
 
 
 def test_process_of_this_machine_needs_the_provider_in_its_onnxruntime(carded: Path) -> None:
-    found = OnThisMachine(root=carded).preflight(ep(on="local"))
+    found = OnThisMachine(root=carded).preflight(ep(host="local"))
     assert codes(found) == ["E-NO-PROVIDER"]
     assert "no VitisAIExecutionProvider" in found[0].message
 
 
 def test_cpu_that_may_stand_in_is_announced_and_stops_nothing(bare: Path) -> None:
-    found = OnThisMachine(root=bare).preflight(ep(on="local", fallback="allow"))
+    found = OnThisMachine(root=bare).preflight(ep(host="local", fallback="allow"))
     assert codes(found) == ["E-CPU-FALLBACK"]
     assert "THE CPU WILL DO THE WORK of VitisAIExecutionProvider" in found[0].message
     assert "/dev/dri/renderD*" in found[0].message
@@ -89,7 +91,7 @@ def test_one_mechanism_for_cards_of_all_makers(bare: Path, provider: str, option
 
 @pytest.mark.parametrize(("size", "told"), [("Standard_NP20s", True), ("Standard_NC4as_T4_v3", False)])
 def test_series_that_azure_ends_is_told_with_the_date(bare: Path, size: str, told: bool) -> None:
-    found = OnThisMachine(root=bare).preflight(ep(on="local", fallback="allow", vm_size=size))
+    found = OnThisMachine(root=bare).preflight(ep(host="local", fallback="allow", vm_size=size))
     assert ("E-SIZE-RETIRES" in codes(found)) is told
     assert told == any("2027-05-31" in each.message for each in found)
 
@@ -103,7 +105,7 @@ def test_host_that_is_elsewhere_is_not_guessed_at(bare: Path, monkeypatch: pytes
     assert found.message.startswith("the engine's machine engine.example was not looked at")
 
 
-@pytest.mark.parametrize("settings", [{}, {"mode": "ep", "on": "kubernetes"}])
+@pytest.mark.parametrize("settings", [{}, {"mode": "ep", "host": "kubernetes"}])
 def test_settings_that_name_no_way_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"no mode is set|no resource says"):
         refuse_blocking(FpgaTarget().preflight(FpgaSettings.model_validate(settings)))
@@ -113,12 +115,12 @@ def test_settings_that_name_no_way_are_refused(settings: dict[str, Any]) -> None
     "settings",
     [
         {"docker": {"provider": "CUDAExecutionProvider"}},
-        {"on": "local", "docker": {"port": 8080}},
-        {"on": "local", "devices": ["/dev/dri/renderD128"]},
+        {"host": "local", "docker": {"port": 8080}},
+        {"host": "local", "devices": ["/dev/dri/renderD128"]},
         {"resource": "amd.com/card"},
         {"provider": "CPUExecutionProvider"},
         {"devices": ["renderD128"]},
-        {"on": "kubernetes", "resource": "card"},
+        {"host": "kubernetes", "resource": "card"},
     ],
 )
 def test_settings_that_cannot_be_meant_together_are_refused(settings: dict[str, Any]) -> None:
@@ -148,3 +150,13 @@ def test_ship_asks_for_the_card_before_it_reads_the_model(tmp_path: Path, bare: 
 def test_model_is_packaged_in_the_form_that_the_card_takes(settings: Any, asked: str | None, form: str | None) -> None:
     place = Place(OnDocker(), settings)
     assert pipeline._in_form(place, {"quantize": asked}).get("quantize") == form
+
+
+def test_settings_of_the_page_are_what_yaml_and_the_schema_say(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/fpga.md").read_text(encoding="utf-8")
+    (tmp_path / "dray.yaml").write_text(
+        textwrap.dedent("    targets:" + page.partition("\n    targets:")[2].partition("\n\n")[0])
+    )
+    section = load_project(tmp_path / "dray.yaml").targets["card"]
+    settings = FpgaSettings.model_validate(section.settings)
+    assert (settings.where, settings.kubernetes.groups) == ("kubernetes", (109,))
