@@ -22,6 +22,7 @@ from packager.core.artifact import ModelPackage
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, ConversionResult
 from packager.core.deployment import Deployment, DeploymentPlan
 from packager.core.progress import Progress, SilentProgress
+from packager.core.protocols import ChoosesForm, Various
 from packager.core.state import cache_home
 from packager.deploy.places import Place, open_stage, striking
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
@@ -128,9 +129,9 @@ def ship(
     began = time.monotonic()
     with striking(request.target, request.faults, report):
         place = _place(request, report)
-        check_build(place, request.image)
         deployer.check(place.target, place.settings)
-        document = package(model, progress=report, timeout_s=timeout_s, **options)
+        check_build(place, request.image)
+        document = package(model, progress=report, timeout_s=timeout_s, **_in_form(place, options))
         packaged = time.monotonic()
         shipped = _deploy(document.package, place, request, report)
     seconds = {"package": round(packaged - began, 3), **shipped.seconds}
@@ -162,7 +163,7 @@ def plan(
     place = _place(request, report)
     deployer.check(place.target, place.settings)
     with (
-        _planned_package(Path(source), report, options) as path,
+        _planned_package(Path(source), report, _in_form(place, options)) as path,
         prepared(path, place, report, accept_unverified=request.accept_unverified, build=request.image) as ready,
     ):
         name = request.name or ready.release.package.manifest.name
@@ -284,7 +285,17 @@ def _place(request: DeployRequest, progress: Progress) -> Place:
     chosen = plugins.target(request.target)
     settings = resolve_settings(chosen.settings_type, request.configured, request.overrides)
     stage = open_stage(request.target, request.faults, progress, rehearse=request.rehearse)
-    return Place(stage.target if stage else chosen, settings, stage)
+    target = stage.target if stage else chosen
+    return Place(target.at(settings) if isinstance(target, Various) else target, settings, stage)
+
+
+def _in_form(place: Place, options: PackageOptions) -> PackageOptions:
+    """With the form that the target's hosts take, where nobody asked for one."""
+    form = place.target.quantization(place.settings) if isinstance(place.target, ChoosesForm) else None
+    if form is None or options.get("quantize"):
+        return options
+    chosen: PackageOptions = {**options, "quantize": form}
+    return chosen
 
 
 @contextmanager

@@ -94,6 +94,8 @@ def create_serving(settings: Settings) -> Serving:
             max_batch=settings.max_batch,
             providers=settings.providers,
             require=settings.require_providers,
+            provider_options=settings.provider_options,
+            fallback=settings.fallback,
         )
 
     repository = Repository(settings.packages, session_settings)

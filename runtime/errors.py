@@ -129,6 +129,12 @@ class ProviderMissing(ServerError):
     code = "E-PROVIDER"
 
 
+class ProviderFellBack(ProviderMissing):
+    """Nodes that compute ran on the CPU, and the CPU is not allowed to stand in."""
+
+    code = "E-PROVIDER-FALLBACK"
+
+
 class DuplicateModel(ServerError):
     """Two packages claim one model name and version."""
 

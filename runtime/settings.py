@@ -1,13 +1,14 @@
 """The environment as ``Settings``: the only reader of ``os.environ`` in the runtime."""
 
 import difflib
+import json
 import os
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from runtime.contract.errors import DrayError
 
@@ -31,6 +32,7 @@ _OF_MODULES: Final = (
 # As many workers as processors is what helps; far more is a slip, and each costs memory.
 MOST_WORKERS: Final = 128
 AUTO: Final = 0
+_CPU: Final = "CPUExecutionProvider"
 
 
 def can_fork() -> bool:
@@ -64,6 +66,9 @@ class Settings:
         request_timeout_s: From the request's head to its answer.
         providers: ONNX Runtime execution providers in order of preference; absent ones are left out with a warning.
         require_providers: The start fails where one of these is not in use.
+        provider_options: Of each provider, a JSON object by name.
+        fallback: ``forbid`` fails where the CPU would do what was asked of a provider, ``allow`` says so and goes on;
+            None leaves to the CPU what a provider does not take.
         api_keys_file: One key a line; a request must carry one of them as ``Authorization: Bearer``.
         sample_rate: Share of the answered requests that are written out with their inputs and outputs.
         sample_file: Where to; None is standard output.
@@ -87,6 +92,8 @@ class Settings:
     request_timeout_s: float = 60.0
     providers: tuple[str, ...] = ()
     require_providers: tuple[str, ...] = ()
+    provider_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fallback: Literal["forbid", "allow"] | None = None
     api_keys_file: Path | None = None
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
@@ -142,6 +149,8 @@ def _parse(read: "_Reader") -> Settings:
         request_timeout_s=read.number("DRAY_REQUEST_TIMEOUT_S", 0.01, 86400, default.request_timeout_s),
         providers=read.providers("DRAY_PROVIDERS"),
         require_providers=read.providers("DRAY_REQUIRE_PROVIDERS"),
+        provider_options=read.options("DRAY_PROVIDER_OPTIONS"),
+        fallback=read.fallback("DRAY_FALLBACK"),
         api_keys_file=read.file("DRAY_API_KEYS_FILE"),
         tls_cert_file=read.file("DRAY_TLS_CERT_FILE"),
         tls_key_file=read.file("DRAY_TLS_KEY_FILE"),
@@ -181,6 +190,7 @@ def _on_edge(settings: Settings, environ: Mapping[str, str]) -> Settings:
 
 
 def _check_together(settings: Settings) -> None:
+    _check_providers(settings)
     if settings.edge and settings.workers > 1:
         raise SettingInvalid(
             f"DRAY_WORKERS is {settings.workers}, and a module of IoT Edge is one process",
@@ -193,6 +203,28 @@ def _check_together(settings: Settings) -> None:
         raise SettingInvalid(
             f"DRAY_STANDBY_PORT and DRAY_PORT are both {settings.port}",
             hint="the stand-by port is where the process is tested before it takes DRAY_PORT; choose another",
+        )
+
+
+def _check_providers(settings: Settings) -> None:
+    named = {*settings.providers, *settings.require_providers}
+    if strange := sorted({*settings.provider_options} - named):
+        raise SettingInvalid(
+            f"DRAY_PROVIDER_OPTIONS has options of {strange[0]}, which neither DRAY_PROVIDERS nor "
+            "DRAY_REQUIRE_PROVIDERS names",
+            hint="name it there, or leave its options out",
+        )
+    if settings.fallback is None:
+        return
+    said = f"DRAY_FALLBACK is {settings.fallback!r}"
+    if not named - {_CPU}:
+        raise SettingInvalid(f"{said}, and no provider is asked for", hint="name one in DRAY_PROVIDERS")
+    if settings.fallback == "forbid" and _CPU in named:
+        raise SettingInvalid(f"{said}, and {_CPU} is asked for", hint="leave it out: it is what must not stand in")
+    if settings.fallback == "allow" and settings.require_providers:
+        raise SettingInvalid(
+            f"{said}, and DRAY_REQUIRE_PROVIDERS is set: one lets the CPU stand in, the other does not",
+            hint="name the provider in DRAY_PROVIDERS, or leave DRAY_FALLBACK out",
         )
 
 
@@ -269,6 +301,27 @@ class _Reader:
         if not all(re.fullmatch(r"[A-Za-z0-9_]+ExecutionProvider", part) for part in names):
             raise self._bad(name, "names such as CUDAExecutionProvider, separated by commas")
         return tuple(dict.fromkeys(names))
+
+    def options(self, name: str) -> Mapping[str, Mapping[str, str]]:
+        """Values as ONNX Runtime takes them, which are words."""
+        allowed = 'a JSON object such as {"VitisAIExecutionProvider": {"config_file": "/etc/vaip_config.json"}}'
+        try:
+            given = json.loads(self._given.get(name, "{}"))
+        except ValueError:
+            given = None
+        if not isinstance(given, dict) or not all(isinstance(each, dict) for each in given.values()):
+            raise self._bad(name, allowed)
+        if not all(isinstance(value, str | int | float) for each in given.values() for value in each.values()):
+            raise self._bad(name, f"{allowed}: words, numbers, true or false")
+        return {
+            provider: {key: value if isinstance(value, str) else json.dumps(value) for key, value in each.items()}
+            for provider, each in given.items()
+        }
+
+    def fallback(self, name: str) -> Literal["forbid", "allow"] | None:
+        if name not in self._given:
+            return None
+        return "forbid" if self.one_of(name, ("forbid", "allow"), "") == "forbid" else "allow"
 
     def path(self, name: str) -> Path | None:
         return Path(self._given[name]) if name in self._given else None

@@ -1,4 +1,4 @@
-"""What an IoT hub and its devices can fail at: exit 5. Import them from ``packager.core.errors``."""
+"""What devices, of an IoT hub or in a host, can fail at: exit 5. Import them from ``packager.core.errors``."""
 
 from packager.core.deployment_errors import DeploymentError, InvocationError
 
@@ -19,3 +19,21 @@ class ManifestRefused(DeploymentError):
     """The device's IoT Edge agent does not take the deployment manifest."""
 
     code = "E-MANIFEST"
+
+
+class AcceleratorMissing(DeploymentError):
+    """The host has no card that the execution provider could use."""
+
+    code = "E-NO-ACCELERATOR"
+
+
+class CardToolsMissing(DeploymentError):
+    """The card's own software is not installed on its host."""
+
+    code = "E-NO-XRT"
+
+
+class ProviderAbsent(DeploymentError):
+    """The onnxruntime that would serve was built without the execution provider."""
+
+    code = "E-NO-PROVIDER"

@@ -34,7 +34,14 @@ from packager.core.deployment_errors import (
     PortInUse,
     ProcessCrash,
 )
-from packager.core.device_errors import DeviceMissing, DeviceOffline, ManifestRefused
+from packager.core.device_errors import (
+    AcceleratorMissing,
+    CardToolsMissing,
+    DeviceMissing,
+    DeviceOffline,
+    ManifestRefused,
+    ProviderAbsent,
+)
 from packager.core.image_errors import (
     ArchitectureMissing,
     BaseUnusable,
@@ -68,6 +75,9 @@ from runtime.contract.errors import (
 )
 
 __all__ = [
+    "AcceleratorMissing",
+    "CardToolsMissing",
+    "ProviderAbsent",
     "AdmissionDenied",
     "ContainerConfig",
     "FieldConflict",

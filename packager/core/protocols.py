@@ -209,6 +209,28 @@ class PullsImages(Protocol[S_contra]):
 
 
 @runtime_checkable
+class Various(Protocol[S]):
+    """A target that is several: which one, its settings say."""
+
+    @abstractmethod
+    def at(self, settings: S) -> "Target[S]":
+        """The one that is meant, under the same name.
+
+        Raises:
+            ConfigurationError: The settings name none.
+        """
+
+
+@runtime_checkable
+class ChoosesForm(Protocol[S_contra]):
+    """A target whose hosts take models in a certain form."""
+
+    @abstractmethod
+    def quantization(self, settings: S_contra) -> str | None:
+        """What ``--quantize`` is where nobody says it; None leaves the numbers as they are."""
+
+
+@runtime_checkable
 class Gradual(Protocol):
     """A target that may give a release the traffic step by step, tested at each."""
 

@@ -1,9 +1,10 @@
 """The smoke test: a handful of questions whose answers the package knows."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from packager.core.artifact import ModelPackage
 from packager.core.errors import InvocationError, NotReady
@@ -39,9 +40,9 @@ def run_smoke(client: InferenceClient, package: ModelPackage, *, timeout_s: floa
         timeout_s: For all of it, becoming ready included.
 
     Returns:
-        ``ready``, ``model``, ``signature``, one check a test data set, and ``wrong-request``. Only ``ready`` where
-        the endpoint is not, since the others could then say nothing. Where the way carries little, the runtime
-        replays the test data itself, and is asked only what fits.
+        ``ready``, ``model``, ``signature``, ``provider`` where one was asked for, one check a test data set, and
+        ``wrong-request``. Only ``ready`` where the endpoint is not, since the others could then say nothing. Where
+        the way carries little, the runtime replays the test data itself, and is asked only what fits.
     """
     deadline = time.monotonic() + timeout_s
     ready = _timed("ready", lambda: _ready(client, deadline, timeout_s))
@@ -71,6 +72,8 @@ def _model(client: InferenceClient, package: ModelPackage) -> Iterator[SmokeChec
         return
     yield _check("model", _same_model(metadata, package), start)
     yield _timed("signature", lambda: _same_signature(metadata, package))
+    if (acceleration := (metadata.parameters or {}).get("acceleration")) is not None:
+        yield _check("provider", _provider(acceleration), start)
 
 
 def _same_model(metadata: ModelMetadata, package: ModelPackage) -> _Seen:
@@ -97,6 +100,13 @@ def _same_signature(metadata: ModelMetadata, package: ModelPackage) -> _Seen:
             return _Seen(False, f"the endpoint's {side} are {actual}, expected {expected}")
     inputs, outputs = (", ".join(describe(seen)) for _, _, seen in sides)
     return _Seen(True, f"{inputs} → {outputs}")
+
+
+def _provider(acceleration: Mapping[str, Any]) -> _Seen:
+    """Where the model is computed: the runtime itself refuses to be ready where that is not allowed."""
+    loud = "CPU FALLBACK: " if acceleration["fell_back"] else ""
+    allowed = not acceleration["fell_back"] or acceleration["fallback"] != "forbid"
+    return _Seen(allowed, f"{loud}{acceleration['active']}; {acceleration['summary']}")
 
 
 def _self_test(client: SelfTesting, deadline: float) -> tuple[SmokeCheck, ...]:

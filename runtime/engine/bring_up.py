@@ -1,12 +1,16 @@
 """A package becomes a model that may answer: loaded, tested on this machine, and measured."""
 
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.costs import Costs, measure, sample_inputs, shares_runs
+from runtime.engine.placement import Placement, placed, read_profile
+from runtime.engine.providers import judge
 from runtime.engine.runs import Adaptive, Array, InSizes
 from runtime.engine.selftest import self_test
 from runtime.engine.session import CPU, CUDA_BASED, OnnxModel, SessionSettings, load_model
@@ -25,8 +29,7 @@ def bring_up(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxM
     Raises:
         DrayError: As loading and the self-test do.
     """
-    model = load_model(package, settings)
-    cases = self_test(model)
+    model, cases = _tested(package, settings)
     if model.providers[0] in CUDA_BASED and shares_runs(model):
         row = {name: value[:1] for name, value in sample_inputs(model).items()}
         if _change_s(model, row) > _DEAR_S:
@@ -41,6 +44,21 @@ def bring_up(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxM
     model.most_rows = settings.max_batch if shares_runs(model) else None
     model.statistics = Statistics()
     return model, costs, cases
+
+
+def _tested(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxModel, int]:
+    """The model, having passed its self-test, and where that ran, if that may be elsewhere than on the CPU."""
+    asked, fallback = settings.contract.asked, settings.fallback
+    if not asked:
+        model = load_model(package, settings)
+        return model, self_test(model)
+    with tempfile.TemporaryDirectory(prefix="dray-") as folder:
+        model = load_model(package, settings, profile=Path(folder))
+        cases = self_test(model)
+        placement: Placement = placed(read_profile(model.profile()), asked, fallback=fallback, why=model.why)
+    judge(placement, settings.contract, model.manifest.name)
+    model.placement, model.providers = placement, placement.providers
+    return model, cases
 
 
 def _change_s(model: OnnxModel, row: Mapping[str, Array]) -> float:

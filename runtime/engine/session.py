@@ -1,41 +1,37 @@
 """One verified package in ONNX Runtime."""
 
-import contextlib
-import io
-import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from runtime.contract.dtypes import BY_ORT
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.finite import check_finite
+from runtime.engine.placement import CPU, Placement
+from runtime.engine.providers import (
+    CUDA_BASED,
+    ORT_ERRORS,
+    SESSION_ERRORS,
+    Fallback,
+    ProviderSettings,
+    one_line,
+    open_session,
+    refuse_cpu,
+)
 from runtime.engine.runs import Array, Call, count_rows
 from runtime.engine.statistics import Statistics
 from runtime.engine.texts import answer_texts
-from runtime.errors import ModelLoadFailed, ProviderMissing, RefusedByModel
+from runtime.errors import ModelLoadFailed, RefusedByModel
 from runtime.preprocessing.tokenization import TokenizationError, Tokenizer
 
-logger = logging.getLogger(__name__)
-
-CPU: Final = "CPUExecutionProvider"
-
-_ORT_ERRORS: Final = tuple(
-    error for error in vars(ort_state).values() if isinstance(error, type) and issubclass(error, Exception)
-)
-CUDA_BASED: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
-# CUDA computes in TF32 unless told not to, which is not within the certificate's tolerance.
-# Trying all ways of a convolution takes twice the time of asking cuDNN, and won nothing on an H100.
-_PROVIDER_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-}
+__all__ = ["CPU", "CUDA_BASED", "Cancellation", "OnnxModel", "SessionSettings", "load_model", "values_as_array"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +44,8 @@ class SessionSettings:
         max_batch: Rows of one run, where it is proven that they do not depend on one another; None: no limit.
         providers: Preferred execution providers, best first; the CPU's comes last in any case.
         require: Providers that have to be in use.
+        provider_options: Of each provider, by name.
+        fallback: Whether the CPU may do what was asked of others.
     """
 
     threads: int
@@ -55,6 +53,15 @@ class SessionSettings:
     max_batch: int | None = None
     providers: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
+    provider_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fallback: Fallback | None = None
+
+    @property
+    def contract(self) -> ProviderSettings:
+        """What of it is about execution providers."""
+        return ProviderSettings(
+            preferred=self.providers, require=self.require, options=self.provider_options, fallback=self.fallback
+        )
 
 
 class Cancellation:
@@ -89,6 +96,8 @@ class OnnxModel:
 
     Attributes:
         providers: The execution providers in use, best first.
+        placement: Where its nodes ran, once that was seen; None where nothing but the CPU was asked for.
+        why: Why it is not on a provider that was asked for, where that is known when it is loaded.
         statistics: Of every run so far; the self-test begins them anew.
         most_rows: Of one run; a larger request has several. None: no limit. Rows must not depend on one another.
         call: A run of the graph; ``runtime.engine.runs`` has others to put in its place.
@@ -100,6 +109,9 @@ class OnnxModel:
         self.package = package
         self._tokenizer = tokenizer
         self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self.placement: Placement | None = None
+        self.why = ""
+        self._end_profiling = session.end_profiling
         self.statistics = Statistics()
         self.most_rows: int | None = None
         # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
@@ -108,6 +120,10 @@ class OnnxModel:
         self._batchable = package.certificate.batch_safety.batchable
         self._counts_rows = self.manifest.signature.batch_dim is not None
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
+
+    def profile(self) -> Path:
+        """What ran so far, of a model that was loaded with a place for that; nothing is written down after it."""
+        return Path(self._end_profiling())
 
     @property
     def manifest(self) -> ModelManifest:
@@ -175,7 +191,7 @@ class OnnxModel:
     def _ask(self, names: Sequence[str], feeds: Mapping[str, Array], options: ort.RunOptions | None) -> list[Array]:
         try:
             results = self.call(names, feeds, options)
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             reason = one_line(error)
             raise RefusedByModel(
                 f"the model {self.manifest.name!r} stops at these values: {reason}",
@@ -193,45 +209,46 @@ class OnnxModel:
             check_finite(spec, inputs[spec.name])
 
 
-def load_model(package: VerifiedPackage, settings: SessionSettings) -> OnnxModel:
+def load_model(package: VerifiedPackage, settings: SessionSettings, *, profile: Path | None = None) -> OnnxModel:
     """The package's model in ONNX Runtime, made from the bytes that its digests vouch for.
+
+    Args:
+        profile: A folder for what the session writes down of its runs until ``OnnxModel.profile`` is asked for.
 
     Raises:
         PackageDamaged: A file was changed after the package was read.
         ProviderMissing: A required execution provider is absent or was left out by ONNX Runtime.
         ModelLoadFailed: ONNX Runtime does not take the model, or it is not as the manifest says.
     """
-    providers = _usable_providers(settings)
-    if not CUDA_BASED.isdisjoint(providers):
-        _load_cuda()
     tokenizer = _tokenizer(package)
     onnx = package.manifest.onnx
-    options = _session_options(settings)
-    if onnx.external_data:
-        contents = [package.read_content(path) for path in onnx.external_data]
-        sizes = [len(content) for content in contents]
-        options.add_external_initializers_from_files_in_memory(list(onnx.external_data), contents, sizes)
-    chosen = [(name, dict(_PROVIDER_OPTIONS.get(name, {}))) for name in providers]
+    contents = [package.read_content(path) for path in onnx.external_data]
+
+    def make(providers: list[tuple[str, dict[str, str]]], strict: bool) -> Any:
+        options = _session_options(settings)
+        if contents:
+            sizes = [len(content) for content in contents]
+            options.add_external_initializers_from_files_in_memory(list(onnx.external_data), contents, sizes)
+        if strict:
+            refuse_cpu(options)
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile / "run")
+        content = package.read_content(onnx.path)
+        # ONNX Runtime would try again with providers of its own choice, and print that.
+        return ort.InferenceSession(content, sess_options=options, providers=providers, enable_fallback=0)
+
     try:
-        session = ort.InferenceSession(package.read_content(onnx.path), sess_options=options, providers=chosen)
-    except _ORT_ERRORS as error:
+        opened = open_session(settings.contract, make)
+    except SESSION_ERRORS as error:
         raise ModelLoadFailed(
             f"onnxruntime {ort.__version__} cannot load the model {package.manifest.name!r}: {one_line(error)}",
             hint="package the model for this version of onnxruntime, or serve it with the one that packaged it",
         ) from error
-    model = OnnxModel(package, session, tokenizer)
-    _check_required(settings.require, model.providers)
-    _check_signature(model, session)
+    model = OnnxModel(package, opened.session, tokenizer)
+    model.why = opened.why
+    _check_signature(model, opened.session)
     return model
-
-
-def _load_cuda() -> None:
-    """Find CUDA and cuDNN where pip puts them; ONNX Runtime alone looks in the system's own folders only."""
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):  # it prints, and what it says belongs in the log
-        ort.preload_dlls()
-    for line in told.getvalue().splitlines():
-        logger.warning("onnxruntime: %s", line)
 
 
 def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
@@ -246,11 +263,6 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
         ) from error
 
 
-def one_line(error: Exception) -> str:
-    """The error's text without line breaks."""
-    return " ".join(str(error).split())
-
-
 def _session_options(settings: SessionSettings) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.threads
@@ -260,32 +272,6 @@ def _session_options(settings: SessionSettings) -> ort.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
-
-
-def _usable_providers(settings: SessionSettings) -> list[str]:
-    available = ort.get_available_providers()
-    missing = [name for name in settings.require if name not in available]
-    if missing:
-        raise _missing(missing, available)
-    wanted = list(dict.fromkeys([*settings.providers, *settings.require]))
-    for name in wanted:
-        if name not in available:
-            logger.warning("%s is not in this onnxruntime (it has %s); going on without", name, ", ".join(available))
-    return [*(name for name in wanted if name in available and name != CPU), CPU]
-
-
-def _check_required(required: Sequence[str], active: Sequence[str]) -> None:
-    missing = [name for name in required if name not in active]
-    if missing:
-        raise _missing(missing, active)
-
-
-def _missing(missing: Sequence[str], present: Sequence[str]) -> ProviderMissing:
-    return ProviderMissing(
-        f"{', '.join(missing)} must be used and cannot be; onnxruntime {ort.__version__} has {', '.join(present)}",
-        hint="use an image with that provider, give the container its device, or drop it from DRAY_REQUIRE_PROVIDERS",
-        detail={"missing": list(missing), "present": list(present)},
-    )
 
 
 def _check_signature(model: OnnxModel, session: ort.InferenceSession) -> None:

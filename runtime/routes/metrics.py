@@ -79,6 +79,12 @@ class _Collector:
 
         labels = ["model", "version"]
         info = GaugeMetricFamily("dray_model_info", "1 for each model", labels=[*labels, "digest", "provider"])
+        nodes = GaugeMetricFamily(
+            "dray_model_nodes", "Nodes that compute, where a provider was asked for", labels=[*labels, "provider"]
+        )
+        fell = GaugeMetricFamily(
+            "dray_provider_fallback", "1 where the CPU does what was asked of a provider", labels=[*labels, "asked"]
+        )
         rows = CounterMetricFamily("dray_model_rows", "Rows answered", labels=labels)
         runs = CounterMetricFamily("dray_model_runs", "Runs of the graph", labels=[*labels, "outcome"])
         seconds = CounterMetricFamily("dray_model_run_seconds", "Time in runs of the graph", labels=labels)
@@ -86,12 +92,16 @@ class _Collector:
         for slot, model in self._models():
             found, named = self._counts.of(slot.serial), [model.manifest.name, model.manifest.version]
             info.add_metric([*named, model.package.digest, model.providers[0]], 1)
+            if (placement := model.placement) is not None:
+                fell.add_metric([*named, ",".join(placement.asked)], int(placement.fell_back))
+                for provider, count in placement.nodes.items():
+                    nodes.add_metric([*named, provider], count)
             rows.add_metric(named, found.rows)
             runs.add_metric([*named, "succeeded"], found.succeeded.count)
             runs.add_metric([*named, "failed"], found.failed.count)
             seconds.add_metric(named, (found.succeeded.ns + found.failed.ns) / 1e9)
             sizes.add_metric(named, _by_size({size: each.count for size, each in found.by_batch.items()}), found.rows)
-        yield from (info, rows, runs, seconds, sizes)
+        yield from (info, nodes, fell, rows, runs, seconds, sizes)
 
     def _models(self) -> "Iterator[tuple[Slot, OnnxModel]]":
         return ((slot, slot.model) for slot in self._serving.repository.slots if slot.model is not None)

@@ -65,6 +65,7 @@ def describe_model(serving: Serving, model: "OnnxModel") -> ModelMetadata:
     versions = [slot.manifest.version for slot in serving.repository.named(manifest.name) if slot.manifest]
     columns = {spec.name: list(spec.columns) for spec in manifest.signature.inputs if spec.columns is not None}
     step = manifest.preprocessing
+    placement = {} if model.placement is None else {"acceleration": model.placement.report()}
     tokenizer = {} if step is None else {"tokenizer": {"max_length": step.max_length}}
     return ModelMetadata(
         name=manifest.name,
@@ -79,6 +80,7 @@ def describe_model(serving: Serving, model: "OnnxModel") -> ModelMetadata:
             "columns": columns,
             **tokenizer,
             "providers": list(model.providers),
+            **placement,
             "runtime": {"dray": dray_version(), "onnxruntime": onnxruntime.__version__},
         },
     )

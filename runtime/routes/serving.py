@@ -122,6 +122,8 @@ def _describe(slot: Slot) -> dict[str, Any]:
         "state": slot.state,
         "provider": model.providers[0] if model else None,
     }
+    if model is not None and model.placement is not None:
+        described["acceleration"] = model.placement.report()
     if slot.error is not None:
         described["reason"] = slot.error.message
         described["error_code"] = slot.error.code

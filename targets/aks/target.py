@@ -39,6 +39,7 @@ from targets.kit.kubernetes.objects.wanted import DRAY, MANAGED_BY
 from targets.kit.kubernetes.record import Served
 from targets.kit.kubernetes.secrets import SecretValues
 from targets.kit.kubernetes.state import Deployed, read
+from targets.kit.ownership import owned
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class AksTarget(Target[AksSettings], Gradual):
     Attributes:
         access: To the cluster; None asks the settings, the environment and the kubeconfig.
         credentials: Of registries, for pulling; None asks what every command asks.
+        made_for: The target that this one's deployments are made for; None for its own.
     """
 
     name: ClassVar[str] = TARGET
@@ -60,6 +62,7 @@ class AksTarget(Target[AksSettings], Gradual):
     takes_image: ClassVar[bool] = True
     access: KubernetesAccess | None = None
     credentials: CredentialSource | None = field(default=None, repr=False)
+    made_for: str | None = field(default=None, kw_only=True)
 
     def platforms(self, settings: AksSettings) -> tuple[Platform, ...]:
         """Linux, on the processors that the settings name."""
@@ -268,7 +271,7 @@ class AksTarget(Target[AksSettings], Gradual):
         for kind in kinds:
             objects |= {key_of(each): each for each in cluster.list(kind, ours)}
         rows = [described(name, record, objects, cluster, settings) for name, record in known]
-        return tuple(sorted(rows, key=lambda row: row.name))
+        return tuple(sorted(owned(rows, self.made_for), key=lambda row: row.name))
 
 
 def _settings(deployment: Deployment) -> AksSettings:

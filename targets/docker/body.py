@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from packager.core.artifact import Release
 from targets.docker.settings import DockerSettings
+from targets.kit.engine.devices import device_access
 from targets.kit.engine.hardening import USER, limits, restrictions
 
 # The runtime's own port inside the container. Source: the spec of the container.
@@ -44,6 +45,7 @@ def container_body(
             "PortBindings": {f"{PORT}/tcp": [{"HostIp": host, "HostPort": port}]},
             "RestartPolicy": {"Name": settings.restart},
             **limits(settings.cpus, settings.memory_mib),
+            **device_access(settings.devices, settings.groups, settings.gpus, settings.mounts),
             **({"Mounts": [{"Type": "volume", "Target": SECRETS}]} if settings.api_keys else {}),
         },
     }

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from packager.core.artifact import ModelPackage, Release
@@ -35,6 +35,7 @@ from targets.kit.endpoint import endpoint_state
 from targets.kit.engine.containers import Container, ContainerEngine
 from targets.kit.engine.docker_host import docker_host
 from targets.kit.images import required_image
+from targets.kit.ownership import owned
 from targets.kit.packages import keep_package, kept_package
 
 logger = logging.getLogger(__name__)
@@ -47,11 +48,15 @@ class DockerTarget(Target[DockerSettings]):
 
     An update is tested in a container on another port while the old one serves; then the port is handed over, which
     takes as long as the runtime needs to start.
+
+    Attributes:
+        made_for: The target that this one's deployments are made for; None for its own.
     """
 
     name: ClassVar[str] = "docker"
     settings_type = DockerSettings
     takes_image: ClassVar[bool] = True
+    made_for: str | None = field(default=None, kw_only=True)
 
     def preflight(self, settings: DockerSettings) -> Findings:
         """Whether an engine answers."""
@@ -150,7 +155,8 @@ class DockerTarget(Target[DockerSettings]):
         if engine is None:
             return None
         with engine:
-            return _of(engine, deployed(engine, name), settings.context)
+            found = owned((_of(engine, deployed(engine, name), settings.context),), self.made_for)
+            return found[0] if found else None
 
     def deployments(self, settings: DockerSettings) -> tuple[Deployment, ...]:
         """All of dray's deployments in the engine."""
@@ -159,7 +165,7 @@ class DockerTarget(Target[DockerSettings]):
             return ()
         with engine:
             found = [_of(engine, state, settings.context) for state in all_deployed(engine)]
-            return tuple(deployment for deployment in found if deployment)
+            return owned(found, self.made_for)
 
     def logs(self, deployment: Deployment, *, follow: bool) -> Iterator[str]:
         """Lines of the container that serves; with ``follow``, those of the one that replaces it as well."""

@@ -1,14 +1,23 @@
 """What every target lets people set of the runtime, whatever it runs in."""
 
-from typing import Annotated, Literal
+import json
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from packager.core.deployment import TargetSettings
 
 
 class RuntimeSettings(TargetSettings):
-    """Settings of the runtime; one that is left out has the runtime's own default."""
+    """Settings of the runtime; one that is left out has the runtime's own default.
+
+    Attributes:
+        provider: ONNX Runtime's execution provider for the host's card, such as ``CUDAExecutionProvider``.
+        provider_options: As ONNX Runtime names them: ``config_file``, ``cache_dir``, ``device_type``.
+        fallback: ``forbid`` refuses to serve where the CPU would compute what the provider should; ``allow`` says so.
+        made_for: The target that a deployment was made for, where that uses this one's code; never set by hand.
+    """
 
     threads: int | None = Field(None, ge=1, le=1024, description="threads a request may use; the CPUs where left out")
     workers: Annotated[int, Field(ge=1, le=128)] | Literal["auto"] | None = Field(
@@ -17,6 +26,22 @@ class RuntimeSettings(TargetSettings):
     max_body_mib: int | None = Field(None, ge=1, le=65536, description="largest request body")
     request_timeout_s: float | None = Field(None, ge=0.01, le=86400, description="longest time a request may take")
     log_level: Literal["debug", "info", "warning", "error"] | None = Field(None, description="of the runtime")
+    provider: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9]+ExecutionProvider$",
+        description="execution provider; the CPU where left out",
+    )
+    provider_options: Mapping[str, str | int | float | bool] = {}
+    fallback: Literal["forbid", "allow"] = Field("forbid", description="whether the CPU may do the provider's work")
+    made_for: Literal["fpga"] | None = Field(None, description="the target it was made for; never set by hand")
+
+    @model_validator(mode="after")
+    def _provided(self) -> Self:
+        if self.provider == "CPUExecutionProvider":
+            raise ValueError("the CPU's provider needs no name: leave provider out")
+        if self.provider is None and (self.provider_options or self.fallback == "allow"):
+            raise ValueError("provider_options and fallback belong to a provider: provider=NAMEExecutionProvider")
+        return self
 
     def environment(self) -> dict[str, str]:
         """The runtime's environment for what is set."""
@@ -26,5 +51,16 @@ class RuntimeSettings(TargetSettings):
             "DRAY_MAX_BODY_MIB": self.max_body_mib,
             "DRAY_REQUEST_TIMEOUT_S": self.request_timeout_s,
             "DRAY_LOG_LEVEL": self.log_level,
+            **self._contract(),
         }
         return {name: str(value) for name, value in given.items() if value is not None}
+
+    def _contract(self) -> dict[str, str | None]:
+        if self.provider is None:
+            return {}
+        options = {self.provider: dict(self.provider_options)}
+        return {
+            "DRAY_PROVIDERS": self.provider,
+            "DRAY_FALLBACK": self.fallback,
+            "DRAY_PROVIDER_OPTIONS": json.dumps(options, sort_keys=True) if self.provider_options else None,
+        }

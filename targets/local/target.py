@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from packager.core.state import state_home
 from runtime.contract.package import read_package
 from targets.kit.engine.ports import endpoint_url
 from targets.kit.engine.process import RUNTIME
+from targets.kit.ownership import owned
 from targets.local import handover, planning, view
 from targets.local.record import DeploymentFolder, all_folders
 from targets.local.settings import LocalSettings
@@ -31,6 +32,9 @@ class LocalTarget(Target[LocalSettings]):
 
     An update starts the new process beside the old one and hands the port over, so that the URL stays and no request
     is lost (on macOS a moment's refusal is possible, see ``targets.kit.engine.process``).
+
+    Attributes:
+        made_for: The target that this one's deployments are made for; None for its own.
     """
 
     name: ClassVar[str] = "local"
@@ -39,6 +43,7 @@ class LocalTarget(Target[LocalSettings]):
 
     program: tuple[str, ...] = RUNTIME
     platform: str = sys.platform
+    made_for: str | None = field(default=None, kw_only=True)
 
     def preflight(self, settings: LocalSettings) -> Findings:
         """Whether the runtime can run here at all."""
@@ -113,18 +118,12 @@ class LocalTarget(Target[LocalSettings]):
 
     def inspect(self, name: str, settings: LocalSettings) -> Deployment | None:
         """The deployment as its process shows it; ``pending`` for a first one that is not yet in place."""
-        folder = DeploymentFolder.of(name)
-        record = folder.read()
-        if record is None:
-            return None
-        if record.live:
-            return view.deployment_of(folder, record.live)
-        return view.describe(folder, record.candidate, "pending", None) if record.candidate else None
+        found = owned((_of(DeploymentFolder.of(name)),), self.made_for)
+        return found[0] if found else None
 
     def deployments(self, settings: LocalSettings) -> tuple[Deployment, ...]:
         """All local deployments."""
-        found = (self.inspect(folder.name, settings) for folder in all_folders())
-        return tuple(deployment for deployment in found if deployment)
+        return owned(map(_of, all_folders()), self.made_for)
 
     def logs(self, deployment: Deployment, *, follow: bool) -> Iterator[str]:
         """Lines of the process that serves; with ``follow``, those of the one that replaces it as well."""
@@ -142,3 +141,12 @@ class LocalTarget(Target[LocalSettings]):
         """End its processes, after what they have accepted, and remove its folder."""
         progress.step(f"ending {deployment.name}")
         handover.end_all(DeploymentFolder.of(deployment.name), self.program)
+
+
+def _of(folder: DeploymentFolder) -> Deployment | None:
+    record = folder.read()
+    if record is None:
+        return None
+    if record.live:
+        return view.deployment_of(folder, record.live)
+    return view.describe(folder, record.candidate, "pending", None) if record.candidate else None

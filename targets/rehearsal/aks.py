@@ -30,14 +30,19 @@ class AksRehearsal(OpensStage):
 
         A kubeconfig for ``kubectl`` lies beside the token.
         """
-        write_kubeconfig(facts, folder)
-        access = token_access(
-            facts.api,
-            folder.token(),
-            ca_file=folder.ca_file,
-            where="the rehearsal",
-            reach="rehearsal",
-            poll_s=_POLL_S,
-            patience_s=_PATIENCE_S,
-        )
-        return AksTarget(access, StageToken(facts.registry, folder))
+        return aks_target(facts, folder)
+
+
+def aks_target(facts: StageFacts, folder: StageFolder) -> AksTarget:
+    """The target in front of a stand-in's API."""
+    write_kubeconfig(facts, folder)
+    access = token_access(
+        facts.api,
+        folder.token(),
+        ca_file=folder.ca_file,
+        where="the rehearsal",
+        reach="rehearsal",
+        poll_s=_POLL_S,
+        patience_s=_PATIENCE_S,
+    )
+    return AksTarget(access, StageToken(facts.registry, folder))

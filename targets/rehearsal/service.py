@@ -53,15 +53,17 @@ class Api:
         return cls(f"{module}:create_app", f"{module}:FAULTS")
 
 
+_KUBERNETES: Final = Api(
+    "targets.rehearsal.kubernetes.app:create_app",
+    "targets.rehearsal.kubernetes.faults:FAULTS",
+    Platform("linux", "amd64"),
+)
 APIS: Final[Mapping[str, Api]] = {
     "aci": Api(
         "targets.rehearsal.arm.app:create_app", "targets.rehearsal.arm.faults:FAULTS", Platform("linux", "amd64")
     ),
-    "aks": Api(
-        "targets.rehearsal.kubernetes.app:create_app",
-        "targets.rehearsal.kubernetes.faults:FAULTS",
-        Platform("linux", "amd64"),
-    ),
+    "aks": _KUBERNETES,
+    "fpga": _KUBERNETES,
     "iot-edge": Api("targets.rehearsal.iothub.app:create_app", "targets.rehearsal.iothub.faults:FAULTS"),
 }
 _PORTS: Final = range(26000, 32000)

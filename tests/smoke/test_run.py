@@ -173,3 +173,18 @@ def test_infinity_that_json_cannot_carry_leaves_nothing_shown(tmp_path: Path) ->
 
 def test_empty_report_is_a_failure() -> None:
     assert not SmokeReport(()).passed
+
+
+@pytest.mark.parametrize(("fallback", "passed"), [("allow", True), ("forbid", False)])
+def test_cpu_that_does_the_work_of_a_card_is_said_aloud(package: ModelPackage, fallback: str, passed: bool) -> None:
+    facts = {"fell_back": True, "fallback": fallback, "active": "CPUExecutionProvider", "summary": "3 on the CPU"}
+
+    class OnCpu(PackageClient):
+        def metadata(self, model: str) -> Any:
+            given = super().metadata(model)
+            return given.model_copy(update={"parameters": {**(given.parameters or {}), "acceleration": facts}})
+
+    report = run_smoke(OnCpu(package), package, timeout_s=5)
+    [check] = [each for each in report.checks if each.name == "provider"]
+    assert check.passed is report.passed is passed
+    assert check.detail == "CPU FALLBACK: CPUExecutionProvider; 3 on the CPU"

@@ -28,6 +28,7 @@ class Kind:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "Namespace": Kind("v1", "namespaces", namespaced=False),
+    "Node": Kind("v1", "nodes", namespaced=False),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
     "Secret": Kind("v1", "secrets"),
     "Service": Kind("v1", "services"),

@@ -14,11 +14,32 @@ HostName = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.-
 LabelKey = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$"), AsText]
 Strategy = Literal["rolling", "blue-green", "canary"]
+# Extended resources are of a domain. Source: kubernetes.io, "Extended resources".
+ResourceName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")
+]
 _WHOLE: Final = 100
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Toleration(_Part):
+    """A taint of nodes that pods stand."""
+
+    key: LabelKey | None = None
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: LabelValue | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        if self.operator == "Exists" and self.value is not None:
+            raise ValueError(f"operator=Exists takes no value, and {self.value!r} is one")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("operator=Equal compares a key")
+        return self
 
 
 class Trigger(_Part):
@@ -53,6 +74,9 @@ class KubernetesSettings(RuntimeSettings):
     Attributes:
         replicas: Left out, nobody is told a number: the cluster begins with one and keeps what others scale it to.
         cpu_limit_millicores: The runtime's threads follow it; whole cores above the request where left out.
+        resources: Extended resources of a pod, such as ``amd.com/fpga``, which a device plugin of the nodes offers.
+        tolerations: Taints of the nodes that the pods stand.
+        groups: Ids of further groups of the runtime, such as the one that owns a card's device nodes.
         route: How clients outside the cluster get there: a Gateway with an HTTPRoute, or an Ingress.
         gateway: One that exists, as NAME or NAMESPACE/NAME; dray makes one of ``gateway_class`` where left out.
         pull_secret: Name of a Secret that exists and holds the registry's credentials.
@@ -78,6 +102,9 @@ class KubernetesSettings(RuntimeSettings):
     tmp_mib: int = Field(64, ge=1, le=65536, description="size of /tmp, the only place it can write to")
     architecture: Literal["amd64", "arm64"] = Field("amd64", description="of the nodes")
     node_selector: Mapping[LabelKey, LabelValue] = {}
+    resources: Mapping[ResourceName, Annotated[int, Field(ge=1, le=64)]] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    groups: tuple[Annotated[int, Field(ge=1)], ...] = ()
     port: int = Field(80, ge=1, le=65535, description="port of the Service")
     service: Literal["ClusterIP", "LoadBalancer"] = Field("ClusterIP", description="type of the Service")
     internal: bool = Field(False, description="the load balancer's address is one of the virtual network")

@@ -58,6 +58,7 @@ def pod_spec(wanted: Wanted) -> Object:
     """What pods are, whatever makes them."""
     settings = wanted.settings
     pull = pull_secret_name(wanted)
+    tolerations = [each.model_dump(exclude_none=True) for each in settings.tolerations]
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -73,8 +74,10 @@ def pod_spec(wanted: Wanted) -> Object:
             "runAsUser": USER,
             "runAsGroup": USER,
             "fsGroup": USER,
+            **({"supplementalGroups": list(settings.groups)} if settings.groups else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        **({"tolerations": tolerations} if tolerations else {}),
         "terminationGracePeriodSeconds": LINGER_S + math.ceil(settings.drain_timeout_s) + _AFTER_S,
         "volumes": _volumes(wanted),
     }
@@ -138,9 +141,10 @@ def _resources(wanted: Wanted) -> Object:
     most = limit or _CORE * math.ceil(request / _CORE)
     memory = mebibytes(memory_mib(wanted))
     gpus = {"nvidia.com/gpu": str(settings.gpu)} if settings.gpu else {}
+    cards = {**gpus, **{name: str(count) for name, count in settings.resources.items()}}
     return {
-        "requests": {"cpu": cores(request), "memory": memory, **gpus},
-        "limits": {"cpu": cores(most), "memory": memory, **gpus},
+        "requests": {"cpu": cores(request), "memory": memory, **cards},
+        "limits": {"cpu": cores(most), "memory": memory, **cards},
     }
 
 

@@ -1,0 +1,119 @@
+"""The target ``fpga``: which of its modes, on which host, a deployment is for."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from packager.core.artifact import Release
+from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings
+from packager.core.errors import ConfigurationError
+from packager.core.image import ImageRef
+from packager.core.progress import Progress
+from packager.core.protocols import Gradual, InferenceClient, Secrets, Target, Various
+from targets.fpga.ep.places import OnDocker, OnKubernetes, OnThisMachine
+from targets.fpga.ep.target import NAME
+from targets.fpga.settings import FpgaSettings
+
+Ways = Mapping[tuple[str, str], Target[FpgaSettings]]
+
+
+def _ways() -> Ways:
+    """By mode and host. A circuit (``rtl``) is one more entry here."""
+    hosts = (OnDocker(), OnKubernetes(), OnThisMachine())
+    return {("ep", each.on): each for each in hosts}
+
+
+@dataclass(frozen=True, slots=True)
+class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
+    """The front of the ways to serve: each is a target of its own, which this one only chooses.
+
+    Attributes:
+        ways: By mode and host, as a deployment's detail has them.
+    """
+
+    name: ClassVar[str] = NAME
+    settings_type = FpgaSettings
+    takes_image: ClassVar[bool] = True
+    ways: Ways = field(default_factory=_ways)
+
+    def at(self, settings: FpgaSettings) -> Target[FpgaSettings]:
+        """The way that settings name.
+
+        Raises:
+            ConfigurationError: They name none, or one that there is not.
+        """
+        found = self.ways.get((settings.mode or "", settings.where))
+        if found is not None:
+            return found
+        modes = sorted({mode for mode, _ in self.ways})
+        said = f"mode={settings.mode}" if settings.mode else "no mode is set"
+        raise ConfigurationError(
+            f"the target fpga cannot serve so: {said}, host={settings.where}",
+            hint=f"--set mode={' or '.join(modes)}; host={' or '.join(sorted({on for _, on in self.ways}))}",
+        )
+
+    def preflight(self, settings: FpgaSettings) -> Findings:
+        """Of the way."""
+        try:
+            return self.at(settings).preflight(settings)
+        except ConfigurationError as error:
+            return (Finding.of_error(error),)
+
+    def plan(self, name: str, release: Release, settings: FpgaSettings) -> DeploymentPlan:
+        """Of the way."""
+        return self.at(settings).plan(name, release, settings)
+
+    def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
+        """Of the way whose plan it is."""
+        return self._planned(plan).apply(plan, secrets, progress, timeout_s=timeout_s)
+
+    def advance(self, candidate: Candidate, progress: Progress) -> Candidate | None:
+        """With its next share of the traffic, where the way knows shares."""
+        way = self._of(candidate.deployment)
+        return way.advance(candidate, progress) if isinstance(way, Gradual) else None
+
+    def connect(self, deployment: Deployment) -> AbstractContextManager[InferenceClient]:
+        """A client of it."""
+        return self._of(deployment).connect(deployment)
+
+    def promote(self, candidate: Candidate, progress: Progress) -> Deployment:
+        """Of the way."""
+        return self._of(candidate.deployment).promote(candidate, progress)
+
+    def discard(self, candidate: Candidate, progress: Progress) -> None:
+        """Of the way."""
+        self._of(candidate.deployment).discard(candidate, progress)
+
+    def inspect(self, name: str, settings: FpgaSettings) -> Deployment | None:
+        """The deployment, whichever way it is served."""
+        found = (way.inspect(name, settings) for way in self.ways.values())
+        return next((each for each in found if each), None)
+
+    def deployments(self, settings: FpgaSettings) -> tuple[Deployment, ...]:
+        """All of them, whichever way they are served."""
+        found = [each for way in self.ways.values() for each in way.deployments(settings)]
+        return tuple(sorted(found, key=lambda each: each.name))
+
+    def logs(self, deployment: Deployment, *, follow: bool) -> Iterator[str]:
+        """Its log."""
+        return self._of(deployment).logs(deployment, follow=follow)
+
+    def previous(self, deployment: Deployment) -> tuple[Release | ImageRef, FpgaSettings] | None:
+        """What served before."""
+        return self._of(deployment).previous(deployment)
+
+    def destroy(self, deployment: Deployment, progress: Progress) -> None:
+        """End it."""
+        self._of(deployment).destroy(deployment, progress)
+
+    def _of(self, deployment: Deployment) -> Target[FpgaSettings]:
+        return self.ways[str(deployment.detail["mode"]), str(deployment.detail["host"])]
+
+    def _planned(self, plan: DeploymentPlan) -> Target[FpgaSettings]:
+        """A plan's settings are of the target that carries it out."""
+        for way in self.ways.values():
+            inner = getattr(way, "inner", None)
+            if inner is not None and isinstance(plan.settings, inner.settings_type):
+                return way
+        return self.at(FpgaSettings.model_validate(plan.settings, from_attributes=True))

@@ -1,0 +1,46 @@
+"""``mode: ep`` on a real engine: the device node is in the container, and the runtime decides what may serve."""
+
+from pathlib import Path
+
+import pytest
+
+from packager.core.errors import NotReady
+from packager.core.progress import SilentProgress
+from packager.deploy import DeployOutcome, deploy
+from packager.smoke import run_smoke
+from targets.docker import DockerSettings, DockerTarget
+from targets.fpga import FpgaSettings, FpgaTarget
+from targets.fpga.ep.hosts import MADE_FOR
+from targets.fpga.ep.places import OnDocker
+from tests.support.engine_images import EngineImages
+from tests.support.packages import make_package
+
+# OpenVINO on a CPU needs no card; /dev/kmsg is a device that containers do not have by themselves.
+SETTINGS = FpgaSettings(mode="ep", provider="OpenVINOExecutionProvider", devices=("/dev/kmsg",), fallback="allow")
+
+
+def test_container_has_the_device_and_says_that_the_cpu_stands_in(
+    engine_images: EngineImages, state: Path, tmp_path: Path
+) -> None:
+    target = FpgaTarget({("ep", "docker"): OnDocker(inner=DockerTarget(made_for=MADE_FOR))})
+    release = engine_images.release(make_package(tmp_path / "iris"))
+
+    def put(settings: FpgaSettings) -> DeployOutcome:
+        return deploy(
+            target, "card", release, settings, smoke=run_smoke, confirm=lambda _: True, secrets={},
+            progress=SilentProgress(), timeout_s=60,
+        )  # fmt: skip
+
+    outcome = put(SETTINGS)
+    try:
+        [check] = [each for each in outcome.smoke.checks if each.name == "provider"]
+        assert check.detail.startswith("CPU FALLBACK: CPUExecutionProvider; OpenVINOExecutionProvider was asked for")
+        made = engine_images.client.containers.get("dray-card").attrs
+        assert made["HostConfig"]["Devices"][0]["PathInContainer"] == "/dev/kmsg"
+        assert (outcome.deployment.target, DockerTarget().inspect("card", DockerSettings())) == ("fpga", None)
+        with pytest.raises(NotReady, match=r"E-PROVIDER.*OpenVINOExecutionProvider must be used"):
+            put(SETTINGS.model_copy(update={"fallback": "forbid"}))
+        assert [each.endpoint for each in target.deployments(SETTINGS)] == [outcome.deployment.endpoint]
+    finally:
+        target.destroy(outcome.deployment, SilentProgress())
+    assert target.deployments(SETTINGS) == ()
