@@ -1,6 +1,6 @@
 """Alkaid's part: the circuit's operations on symbols, which it turns into adders and tables. The only user of alkaid."""
 
-import shutil
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,7 @@ class Rtl:
     output: Port
     latency: int  # cycles from a row's acceptance to its answer at the pipeline's end
     registers: int
+    luts: int  # alkaid's estimate, of what it wrote
 
 
 def traced(circuit: Circuit, name: str) -> Traced:
@@ -76,8 +77,7 @@ def traced(circuit: Circuit, name: str) -> Traced:
     Raises:
         CircuitRefused: A constant is beyond what alkaid computes exactly.
     """
-    from alkaid.trace import FVArrayInput, trace  # noqa: F401  # checks the name at import
-    from alkaid.trace import FVArray
+    from alkaid.trace import FVArray, trace
 
     bounds = np.full(circuit.shape, circuit.format.low), np.full(circuit.shape, circuit.format.high)
     entry = FVArray.from_lhs(*bounds, np.ones(circuit.shape))
@@ -86,7 +86,12 @@ def traced(circuit: Circuit, name: str) -> Traced:
         source = circuit.format_of(step.sources[0])
         found.append(_apply(step, source, [found[number] for number in step.sources]))
     logic = trace(entry.ravel(), found[-1].ravel(), keep_dead_inputs=True)
-    return Traced(logic, round(float(logic.cost)), name)
+    return Traced(logic, round(float(logic.cost)), module_name(name))
+
+
+def module_name(name: str) -> str:
+    """A Verilog name for a model's: the prefix keeps it clear of Verilog's words, of which ``small`` is one."""
+    return "dray_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
 
 
 def interpreted(logic: "CombLogic", rows: Integers) -> Integers:
@@ -105,7 +110,8 @@ def written(trace: Traced, stage_ns: float = STAGE_NS) -> Rtl:
         sources = {path.name: path.read_text() for path in sorted(Path(folder, "src").rglob("*.v"))}
     entry, answer = model.fsm.inp_signals[0], model.fsm.out_signals[0]
     cycles = answer.schedule.bias
-    return Rtl(sources, trace.name, _port(entry.precisions), _port(answer.precisions), cycles, model.reg_bits)
+    luts = round(sum(float(part.cost) for part in model.fsm.logic.values()))
+    return Rtl(sources, trace.name, _port(entry.precisions), _port(answer.precisions), cycles, model.reg_bits, luts)
 
 
 def _port(precisions: tuple[tuple[bool, int, int], ...]) -> Port:
