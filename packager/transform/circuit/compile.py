@@ -21,7 +21,7 @@ from packager.transform.circuit.verify import Verified, rows_for, verified
 
 SEARCHED = (4, 5, 6, 7, 8, 10, 12)
 MIN_AGREEMENT = 0.98
-# With fewer rows than this all of them calibrate, and all of them judge.
+# With fewer rows than this all of them calibrate.
 _ENOUGH_TO_SPLIT = 40
 
 
@@ -92,14 +92,13 @@ def _chosen(model: onnx.ModelProto, parts: Cut, feeds: Mapping[str, NDArray[Any]
     widths = (asked.bits,) if asked.bits else SEARCHED
     sizes = {bits: estimated(parts.network, Widths.of(bits)) for bits in widths}
     check_size(sizes[widths[0]], asked.max_luts)
-    calibrating, judging = _split(feeds)
-    entering, wanted = to_circuit(parts, calibrating), run_model(model, judging)
+    entering, wanted = to_circuit(parts, _calibrating(feeds)), run_model(model, feeds)
     tried: list[_Tried] = []
     for bits in widths:
         if sizes[bits].luts > asked.max_luts:
             break
         circuit = fixed(parts.network, entering, Widths.of(bits))
-        share = min(one.agreement for one in agreement_of(wanted, [answers(parts, circuit, judging)]).values())
+        share = min(one.agreement for one in agreement_of(wanted, [answers(parts, circuit, feeds)]).values())
         tried.append(_Tried(bits, circuit, share, sizes[bits]))
         if share >= asked.min_agreement:
             return tried[-1]
@@ -124,9 +123,7 @@ def _check_traced(luts: int, asked: Asked) -> None:
         )
 
 
-def _split(feeds: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """Rows that set the scales, and others that judge what comes of them."""
-    if min(len(rows) for rows in feeds.values()) < _ENOUGH_TO_SPLIT:
-        return dict(feeds), dict(feeds)
-    return {name: rows[::2] for name, rows in feeds.items()}, {name: rows[1::2] for name, rows in feeds.items()}
-
+def _calibrating(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Rows that set the scales: every other one, so that as many that did not are judged as well."""
+    enough = min(len(rows) for rows in feeds.values()) >= _ENOUGH_TO_SPLIT
+    return {name: rows[:: 2 if enough else 1] for name, rows in feeds.items()}

@@ -73,7 +73,9 @@ def _matrix(weight: Floats, widths: Widths) -> float:
     return float(adders) * _SHARED * (widths.activations + _CARRY)
 
 
-def _signed_digits(whole: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _signed_digits(
+    whole: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """Nonzero digits of each number in the form with the fewest: those of ``n ^ 3n``."""
     positive = np.abs(whole)
     return np.bitwise_count(positive ^ (3 * positive)).astype(np.int64)

@@ -12,12 +12,10 @@ from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, c
 
 # What may stand at the ends, on the host: it is computed there as it is, in floats.
 HOST_BEFORE = frozenset(
-    "Cast Identity Reshape Flatten Squeeze Unsqueeze Transpose Concat Add Sub Mul Div Scaler Imputer".split()
+    ["Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Add", "Sub", "Mul", "Div", "Scaler", "Imputer"]
 )
 HOST_AFTER = frozenset(
-    "Softmax LogSoftmax Sigmoid Tanh ArgMax ArrayFeatureExtractor Cast Identity Reshape Flatten Squeeze Unsqueeze "
-    "ZipMap Concat Add Sub Mul Div Neg Gather LabelEncoder Greater Less GreaterOrEqual LessOrEqual Equal Where Not "
-    "Normalizer Clip Slice Transpose Binarizer ReduceMax TopK Round Exp Shape".split()
+    ["Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ArgMax", "ArrayFeatureExtractor", "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Concat", "Add", "Sub", "Mul", "Div", "Neg", "Gather", "LabelEncoder", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "Where", "Not", "Normalizer", "Clip", "Slice", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape"]
 )
 
 
@@ -63,7 +61,9 @@ def cut(model: onnx.ModelProto) -> Cut:
 
 def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Make layers of what becomes a circuit; what is left to the host comes back."""
-    needed = {id(node) for node in _ancestors(nodes, {n for one in nodes if one.op_type in COMPUTING for n in one.output})}
+    needed = {
+        id(node) for node in _ancestors(nodes, {n for one in nodes if one.op_type in COMPUTING for n in one.output})
+    }
     late: list[onnx.NodeProto] = []
     unknown: list[onnx.NodeProto] = []
     for node in rest:
@@ -102,7 +102,8 @@ def _ends(graph: onnx.GraphProto, late: list[onnx.NodeProto], assembly: Assembly
     found = sorted({name for name in read if name in assembly.tensors and name != entry})
     if len({assembly.tensors[name] for name in found}) != 1:
         raise CircuitRefused(
-            f"the circuit would end in {len(found)} places: {', '.join(found)}", hint="a circuit has one answer; give a model with one output"
+            f"the circuit would end in {len(found)} places: {', '.join(found)}",
+            hint="a circuit has one answer; give a model with one output",
         )
     return found[0]
 
@@ -135,7 +136,9 @@ def _row_shape(graph: onnx.GraphProto, name: str) -> tuple[int, ...]:
     )
 
 
-def _part(model: onnx.ModelProto, nodes: list[onnx.NodeProto], entries: list[str], answer: str | None) -> onnx.ModelProto:
+def _part(
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], entries: list[str], answer: str | None
+) -> onnx.ModelProto:
     """A model of some of the graph's nodes; ``answer`` None stands for the graph's own outputs."""
     graph = model.graph
     constant = [node for node in graph.node if node.op_type == "Constant"]

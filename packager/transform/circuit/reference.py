@@ -49,7 +49,9 @@ def tensors(circuit: Circuit, rows: Integers) -> list[Integers]:
     found = [rows.astype(np.int64)]
     for step in circuit.steps:
         if step.format.bits > WIDEST:
-            raise CircuitRefused(f"{step.name!r} is {step.format.bits} bits wide; {WIDEST} is the most", hint="ask for fewer --bits")
+            raise CircuitRefused(
+                f"{step.name!r} is {step.format.bits} bits wide; {WIDEST} is the most", hint="ask for fewer --bits"
+            )
         source = circuit.format_of(step.sources[0])
         found.append(_apply(step, source, [found[number] for number in step.sources]))
     return found

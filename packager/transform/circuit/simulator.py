@@ -74,12 +74,19 @@ def simulate(library: Path, rtl: Rtl, rows: Integers, *, seed: int = 0) -> Answe
     handle = ctypes.c_void_p(calls.circuit_new())
     try:
         cycles = calls.circuit_run(
-            handle, _address(asked), _address(found), ctypes.c_int64(len(rows)), ctypes.c_uint64(seed), ctypes.byref(first)
+            handle,
+            _address(asked),
+            _address(found),
+            ctypes.c_int64(len(rows)),
+            ctypes.c_uint64(seed),
+            ctypes.byref(first),
         )
     finally:
         calls.circuit_free(handle)
     if cycles < 0:
-        raise CircuitUnfaithful(f"the simulated circuit did not answer all of {len(rows)} rows", hint="report it with the model")
+        raise CircuitUnfaithful(
+            f"the simulated circuit did not answer all of {len(rows)} rows", hint="report it with the model"
+        )
     return Answers(_shifted(found, rtl.output), int(cycles), int(first.value))
 
 

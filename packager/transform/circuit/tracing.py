@@ -146,7 +146,7 @@ def _apply(step: Step, source: Format, values: list["FVArray"]) -> "FVArray":
 
 
 def _placed(values: "FVArray", index: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> "FVArray":
-    from alkaid.trace import FVArray, FVariable
+    from alkaid.trace import FVariable, FVArray
 
     zero = FVariable.from_const(0.0, values.hwconf)
     flat = np.array([*np.asarray(values).ravel(), zero], dtype=object)
@@ -164,7 +164,7 @@ def _rescaled(values: "FVArray", shift: int, to: Format) -> "FVArray":
 
 def _column(variable: object, table: Integers, source: Format) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """The entries that this element can reach, which may be fewer than its format has."""
-    low, high, step = (int(round(value)) for value in variable.qint)  # type: ignore[attr-defined]
+    low, high, step = (round(value) for value in variable.qint)  # type: ignore[attr-defined]
     return table[low - source.low : high - source.low + 1 : max(step, 1)].astype(np.float64)
 
 

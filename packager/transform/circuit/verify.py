@@ -39,7 +39,9 @@ def rows_for(circuit: Circuit, samples: Integers) -> Integers:
     return np.concatenate([samples, anywhere, extremes]).astype(np.int64)
 
 
-def verified(circuit: Circuit, trace: Traced, rtl: Rtl, rows: Integers, cache: Path, *, break_rtl: bool = False) -> Verified:
+def verified(
+    circuit: Circuit, trace: Traced, rtl: Rtl, rows: Integers, cache: Path, *, break_rtl: bool = False
+) -> Verified:
     """Simulate all rows, with a free stream and with one that pauses, and break adders.
 
     Args:
@@ -64,7 +66,9 @@ def _notices(broken: Traced, rows: Integers, expected: Integers, cache: Path) ->
     rtl = written(broken)
     answers = simulate(built(rtl, cache), rtl, rows).rows
     if np.array_equal(answers, expected.reshape(answers.shape)):
-        raise CircuitUnfaithful("Verilog with a broken adder answers as the reference does", hint="report it with the model")
+        raise CircuitUnfaithful(
+            "Verilog with a broken adder answers as the reference does", hint="report it with the model"
+        )
     return True
 
 

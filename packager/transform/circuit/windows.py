@@ -51,7 +51,9 @@ def of_node(node: onnx.NodeProto, shape: tuple[int, ...], kernel: tuple[int, int
     """
     told = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
     if told.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise CircuitRefused(f"{node.op_type} with auto_pad has no circuit here", hint="export the model with explicit pads")
+        raise CircuitRefused(
+            f"{node.op_type} with auto_pad has no circuit here", hint="export the model with explicit pads"
+        )
     strides, dilations = integers(told.get("strides", [1, 1])), integers(told.get("dilations", [1, 1]))
     pads = integers(told.get("pads", [0, 0, 0, 0]))
     return Window(
