@@ -37,7 +37,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """A verified circuit, and what is known of it; ``luts`` is alkaid's estimate, ``estimate`` the one before tracing."""
+    """A verified circuit; ``luts`` is alkaid's estimate of what was written, ``estimate`` the one before tracing."""
 
     cut: Cut
     circuit: Circuit
@@ -59,7 +59,7 @@ class _Tried:
 
 def compiled(
     model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]], name: str, asked: Asked, cache: Path,
-    *, on_step: Callable[[str], None] = lambda step: None,
+    *, on_step: Callable[[str], None] | None = None,
 ) -> Compiled:  # fmt: skip
     """The model's circuit, simulated on all of these rows.
 
@@ -71,14 +71,19 @@ def compiled(
     """
     parts = cut(model)
     chosen = _chosen(model, parts, feeds, asked)
-    on_step(f"tracing the circuit at {chosen.bits} bits (about {chosen.estimate.luts:,} look-up tables)")
+    tell = on_step or _silent
+    tell(f"tracing the circuit at {chosen.bits} bits (about {chosen.estimate.luts:,} look-up tables)")
     trace = traced(chosen.circuit, name)
     rtl = written(trace)
     _check_traced(rtl.luts, asked)
-    on_step("building its simulation")
+    tell("building its simulation")
     rows = rows_for(chosen.circuit, reference.quantise(to_circuit(parts, feeds), chosen.circuit.format))
     found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=asked.break_rtl)
     return Compiled(parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found)
+
+
+def _silent(_step: str) -> None:
+    """Nobody listens."""
 
 
 def answers(parts: Cut, circuit: Circuit, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -108,7 +113,8 @@ def _chosen(model: onnx.ModelProto, parts: Cut, feeds: Mapping[str, NDArray[Any]
 def _nothing_agrees(tried: Sequence[_Tried], asked: Asked) -> GateFailed:
     best = max(tried, key=lambda one: one.agreement)
     return GateFailed(
-        f"at {best.bits} bits the circuit agrees with the original on {best.agreement:.2%}, and {asked.min_agreement:.2%} are asked for",
+        f"at {best.bits} bits the circuit agrees with the original on {best.agreement:.2%} of the samples,"
+        f" and {asked.min_agreement:.2%} are asked for",
         hint="ask for more bits, allow a larger circuit (max_luts), or set a lower min_agreement",
         detail={"tried": {str(one.bits): one.agreement for one in tried}},
     )

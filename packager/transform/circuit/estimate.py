@@ -78,4 +78,4 @@ def _signed_digits(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """Nonzero digits of each number in the form with the fewest: those of ``n ^ 3n``."""
     positive = np.abs(whole)
-    return np.bitwise_count(positive ^ (3 * positive)).astype(np.int64)
+    return np.asarray(np.bitwise_count(positive ^ (3 * positive)), np.int64)

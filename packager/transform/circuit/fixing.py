@@ -159,7 +159,8 @@ def _bias(bias: Floats, fraction: int, name: str) -> Integers:
     whole = np.floor(np.ldexp(bias, fraction) + 0.5)
     if np.abs(whole).max(initial=0.0) >= 2**_BIAS_BITS:
         raise CircuitRefused(
-            f"a bias of {name!r}, {float(np.abs(bias).max()):g}, does not fit {_BIAS_BITS + 1} bits at {fraction} of fraction",
+            f"a bias of {name!r}, {float(np.abs(bias).max()):g}, does not fit {_BIAS_BITS + 1} bits,"
+            f" {fraction} of them fraction",
             hint="scale the model's inputs before its first layer, or ask for fewer bits",
         )
     return whole.astype(np.int64)

@@ -11,17 +11,21 @@ from packager.transform.circuit.network import Network
 from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constant_of, refused
 
 # What may stand at the ends, on the host: it is computed there as it is, in floats.
-HOST_BEFORE = frozenset(
-    ["Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Add", "Sub", "Mul", "Div", "Scaler", "Imputer"]
-)
-HOST_AFTER = frozenset(
-    ["Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ArgMax", "ArrayFeatureExtractor", "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Concat", "Add", "Sub", "Mul", "Div", "Neg", "Gather", "LabelEncoder", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "Where", "Not", "Normalizer", "Clip", "Slice", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape"]
-)
+HOST_BEFORE = frozenset((
+    "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Add", "Sub",
+    "Mul", "Div", "Scaler", "Imputer",
+))  # fmt: skip
+HOST_AFTER = frozenset((
+    "Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ArgMax", "ArrayFeatureExtractor", "Cast", "Identity",
+    "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Concat", "Add", "Sub", "Mul", "Div", "Neg",
+    "Gather", "LabelEncoder", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "Where", "Not",
+    "Normalizer", "Clip", "Slice", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A model cut at the two tensors where the circuit begins and ends; ``before`` is None where it has nothing to do."""
+    """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do."""
 
     before: onnx.ModelProto | None
     network: Network
@@ -105,7 +109,8 @@ def _ends(graph: onnx.GraphProto, late: list[onnx.NodeProto], assembly: Assembly
             f"the circuit would end in {len(found)} places: {', '.join(found)}",
             hint="a circuit has one answer; give a model with one output",
         )
-    return found[0]
+    end: str = found[0]
+    return end
 
 
 def _consumers(graph: onnx.GraphProto) -> dict[str, int]:

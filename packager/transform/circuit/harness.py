@@ -59,7 +59,8 @@ void *circuit_new() {{ return new Simulation(); }}
 void circuit_free(void *handle) {{ delete static_cast<Simulation *>(handle); }}
 
 // Cycles that all rows took, or -1 where answers did not come. ``first`` is the cycle of the first answer.
-int64_t circuit_run(void *handle, const int64_t *rows, int64_t *answers, int64_t count, uint64_t seed, int64_t *first) {{
+int64_t circuit_run(
+    void *handle, const int64_t *rows, int64_t *answers, int64_t count, uint64_t seed, int64_t *first) {{
     auto &simulation = *static_cast<Simulation *>(handle);
     auto &top = simulation.top;
     uint64_t state = seed;
@@ -70,7 +71,10 @@ int64_t circuit_run(void *handle, const int64_t *rows, int64_t *answers, int64_t
     const int64_t most = 16 * count + 4096;
     while (received < count && cycle < most) {{
         // An offered row stays offered until it is taken, as the protocol asks.
-        if (!offered && sent < count && !pauses(state)) {{ put(top.s_axis_tdata, rows + sent * IN_COUNT); offered = true; }}
+        if (!offered && sent < count && !pauses(state)) {{
+            put(top.s_axis_tdata, rows + sent * IN_COUNT);
+            offered = true;
+        }}
         top.s_axis_tvalid = offered;
         top.m_axis_tready = !pauses(state);
         top.clk = 0; top.eval();

@@ -11,7 +11,7 @@ from packager.transform.circuit.network import Integers
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How an integer stands for a number: ``integer * 2 ** -fraction``, in ``bits`` bits, two's complement if signed."""
+    """An integer stands for ``integer * 2 ** -fraction``, in ``bits`` bits, two's complement if signed."""
 
     signed: bool
     bits: int

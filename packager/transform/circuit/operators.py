@@ -217,7 +217,7 @@ def replace_input(node: onnx.NodeProto, name: str) -> onnx.NodeProto:
 
 
 def _per_channel(value: Floats, shape: tuple[int, ...]) -> Floats:
-    """A constant as one number a channel: of a flat tensor its elements, of (channels, height, width) the first axis."""
+    """A constant as one number a channel: an element of a flat tensor, a place on the first axis of others."""
     if len(shape) == 1:
         return np.array(np.broadcast_to(value.ravel(), shape))
     aligned = value.reshape(value.shape[-3:]) if value.ndim > 3 else value

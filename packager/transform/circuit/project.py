@@ -1,11 +1,11 @@
-"""The folder for the vendor's tool: sources, constraints, a script that makes and runs the Vivado project, a read-me."""
+"""The folder for the vendor's tool: sources, constraints, a script that makes the Vivado project, a read-me."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from packager.transform.circuit.simulator import sources_of
-from packager.transform.circuit.tracing import Rtl
+from packager.transform.circuit.tracing import Port, Rtl
 
 # Sources of alkaid's own that every design holds; what the licence asks for stands beside them.
 _LIBRARY = frozenset({"binop.v", "multiplier.v", "mux.v", "negative.v", "shift_adder.v", "ternary_adder.v"})
@@ -60,10 +60,7 @@ write_checkpoint -force $here/{top}_synth.dcp
 
 def _readme(rtl: Rtl, device: Device, facts: Mapping[str, str]) -> str:
     sides = {"s_axis_tdata": rtl.input, "m_axis_tdata": rtl.output}
-    ports = "\n".join(
-        f"| `{name}` | {port.width} | {port.count} {'signed' if port.signed else 'unsigned'} integers of {port.bits} bits, the first lowest |"
-        for name, port in sides.items()
-    )
+    ports = "\n".join(f"| `{name}` | {port.width} | {_holds(port)} |" for name, port in sides.items())
     told = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
     return f"""\
 # {rtl.name}_stream
@@ -75,12 +72,19 @@ has not run on a device: clock rate, power and the resources after placement are
 |---|---|---|
 {ports}
 
-`clk` is asked to have a period of {device.clock_ns:g} ns ({device.part}), which the vendor's tool has to confirm; `rst` is synchronous. A row is taken where
-`s_axis_tvalid` and `s_axis_tready` are both set, and its answer leaves in the same order.
+`clk` is asked to have a period of {device.clock_ns:g} ns ({device.part}), which the vendor's tool has to confirm;
+`rst` is synchronous. A row is taken where `s_axis_tvalid` and `s_axis_tready` are both set, and its answer leaves in the
+same order.
 
 | fact | value |
 |---|---|
 {told}
 
-`src/alkaid` holds modules of alkaid under its own licence (LGPL-3.0-or-later); the other sources were generated from the model.
+`src/alkaid` holds modules of alkaid under its own licence (LGPL-3.0-or-later); the other sources were generated from
+the model.
 """
+
+
+def _holds(port: Port) -> str:
+    sign = "signed" if port.signed else "unsigned"
+    return f"{port.count} {sign} integers of {port.bits} bits, the first in the lowest"

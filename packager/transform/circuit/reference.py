@@ -1,4 +1,4 @@
-"""What a circuit computes, in numpy's integers, from the operations and widths alone: the measure of all simulations."""
+"""What a circuit computes, in numpy's integers, from operations and widths alone: the measure of all simulations."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ WIDEST = 62
 def quantise(values: Floats, to: Format) -> Integers:
     """Numbers as a circuit's input takes them: rounded half up and saturated, on the host; NaN counts as zero."""
     scaled = np.floor(np.ldexp(values.astype(np.float64), to.fraction) + 0.5)
-    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=to.high, neginf=to.low), to.low, to.high).astype(np.int64)
+    return np.asarray(np.clip(np.nan_to_num(scaled, nan=0.0, posinf=to.high, neginf=to.low), to.low, to.high), np.int64)
 
 
 def dequantise(integers: Integers, of: Format) -> Floats:

@@ -101,8 +101,8 @@ def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -
         "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", *verilog,
     ]  # fmt: skip
     link = [
-        "g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-Iobj_dir", f"-I{root / 'include'}", "-o", _LIBRARY,
-        "harness.cpp", "obj_dir/Vtop__ALL.a", "obj_dir/libverilated.a",
+        "g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-Iobj_dir", f"-I{root / 'include'}",
+        "-o", _LIBRARY, "harness.cpp", "obj_dir/Vtop__ALL.a", "obj_dir/libverilated.a",
     ]  # fmt: skip
     env = bare_environment({"VERILATOR_ROOT": str(root), "HOME": str(work)})
     for argv in (verilate, link):

@@ -1,4 +1,4 @@
-"""Alkaid's part: the circuit's operations on symbols, which it turns into adders and tables. The only user of alkaid."""
+"""Alkaid's part: operations on symbols, which it turns into adders and tables. With ``mutation`` its only user."""
 
 import re
 import tempfile

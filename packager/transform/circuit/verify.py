@@ -78,6 +78,7 @@ def _check_equal(answers: Integers, expected: Integers, what: str) -> None:
         return
     row, column = (int(found[0]) for found in np.nonzero(answers != wanted))
     raise CircuitUnfaithful(
-        f"{what} answers {int(answers[row, column])} where the reference has {int(wanted[row, column])} (row {row}, output {column})",
+        f"{what} answers {int(answers[row, column])} where the reference has {int(wanted[row, column])}"
+        f" (row {row}, output {column})",
         hint="nothing was written; report it with the model",
     )
