@@ -96,7 +96,7 @@ def _gate(nodes: Iterable[onnx.NodeProto], allowed: frozenset[str], where: str) 
     if wrong:
         raise CircuitRefused(
             f"{', '.join(wrong)} {where} {'have' if len(wrong) > 1 else 'has'} no circuit, and is not left to the host",
-            hint="docs/fpga.md lists what becomes a circuit and what may stand at its ends",
+            hint="docs/circuits.md lists what becomes a circuit and what may stand at its ends",
             detail={"operators": wrong},
         )
 

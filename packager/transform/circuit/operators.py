@@ -68,7 +68,7 @@ def refused(node: onnx.NodeProto, why: str) -> CircuitRefused:
     """The refusal of a node by its operator and name."""
     return CircuitRefused(
         f"{node.op_type} ({node.name or node.output[0]!r}) has no circuit: {why}",
-        hint="docs/fpga.md lists what becomes a circuit; deploy the model with another target, or with mode=ep",
+        hint="docs/circuits.md lists what becomes a circuit; deploy the model with another target, or with mode=ep",
         detail={"operator": node.op_type},
     )
 

@@ -73,8 +73,8 @@ has not run on a device: clock rate, power and the resources after placement are
 {ports}
 
 `clk` is asked to have a period of {device.clock_ns:g} ns ({device.part}), which the vendor's tool has to confirm;
-`rst` is synchronous. A row is taken where `s_axis_tvalid` and `s_axis_tready` are both set, and its answer leaves in the
-same order.
+`rst` is synchronous. A row is taken where `s_axis_tvalid` and `s_axis_tready` are both set; answers leave
+in the same order.
 
 | fact | value |
 |---|---|

@@ -72,3 +72,17 @@ def test_a_residual_network_is_refused_with_its_estimate_in_seconds() -> None:
         check_size(estimated(cut(resnet()).network, Widths.of(8)), MAX_LUTS)
     assert time.monotonic() - began < 20
     assert "Conv" in caught.value.hint
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_of_an_mlp_classifier_the_labels_stay_on_the_host() -> None:
+    from skl2onnx import to_onnx
+    from sklearn.neural_network import MLPClassifier
+
+    rows = np.random.default_rng(2).normal(size=(50, 4)).astype(np.float32)
+    fitted = MLPClassifier((5, 4), max_iter=20, random_state=0).fit(rows, np.where(rows[:, 0] > 0, "yes", "no"))
+    model = to_onnx(fitted, rows[:1], options={"zipmap": False})
+    parts, feeds = cut(model), {"X": rows}
+    answers = from_circuit(parts, evaluate(parts.network, to_circuit(parts, feeds))[-1], feeds)
+    assert answers["label"].tolist() == fitted.predict(rows).tolist()
+    assert [layer.name.split()[0] for layer in parts.network.layers] == ["MatMul", "Relu", "MatMul", "Relu", "MatMul"]
