@@ -108,6 +108,9 @@ __all__ = [
     "BaseUnusable",
     "BatchSafetyError",
     "BoundToHardware",
+    "CircuitRefused",
+    "CircuitTooLarge",
+    "CircuitUnfaithful",
     "CompilerMissing",
     "ConfigurationError",
     "ConversionError",
@@ -261,6 +264,24 @@ class BoundToHardware(ConversionError):
     """An optimised graph holds operators that only a processor like this one runs."""
 
     code = "E-HARDWARE-GRAPH"
+
+
+class CircuitRefused(ConversionError):
+    """The model holds something that has no circuit here, or that no width of numbers can carry."""
+
+    code = "E-CIRCUIT"
+
+
+class CircuitTooLarge(CircuitRefused):
+    """By the estimate, the circuit needs more of the device than it may."""
+
+    code = "E-CIRCUIT-SIZE"
+
+
+class CircuitUnfaithful(ConversionError):
+    """The simulated circuit differs from the integer reference, or a broken one would not have been noticed."""
+
+    code = "E-CIRCUIT-SIMULATION"
 
 
 class UnverifiedPackage(PackageError):

@@ -1,0 +1,135 @@
+"""From a model to a verified circuit: the steps in their order, what is cheap and may refuse before what is slow."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+
+from packager.core.errors import CircuitTooLarge, GateFailed
+from packager.transform.agreement import agreement_of
+from packager.transform.circuit import reference
+from packager.transform.circuit.ends import from_circuit, run_model, to_circuit
+from packager.transform.circuit.estimate import MAX_LUTS, Estimate, check_size, estimated
+from packager.transform.circuit.fixing import Widths, fixed
+from packager.transform.circuit.frontend import Cut, cut
+from packager.transform.circuit.ir import Circuit
+from packager.transform.circuit.tracing import Rtl, traced, written
+from packager.transform.circuit.verify import Verified, rows_for, verified
+
+SEARCHED = (4, 5, 6, 7, 8, 10, 12)
+MIN_AGREEMENT = 0.98
+# With fewer rows than this all of them calibrate.
+_ENOUGH_TO_SPLIT = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a circuit has to be: ``bits`` None lets the agreement choose the fewest that will do."""
+
+    bits: int | None = None
+    max_luts: int = MAX_LUTS
+    min_agreement: float = MIN_AGREEMENT
+    break_rtl: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A verified circuit; ``luts`` is alkaid's estimate of what was written, ``estimate`` the one before tracing."""
+
+    cut: Cut
+    circuit: Circuit
+    bits: int
+    agreement: float
+    estimate: Estimate
+    luts: int
+    rtl: Rtl
+    verified: Verified
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    bits: int
+    circuit: Circuit
+    agreement: float
+    estimate: Estimate
+
+
+def compiled(
+    model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]], name: str, asked: Asked, cache: Path,
+    *, on_step: Callable[[str], None] | None = None,
+) -> Compiled:  # fmt: skip
+    """The model's circuit, simulated on all of these rows.
+
+    Raises:
+        CircuitRefused: An operator has no circuit.
+        CircuitTooLarge: By an estimate it needs more than ``max_luts``.
+        GateFailed: No width agrees with the original on enough rows.
+        CircuitUnfaithful: The simulation differs from the reference, or a broken circuit would not have been noticed.
+    """
+    parts = cut(model)
+    chosen = _chosen(model, parts, feeds, asked)
+    tell = on_step or _silent
+    tell(f"tracing the circuit at {chosen.bits} bits (about {chosen.estimate.luts:,} look-up tables)")
+    trace = traced(chosen.circuit, name)
+    rtl = written(trace)
+    _check_traced(rtl.luts, asked)
+    tell("building its simulation")
+    rows = rows_for(chosen.circuit, reference.quantise(to_circuit(parts, feeds), chosen.circuit.format))
+    found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=asked.break_rtl)
+    return Compiled(parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found)
+
+
+def _silent(_step: str) -> None:
+    """Nobody listens."""
+
+
+def answers(parts: Cut, circuit: Circuit, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The model's outputs as the integer reference has them."""
+    rows = reference.quantise(to_circuit(parts, feeds), circuit.format)
+    return from_circuit(parts, reference.dequantise(reference.run(circuit, rows), circuit.answer), feeds)
+
+
+def _chosen(model: onnx.ModelProto, parts: Cut, feeds: Mapping[str, NDArray[Any]], asked: Asked) -> _Tried:
+    """The circuit of the fewest bits that agrees, of those that are small enough."""
+    widths = (asked.bits,) if asked.bits else SEARCHED
+    sizes = {bits: estimated(parts.network, Widths.of(bits)) for bits in widths}
+    check_size(sizes[widths[0]], asked.max_luts)
+    entering, wanted = to_circuit(parts, _calibrating(feeds)), run_model(model, feeds)
+    tried: list[_Tried] = []
+    for bits in widths:
+        if sizes[bits].luts > asked.max_luts:
+            break
+        circuit = fixed(parts.network, entering, Widths.of(bits))
+        share = min(one.agreement for one in agreement_of(wanted, [answers(parts, circuit, feeds)]).values())
+        tried.append(_Tried(bits, circuit, share, sizes[bits]))
+        if share >= asked.min_agreement:
+            return tried[-1]
+    raise _nothing_agrees(tried, asked)
+
+
+def _nothing_agrees(tried: Sequence[_Tried], asked: Asked) -> GateFailed:
+    best = max(tried, key=lambda one: one.agreement)
+    return GateFailed(
+        f"at {best.bits} bits the circuit agrees with the original on {best.agreement:.2%} of the samples,"
+        f" and {asked.min_agreement:.2%} are asked for",
+        hint="ask for more bits, allow a larger circuit (max_luts), or set a lower min_agreement",
+        detail={"tried": {str(one.bits): one.agreement for one in tried}},
+    )
+
+
+def _check_traced(luts: int, asked: Asked) -> None:
+    if luts > asked.max_luts:
+        raise CircuitTooLarge(
+            f"alkaid estimates {luts:,} look-up tables, and {asked.max_luts:,} are the most (max_luts)",
+            hint="ask for fewer bits, a smaller model, another target, or mode=ep",
+            detail={"alkaid_luts": luts, "max_luts": asked.max_luts},
+        )
+
+
+def _calibrating(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Rows that set the scales: every other one, so that as many that did not are judged as well."""
+    enough = min(len(rows) for rows in feeds.values()) >= _ENOUGH_TO_SPLIT
+    return {name: rows[:: 2 if enough else 1] for name, rows in feeds.items()}

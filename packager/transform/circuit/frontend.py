@@ -1,0 +1,159 @@
+"""An ONNX graph in three: what the host does before, what becomes a circuit, what the host does with its answer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import onnx
+from onnx import numpy_helper, shape_inference
+
+from packager.core.errors import CircuitRefused
+from packager.transform.circuit.network import Network
+from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constant_of, refused
+
+# What may stand at the ends, on the host: it is computed there as it is, in floats.
+HOST_BEFORE = frozenset((
+    "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Add", "Sub",
+    "Mul", "Div", "Scaler", "Imputer",
+))  # fmt: skip
+HOST_AFTER = frozenset((
+    "Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ArgMax", "ArrayFeatureExtractor", "Cast", "Identity",
+    "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Concat", "Add", "Sub", "Mul", "Div", "Neg",
+    "Gather", "LabelEncoder", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "Where", "Not",
+    "Normalizer", "Clip", "Slice", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape",
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do."""
+
+    before: onnx.ModelProto | None
+    network: Network
+    after: onnx.ModelProto | None
+    entry: str
+    exit: str
+
+
+def cut(model: onnx.ModelProto) -> Cut:
+    """Find the circuit in a model.
+
+    Raises:
+        CircuitRefused: Names the operators that have no circuit, or what stands between.
+    """
+    graph = shape_inference.infer_shapes(model).graph
+    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    constants |= {node.output[0]: constant_of(node) for node in graph.node if node.op_type == "Constant"}
+    nodes = [node for node in graph.node if node.op_type != "Constant"]
+    first = next((node for node in nodes if node.op_type in COMPUTING), None)
+    if first is None:
+        raise CircuitRefused(
+            f"nothing in the graph becomes a circuit: it computes with {', '.join(sorted({n.op_type for n in nodes}))}",
+            hint=f"a circuit is made of layers of {', '.join(sorted(COMPUTING))}",
+        )
+    entry = first.input[0]
+    early = _ancestors(nodes, {entry})
+    _gate(early, HOST_BEFORE, "before the first layer")
+    assembly = Assembly(constants, _consumers(graph))
+    assembly.tensors[entry], assembly.shapes[entry] = 0, _row_shape(graph, entry)
+    late = _assemble(assembly, [node for node in nodes if node not in early], nodes)
+    ends = _ends(graph, late, assembly, entry)
+    network = Network(assembly.shapes[entry], tuple(assembly.layers[: assembly.tensors[ends]]))
+    before = _part(model, early, [], entry) if early else None
+    after = None if [one.name for one in graph.output] == [ends] else _part(model, late, [ends], None)
+    return Cut(before, network, after, entry, ends)
+
+
+def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Make layers of what becomes a circuit; what is left to the host comes back."""
+    needed = {
+        id(node) for node in _ancestors(nodes, {n for one in nodes if one.op_type in COMPUTING for n in one.output})
+    }
+    late: list[onnx.NodeProto] = []
+    unknown: list[onnx.NodeProto] = []
+    for node in rest:
+        inside = any(name in assembly.tensors for name in node.input)
+        wanted = id(node) in needed or (inside and not _better_outside(node))
+        if inside and wanted and node.op_type in CONVERT:
+            CONVERT[node.op_type](assembly, node)
+        elif id(node) in needed:
+            unknown.append(node)
+        else:
+            late.append(node)
+    if unknown:
+        names = sorted({node.op_type for node in unknown})
+        raise refused(unknown[0], f"between layers stand {', '.join(names)}")
+    _gate(late, HOST_AFTER, "after the last layer")
+    return late
+
+
+def _better_outside(node: onnx.NodeProto) -> bool:
+    """After the last layer: a table would lose what the host computes for nothing, and order is free there."""
+    return node.op_type in ("Sigmoid", "Tanh", "Mul", "Div", "Identity", "Reshape", "Transpose", "Flatten")
+
+
+def _gate(nodes: Iterable[onnx.NodeProto], allowed: frozenset[str], where: str) -> None:
+    wrong = sorted({node.op_type for node in nodes if node.op_type not in allowed})
+    if wrong:
+        raise CircuitRefused(
+            f"{', '.join(wrong)} {where} {'have' if len(wrong) > 1 else 'has'} no circuit, and is not left to the host",
+            hint="docs/circuits.md lists what becomes a circuit and what may stand at its ends",
+            detail={"operators": wrong},
+        )
+
+
+def _ends(graph: onnx.GraphProto, late: list[onnx.NodeProto], assembly: Assembly, entry: str) -> str:
+    read = [name for node in late for name in node.input] + [one.name for one in graph.output]
+    found = sorted({name for name in read if name in assembly.tensors and name != entry})
+    if len({assembly.tensors[name] for name in found}) != 1:
+        raise CircuitRefused(
+            f"the circuit would end in {len(found)} places: {', '.join(found)}",
+            hint="a circuit has one answer; give a model with one output",
+        )
+    end: str = found[0]
+    return end
+
+
+def _consumers(graph: onnx.GraphProto) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in [name for node in graph.node for name in node.input] + [one.name for one in graph.output]:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _ancestors(nodes: list[onnx.NodeProto], names: set[str]) -> list[onnx.NodeProto]:
+    """Nodes that these tensors are computed by, in order."""
+    wanted, found = set(names), []
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
+            found.append(node)
+    return found[::-1]
+
+
+def _row_shape(graph: onnx.GraphProto, name: str) -> tuple[int, ...]:
+    for one in [*graph.input, *graph.value_info]:
+        if one.name == name:
+            sizes = tuple(size.dim_value for size in one.type.tensor_type.shape.dim[1:])
+            if sizes and all(sizes):
+                return sizes
+    raise CircuitRefused(
+        f"the shape of {name!r}, where the circuit begins, is not known", hint="say it with --input NAME=DTYPE:N,D1,…"
+    )
+
+
+def _part(
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], entries: list[str], answer: str | None
+) -> onnx.ModelProto:
+    """A model of some of the graph's nodes; ``answer`` None stands for the graph's own outputs."""
+    graph = model.graph
+    constant = [node for node in graph.node if node.op_type == "Constant"]
+    read = {name for node in nodes for name in node.input}
+    kept = [node for node in constant if node.output[0] in read] + nodes
+    inputs = [one for one in graph.input if one.name in read]
+    inputs += [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in entries]
+    outputs = list(graph.output)
+    if answer is not None:
+        outputs = [onnx.helper.make_tensor_value_info(answer, onnx.TensorProto.FLOAT, None)]
+    weights = [one for one in graph.initializer if one.name in read]
+    part = onnx.helper.make_graph(kept, graph.name, inputs, outputs, weights)
+    return onnx.helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -1,0 +1,125 @@
+"""A network in floats, in the few operations that a circuit is made of; what ONNX calls many names is one of these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.int64]
+
+PADDING = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Select:
+    """Elements by their place: a reshape, a transposition, the patches of a convolution, the windows of a pool.
+
+    ``index`` has the shape of the result (without the batch) and counts the flat source; ``PADDING`` is a zero.
+    """
+
+    index: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """``x @ weight + bias`` over the last axis."""
+
+    weight: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Relu:
+    """The larger of an element and zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maximum:
+    """The largest element of the last axis, which goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The sum of two tensors of one shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A function that has no circuit of its own, and becomes a table."""
+
+    function: Literal["sigmoid", "tanh"]
+
+
+Operation: TypeAlias = Select | Affine | Relu | Maximum | Join | Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One operation on earlier tensors: 0 is the network's input, ``n`` the result of layer ``n - 1``."""
+
+    operation: Operation
+    sources: tuple[int, ...]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Layers in the order of their computation; the last one's result is the network's."""
+
+    shape: tuple[int, ...]
+    layers: tuple[Layer, ...]
+
+
+def shapes(network: Network) -> list[tuple[int, ...]]:
+    """Shape of every tensor, the input's first, without the batch."""
+    found = [network.shape]
+    for layer in network.layers:
+        source = found[layer.sources[0]]
+        match layer.operation:
+            case Select(index):
+                found.append(index.shape)
+            case Affine(weight):
+                found.append((*source[:-1], weight.shape[1]))
+            case Maximum():
+                found.append(source[:-1])
+            case Relu() | Join() | Curve():
+                found.append(source)
+    return found
+
+
+def evaluate(network: Network, rows: Floats) -> list[Floats]:
+    """Every tensor for these rows, in float64; the first is ``rows``, the last the result."""
+    tensors = [rows.astype(np.float64)]
+    for layer in network.layers:
+        tensors.append(_apply(layer.operation, [tensors[source] for source in layer.sources]))
+    return tensors
+
+
+def curve(function: str, values: Floats) -> Floats:
+    """A table's function at these values."""
+    if function == "tanh":
+        return np.asarray(np.tanh(values), np.float64)
+    # The form that does not overflow for large negative values.
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), np.float64)
+
+
+def _apply(operation: Operation, values: Sequence[Floats]) -> Floats:
+    first = values[0]
+    match operation:
+        case Select(index):
+            flat = first.reshape(len(first), -1)
+            padded = np.concatenate([flat, np.zeros((len(flat), 1))], axis=1)
+            return padded[:, index]  # PADDING, -1, is the last: the zero
+        case Affine(weight, bias):
+            return np.asarray(first @ weight + bias, np.float64)
+        case Relu():
+            return np.maximum(first, 0.0)
+        case Maximum():
+            return np.asarray(first.max(axis=-1), np.float64)
+        case Join():
+            return first + values[1]
+        case Curve(function):
+            return curve(function, first)

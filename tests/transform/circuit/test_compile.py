@@ -1,0 +1,56 @@
+"""A small network all the way: from ONNX to a simulated circuit that answers as the reference, bit for bit."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from packager.core.errors import CircuitTooLarge, GateFailed
+from packager.transform.circuit.compile import Asked, answers, compiled
+from packager.transform.circuit.ends import run_model
+from packager.transform.circuit.project import Device, project_files, write_project
+from tests.support.circuits import mlp
+
+FEEDS = {"x": np.random.default_rng(5).normal(size=(120, 6)).astype(np.float32)}
+
+
+@pytest.mark.slow
+def test_a_small_network_becomes_a_verified_circuit(tmp_path: Path) -> None:
+    steps: list[str] = []
+    found = compiled(mlp(), FEEDS, "small", Asked(break_rtl=True), tmp_path / "cache", on_step=steps.append)
+    assert found.agreement >= 0.98
+    assert found.verified.rows == 120 + 64 + 2
+    # A row in each cycle: all of them take as long as the first, and a cycle each.
+    assert found.verified.cycles == found.verified.first + found.verified.rows
+    assert found.verified.broken_rtl is True
+    assert found.verified.caught >= 0.9 * found.verified.mutants
+    expected = run_model(mlp(), FEEDS)["probabilities"].argmax(axis=1)
+    agreed = answers(found.cut, found.circuit, FEEDS)["probabilities"].argmax(axis=1) == expected
+    assert agreed.mean() == pytest.approx(found.agreement, abs=1e-5)
+    assert any(re.search(r"tracing the circuit at \d+ bits", step) for step in steps)
+
+
+@pytest.mark.slow
+def test_a_project_folder_holds_all_that_the_vendors_tool_reads(tmp_path: Path) -> None:
+    found = compiled(mlp(), FEEDS, "small", Asked(bits=4, min_agreement=0), tmp_path / "cache")
+    write_project(tmp_path / "project", project_files(found.rtl, Device(), {"bits": "4"}))
+    script = (tmp_path / "project/vivado.tcl").read_text()
+    assert "set_property top dray_small_stream" in script
+    assert {path.name for path in (tmp_path / "project/src").glob("*.v")} >= {"dray_small_stream.v", "dray_small.v"}
+    assert "has not run on a device" in (tmp_path / "project/README.md").read_text()
+    again = compiled(mlp(), FEEDS, "small", Asked(bits=4, min_agreement=0), tmp_path / "cache")
+    assert again.rtl.sources == found.rtl.sources
+
+
+def test_a_circuit_that_would_be_too_large_is_refused_before_it_is_traced(tmp_path: Path) -> None:
+    steps: list[str] = []
+    with pytest.raises(CircuitTooLarge, match="100 are the most"):
+        compiled(mlp(), FEEDS, "small", Asked(max_luts=100), tmp_path, on_step=steps.append)
+    assert steps == []
+
+
+def test_too_few_bits_are_refused_with_the_agreement_they_gave(tmp_path: Path) -> None:
+    with pytest.raises(GateFailed, match=r"at 2 bits .* agrees .* on \d") as caught:
+        compiled(mlp(), FEEDS, "small", Asked(bits=2, min_agreement=1.0), tmp_path)
+    assert set(caught.value.detail["tried"]) == {"2"}
