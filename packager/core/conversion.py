@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runtime.contract.certificate import BatchSafety, Coverage, Parity
+from runtime.contract.circuit import CircuitEvidence, CircuitModel
 from runtime.contract.dtypes import Datatype
 from runtime.contract.manifest import (
     Label,
@@ -161,6 +162,19 @@ class TestCase:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitForm:
+    """A model as a verified circuit.
+
+    Attributes:
+        folder: Holds the files that ``model`` and ``evidence`` name, at those paths, and the project.
+    """
+
+    model: CircuitModel
+    evidence: CircuitEvidence
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ConversionResult:
     """A verified conversion: everything a package is written from.
 
@@ -170,6 +184,7 @@ class ConversionResult:
         preprocessing: As in ``RawConversion``; the signature is that of the texts.
         raw: What the converter left, for steps that prove their own work; it lives as long as ``onnx_path``.
         tolerances: By output name, what the test data are held to where it is not the tolerance of parity.
+        circuit: What answers in the graph's place; the test cases are then the integer reference's answers.
     """
 
     onnx_path: Path
@@ -190,3 +205,4 @@ class ConversionResult:
     raw: RawConversion | None = None
     tolerances: Mapping[str, OutputTolerance] | None = None
     transform: Transformation | None = None
+    circuit: CircuitForm | None = None

@@ -24,8 +24,6 @@ from packager.image.blobs import as_json, descriptor_of, file_digest
 from packager.image.python import compiler, release_of
 from packager.image.sbom import SBOM_PATH, bill_of_materials
 from packager.image.wheels import Wanted, compile_modules, install_wheels, lock_text
-from runtime.contract.certificate import CERTIFICATE_NAME
-from runtime.contract.manifest import MANIFEST_NAME
 
 HOME: Final = "opt/dray"
 WHEELS: Final = f"{HOME}/wheels"
@@ -84,8 +82,7 @@ class LayerStore:
 
     def model(self, package: ModelPackage) -> Layer:
         """A model package, without anything else that lies in its folder."""
-        names = [MANIFEST_NAME, CERTIFICATE_NAME, *package.manifest.files]
-        return self._pack("model", {f"{MODEL_FOLDER}/{name}": package.root / name for name in names})
+        return self._pack("model", {f"{MODEL_FOLDER}/{name}": package.root / name for name in package.files})
 
     def _runtime(self, modules: Mapping[str, Path], interpreter: str | None) -> Layer:
         with _scratch(self.folder) as folder:

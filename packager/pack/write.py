@@ -50,6 +50,8 @@ def _write_content(result: ConversionResult, folder: Path) -> None:
         shutil.copyfile(result.onnx_path.parent / name, folder / name)
     if (step := result.preprocessing) is not None:
         shutil.copyfile(result.onnx_path.parent / step.path, folder / step.path)
+    if result.circuit is not None:
+        shutil.copytree(result.circuit.folder, folder, dirs_exist_ok=True)
     for index, case in enumerate(result.test_cases):
         _write_case(case, folder / f"test_data_set_{index}")
 
@@ -73,6 +75,7 @@ def _manifest(result: ConversionResult, folder: Path, *, name: str, version: str
         training=dict(result.training) if result.training else None,
         preprocessing=result.preprocessing,
         tolerances=dict(result.tolerances) if result.tolerances else None,
+        circuit=result.circuit.model if result.circuit else None,
     )
 
 
@@ -86,4 +89,5 @@ def _certificate(result: ConversionResult, *, digest: str) -> Certificate:
         trusted=result.trusted,
         notes=result.notes,
         transform=result.transform,
+        circuit=result.circuit.evidence if result.circuit else None,
     ).sealed()

@@ -6,7 +6,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field
 
-from runtime.contract.manifest import Digest, Persisted, Sha256
+from runtime.contract.circuit import CircuitEvidence
+from runtime.contract.manifest import Digest
+from runtime.contract.persisted import Persisted, Sha256
 from runtime.contract.transformation import Transformation
 
 CERTIFICATE_NAME: Final = "certificate.json"
@@ -118,6 +120,7 @@ class Certificate(Persisted):
         trusted: What ``--trust`` let a model file call.
         transform: What was done to the model after its conversion; parity is about the model that is packaged, so that
             of a quantised one counts the rows and labels that differ.
+        circuit: What was found of the circuit that answers in the model's place.
         seal: SHA-256 of this certificate without its seal: finds damage; signatures are what finds forgery.
     """
 
@@ -130,6 +133,7 @@ class Certificate(Persisted):
     trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     transform: Transformation | None = None
+    circuit: CircuitEvidence | None = None
     seal: Sha256 | None = None
 
     def sealed(self) -> Self:
@@ -150,4 +154,4 @@ class Certificate(Persisted):
 
     def _absent(self) -> set[str]:
         """Fields that older certificates do not have, so that theirs keep their seals."""
-        return {"transform"} if self.transform is None else set()
+        return {name for name in ("transform", "circuit") if getattr(self, name) is None}

@@ -3,13 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StrictBool,
@@ -19,32 +15,19 @@ from pydantic import (
     model_validator,
 )
 
+from runtime.contract.circuit import CircuitModel
 from runtime.contract.dtypes import Datatype
+from runtime.contract.persisted import Persisted, RelativePath, Sha256
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
 MODEL_NAME: Final = "model.onnx"
 
 
-class Persisted(BaseModel):
-    """Base of everything dray writes to disk: frozen, no unknown keys, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _safe_relative(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not path or "\\" in path or path.startswith("/") or ".." in parts or str(PurePosixPath(path)) != path:
-        raise ValueError(f"not a plain relative path: {path!r}")
-    return path
-
-
 FixedDim = Annotated[int, Field(strict=True, ge=1)]  # strict: JSON true is not 1
 SymbolicDim = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 Dim = FixedDim | SymbolicDim
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-RelativePath = Annotated[str, AfterValidator(_safe_relative)]
 # Both stand in URLs, folder names and Azure tags.
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 ModelVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -198,6 +181,7 @@ class ModelManifest(Persisted):
         labels: By output name, the class that each column of it (or value in it) stands for.
         training: What the source tells of how the model was found: a search's best parameters and scores.
         tolerances: By output name, how near to the source's answers a quantised model comes on the test data.
+        circuit: The circuit whose simulation answers in the graph's place, if there is one.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -211,6 +195,7 @@ class ModelManifest(Persisted):
     training: Mapping[str, JsonValue] | None = None
     preprocessing: Tokenization | None = None
     tolerances: Mapping[str, OutputTolerance] | None = None
+    circuit: CircuitModel | None = None
 
     @model_validator(mode="after")
     def _preprocessing_fits(self) -> Self:
@@ -230,13 +215,23 @@ class ModelManifest(Persisted):
             raise ValueError(f"tolerances of outputs that there are not: {sorted(strange)}")
         return self
 
+    @model_validator(mode="after")
+    def _circuit_is_whole(self) -> Self:
+        if (circuit := self.circuit) is None:
+            return self
+        named = (circuit.before, circuit.after, circuit.asked, circuit.answered)
+        absent = [path for path in named if path is not None and path not in self.files]
+        if absent:
+            raise ValueError(f"files of the circuit are not among the files: {absent}")
+        return self
+
     def to_bytes(self) -> bytes:
         """The canonical bytes of ``manifest.json``: keys sorted by this schema, two spaces, a final newline.
 
-        A package without preprocessing or tolerances has the bytes, and the digest, that it had before there were any.
+        A package without preprocessing, tolerances or circuit has the bytes, and the digest, of before there were any.
         """
         ordered = self.model_copy(update={"files": dict(sorted(self.files.items()))})
-        optional = ("preprocessing", "tolerances")
+        optional = ("preprocessing", "tolerances", "circuit")
         absent = {name for name in optional if getattr(self, name) is None}
         return (ordered.model_dump_json(indent=2, exclude=absent) + "\n").encode()
 

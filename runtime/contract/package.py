@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from runtime.contract.certificate import CERTIFICATE_NAME, Certificate
+from runtime.contract.circuit import SIMULATIONS
 from runtime.contract.errors import PackageDamaged, PackageInvalid, PackageMissing
 from runtime.contract.manifest import MANIFEST_NAME, ModelManifest, OutputTolerance, content_digest
 from runtime.contract.tensors import TensorFile, load_tensor
@@ -50,7 +51,7 @@ class VerifiedPackage:
         return _DEFAULT_TOLERANCE if parity is None else OutputTolerance(atol=parity.atol, rtol=parity.rtol)
 
     def read_content(self, path: str) -> bytes:
-        """The bytes of a content file, compared with its digest once more: what is used is what was verified.
+        """The bytes of a content file or simulation, compared with its digest anew: what is used is what was verified.
 
         Raises:
             PackageDamaged: The file was changed or removed after the package was read.
@@ -59,13 +60,23 @@ class VerifiedPackage:
             data = (self.root / path).read_bytes()
         except FileNotFoundError as error:
             raise PackageDamaged(f"the package {str(self.root)!r} has lost {path}", hint=_REMAKE) from error
-        if hashlib.sha256(data).hexdigest() != self.manifest.files[path]:
+        if hashlib.sha256(data).hexdigest() != self._sha256(path):
             raise PackageDamaged(
                 f"{path} of the package {str(self.root)!r} was changed after the package was read",
                 hint=f"copy it again from where it was made, or {_REMAKE}",
                 detail={"changed": [path]},
             )
         return data
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that the package is made of, by relative path: content and evidence."""
+        simulations = self.certificate.circuit.simulations if self.certificate.circuit else ()
+        return (MANIFEST_NAME, CERTIFICATE_NAME, *self.manifest.files, *(each.path for each in simulations))
+
+    def _sha256(self, path: str) -> str:
+        simulations = self.certificate.circuit.simulations if self.certificate.circuit else ()
+        return {**{each.path: each.sha256 for each in simulations}, **self.manifest.files}[path]
 
     def test_data_sets(self) -> "tuple[TestDataSet, ...]":
         """Sample inputs and the source's answers, in the order of their numbers.
@@ -133,6 +144,7 @@ def read_package(root: Path) -> VerifiedPackage:
             hint=f"certificate.json was changed after packaging; {_REMAKE}",
             detail={"files": [CERTIFICATE_NAME]},
         )
+    _check_simulations(root, certificate)
     return VerifiedPackage(root, manifest, certificate, digest)
 
 
@@ -141,7 +153,11 @@ def hash_content(root: Path) -> dict[str, str]:
     files = sorted(path for path in root.rglob("*") if path.is_file() or path.is_symlink())
     relative = {path.relative_to(root).as_posix(): path for path in files}
     relative.pop(CERTIFICATE_NAME, None)
-    return {name: file_sha256(path) for name, path in relative.items()}
+    return {name: file_sha256(path) for name, path in relative.items() if not _is_simulation(name)}
+
+
+def _is_simulation(path: str) -> bool:
+    return path.startswith(f"{SIMULATIONS}/")
 
 
 def file_sha256(path: Path) -> str:
@@ -151,6 +167,14 @@ def file_sha256(path: Path) -> str:
         while piece := stream.read(_CHUNK_BYTES):
             state.update(piece)
     return state.hexdigest()
+
+
+def _check_simulations(root: Path, certificate: Certificate) -> None:
+    """The libraries that simulate a circuit are those that the certificate, whose seal holds, tells of."""
+    told = certificate.circuit.simulations if certificate.circuit else ()
+    folder = root / SIMULATIONS
+    found = {path.relative_to(root).as_posix(): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
+    _check_files(root, {each.path: each.sha256 for each in told}, found)
 
 
 def _check_files(root: Path, expected: Mapping[str, str], found: Mapping[str, str]) -> None:

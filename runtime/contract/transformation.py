@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runtime.contract.manifest import Persisted
+from runtime.contract.persisted import Persisted
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 
