@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from packager.core.errors import UsageError
-from runtime.contract.manifest import Persisted
+from runtime.contract.persisted import Persisted
 from targets.kit.engine.process import ProcessIdentity
 from targets.rehearsal.life import Life
 from targets.rehearsal.world import Faults

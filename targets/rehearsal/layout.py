@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from packager.core.files import write_atomic
 from packager.core.state import state_home
-from runtime.contract.manifest import Persisted
+from runtime.contract.persisted import Persisted
 from targets.kit.engine.process import ProcessIdentity
 
 # Of the document; a stand-in of another form is not talked to.

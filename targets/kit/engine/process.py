@@ -20,7 +20,7 @@ import psutil
 from packager.core.errors import DeploymentFailed, PortInUse
 from packager.core.http_client import HttpInferenceClient, ServerState
 from packager.core.process import bare_environment, end_process, reap, signal_process, spawn_detached
-from runtime.contract.manifest import Persisted
+from runtime.contract.persisted import Persisted
 from targets.kit import endings
 from targets.kit.engine.ports import endpoint_url, port_holder
 
