@@ -6,13 +6,15 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypedDict
 
 from packager.convert import Trust
 from packager.convert.environment import Agree
 from packager.core.conversion import InputHint, ModelSource
-from packager.core.errors import ModelInvalid
+from packager.core.errors import ModelInvalid, UsageError
+from packager.core.form import Form
 from packager.transform import Wanted, wanted
 
 # A stem that says what the file is and not which model it holds; the folder's name is used then.
@@ -49,6 +51,12 @@ class PackageOptions(TypedDict, total=False):
     quantize: str | None
     min_agreement: float | None
     calibration: str | Path | None
+    circuit: bool
+    bits: int | None
+    max_luts: int | None
+    truth: str | Path | None
+    part: str | None
+    clock_ns: float | None
 
 
 def code_of(model: Path) -> tuple[Path, str | None]:
@@ -102,6 +110,32 @@ def wanted_transformation(options: PackageOptions) -> Wanted | None:
         min_agreement=options.get("min_agreement"),
         calibration=absolute(options.get("calibration")),
     )
+
+
+def in_form(options: PackageOptions, form: Form) -> PackageOptions:
+    """The options with what a target's hosts take; what they say themselves wins.
+
+    Raises:
+        UsageError: They ask for a form that excludes the target's.
+    """
+    if form.circuit is not None:
+        if asked := next((name for name in ("quantize", "optimize") if options.get(name)), None):
+            raise UsageError(
+                f"this target serves a circuit, and --{asked} asks for another form of the model",
+                hint=f"leave --{asked} out, or choose another target or mode",
+            )
+        chosen: PackageOptions = {**options, "circuit": True}
+        said = {name: value for name, value in asdict(form.circuit).items() if chosen.get(name) is None}
+        return {**chosen, **said}  # type: ignore[typeddict-item]  # the names are those of the options
+    if form.quantize is None or options.get("quantize"):
+        return options
+    if options.get("circuit"):
+        raise UsageError(
+            f"this target's hosts take a model that is quantised ({form.quantize}), and --circuit asks for a circuit",
+            hint="leave --circuit out, or choose another target or mode",
+        )
+    quantised: PackageOptions = {**options, "quantize": form.quantize}
+    return quantised
 
 
 def _plugin_options(plugin: "str | Path | None", model: Path) -> dict[str, str]:

@@ -35,6 +35,7 @@ from packager.options import (
     code_of,
     converter_options,
     default_name,
+    in_form,
     samples_file,
     source_of,
     wanted_transformation,
@@ -290,12 +291,8 @@ def _place(request: DeployRequest, progress: Progress) -> Place:
 
 
 def _in_form(place: Place, options: PackageOptions) -> PackageOptions:
-    """With the form that the target's hosts take, where nobody asked for one."""
-    form = place.target.quantization(place.settings) if isinstance(place.target, ChoosesForm) else None
-    if form is None or options.get("quantize"):
-        return options
-    chosen: PackageOptions = {**options, "quantize": form}
-    return chosen
+    """With the form that the target's hosts take."""
+    return in_form(options, place.target.form(place.settings)) if isinstance(place.target, ChoosesForm) else options
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from packager.core.artifact import ModelPackage, Release
 from packager.core.conversion import ConversionRequest, ModelSource, RawConversion
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Findings, TargetSettings
+from packager.core.form import Form
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
 from packager.core.smoke import SmokeReport
@@ -226,8 +227,8 @@ class ChoosesForm(Protocol[S_contra]):
     """A target whose hosts take models in a certain form."""
 
     @abstractmethod
-    def quantization(self, settings: S_contra) -> str | None:
-        """What ``--quantize`` is where nobody says it; None leaves the numbers as they are."""
+    def form(self, settings: S_contra) -> Form:
+        """What a model is packaged as; what the command line says wins, and what excludes it is refused."""
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from packager.core.artifact import Release
 from packager.core.deployment import Candidate, Deployment, DeploymentPlan, Finding, Findings, TargetSettings
 from packager.core.errors import DrayError
+from packager.core.form import Form
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from packager.core.protocols import ChoosesForm, Gradual, InferenceClient, Secrets, Target
@@ -51,10 +52,10 @@ class Accelerated(Target[FpgaSettings], Gradual, ChoosesForm[FpgaSettings]):
         """What was seen; nothing where nobody shall look."""
         return Host(False, f"the host ({self.on})") if settings.unchecked else self.look(settings)
 
-    def quantization(self, settings: FpgaSettings) -> str | None:
+    def form(self, settings: FpgaSettings) -> Form:
         """The form that a model is packaged in where nobody says another."""
         chosen = settings.quantize or needs_of(settings).quantize
-        return None if chosen == "none" else chosen
+        return Form(quantize=None if chosen == "none" else chosen)
 
     def preflight(self, settings: FpgaSettings) -> Findings:
         """The card first, which costs milliseconds to look for; then what the host's own target says."""
