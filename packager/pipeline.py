@@ -19,6 +19,7 @@ from packager.convert.environment import EnvironmentChoice, nobody_agrees
 from packager.convert.judgement import Checks
 from packager.core import interrupts
 from packager.core.artifact import ModelPackage
+from packager.core.circuit import CircuitSummary
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, ConversionResult
 from packager.core.deployment import Deployment, DeploymentPlan
 from packager.core.progress import Progress, SilentProgress
@@ -286,10 +287,12 @@ def _deploy(source: str | Path, place: Place, request: DeployRequest, progress: 
 
 def _document(outcome: deployer.DeployOutcome, began: float) -> DeployDocument:
     # The package that the user named; the target may serve a copy of its own.
-    fields = {**DeploymentDocument.fields_of(outcome.deployment), "package": str(outcome.plan.release.package.root)}
+    package = outcome.plan.release.package
+    fields = {**DeploymentDocument.fields_of(outcome.deployment), "package": str(package.root)}
     return DeployDocument(
         **fields,
         smoke=SmokeDocument.of(outcome.smoke),
+        circuit=CircuitSummary.of(package),
         actions=tuple(f"{action.verb} {action.resource}" for action in outcome.plan.actions),
         seconds={"deploy": round(time.monotonic() - began, 3)},
     )

