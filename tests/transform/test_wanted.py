@@ -25,7 +25,7 @@ def test_the_gate_has_a_default_and_can_be_set() -> None:
     [
         ({"quantize": "int4"}, "no such quantisation: 'int4'"),
         ({"quantize": "int8", "min_agreement": 1.5}, "not an agreement: 1.5"),
-        ({"min_agreement": 0.9}, "--min-agreement judges what --optimize or --quantize made, and neither is asked for"),
+        ({"min_agreement": 0.9}, "--min-agreement judges what --optimize, --quantize or --circuit made"),
         ({"calibration": Path("rows.npy"), "optimize": True}, "--calibration sets the ranges of integers"),
         ({"calibration": Path("rows.npy"), "quantize": "fp16"}, "--calibration sets the ranges of integers"),
     ],

@@ -71,5 +71,5 @@ def test_a_network_of_doubles_becomes_a_circuit_between_its_ends(activation: lis
 
 
 def test_another_maximum_stays_and_is_refused_by_name() -> None:
-    with pytest.raises(CircuitRefused, match="between layers stand .*Max"):
+    with pytest.raises(CircuitRefused, match=r"between layers stand .*Max"):
         cut(canonical(network(RELU, zero=0.5)))

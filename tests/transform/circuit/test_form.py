@@ -124,8 +124,8 @@ def test_a_simulation_that_was_changed_is_refused(made: Path, capsys: pytest.Cap
 def test_the_same_model_is_the_same_content(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRAY_HOME", str(made / "home"))  # with what was built before
     again = package(
-        made / "small.onnx", samples=np.load(made / "rows.npy"), truth=np.load(made / "truth.npy"), circuit=True, bits=4,
-        min_agreement=0.5, part="xc7a35t", clock_ns=8.0, out=made / "again", name="small", version="1",
+        made / "small.onnx", samples=ROWS, truth=np.load(made / "truth.npy"), circuit=True, bits=4, min_agreement=0.5,
+        part="xc7a35t", clock_ns=8.0, out=made / "again", name="small", version="1",
     )  # fmt: skip
     assert again.digest == read_package(made / "package").digest
     assert again.circuit is not None
