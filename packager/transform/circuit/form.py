@@ -15,6 +15,7 @@ from packager.convert.feeding import Arrays, row_count, run_in_batches
 from packager.convert.graph import CheckedGraph
 from packager.convert.judgement import Checks
 from packager.convert.verification import SIZES, gather
+from packager.converters.onnx_files import read_model
 from packager.core import interrupts
 from packager.core.conversion import CircuitForm, ConversionResult, RawConversion
 from packager.core.errors import CircuitRefused, CircuitTooLarge, ConversionError
@@ -23,11 +24,13 @@ from packager.core.form import CircuitAsked
 from packager.core.progress import Progress
 from packager.core.state import cache_home
 from packager.transform.circuit import reference
-from packager.transform.circuit.compile import Asked, Compiled, answers, compiled
+from packager.transform.circuit.canonical import canonical
+from packager.transform.circuit.compile import SEARCHED, Asked, Compiled, answers, compiled
 from packager.transform.circuit.ends import to_circuit
-from packager.transform.circuit.estimate import MAX_LUTS
+from packager.transform.circuit.estimate import MAX_LUTS, check_size, estimated
 from packager.transform.circuit.files import resources, write_circuit, write_simulation
-from packager.transform.circuit.frontend import Cut, ancestors
+from packager.transform.circuit.fixing import Widths
+from packager.transform.circuit.frontend import Cut, ancestors, cut
 from packager.transform.circuit.project import Device
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
 from packager.transform.circuit.truth import (
@@ -132,17 +135,28 @@ def _cache() -> Path:
     return folder
 
 
+def check_circuit(raw: RawConversion, asked: CircuitAsked) -> None:
+    """Refuse what has no circuit, or too large a one, in a moment.
+
+    Raises:
+        CircuitRefused, CircuitTooLarge: It is that.
+    """
+    if raw.preprocessing is not None:
+        raise CircuitRefused("the model takes texts, and a circuit takes numbers", hint="deploy it another way")
+    _, external = read_model(raw.onnx)
+    size = sum((raw.onnx.parent / name).stat().st_size for name in (raw.onnx.name, *external))
+    if size > _LARGEST_BYTES:
+        raise CircuitTooLarge(
+            f"the model has {size:,} bytes, far more than any circuit could hold", hint="deploy it another way"
+        )
+    network = cut(canonical(onnx.load(raw.onnx))).network
+    check_size(estimated(network, Widths.of(asked.bits or SEARCHED[0])), asked.max_luts or MAX_LUTS)
+
+
 def _judged(result: ConversionResult, checks: Checks, truth: Path | None, samples: Path | None) -> _Judged:
     raw = result.raw
     if raw is None:
         raise ConversionError("the conversion left nothing to compare a circuit with", hint="convert it again")
-    if raw.preprocessing is not None:
-        raise CircuitRefused("the model takes texts, and a circuit takes numbers", hint="deploy it another way")
-    if result.onnx.size_bytes > _LARGEST_BYTES:
-        raise CircuitTooLarge(
-            f"the model has {result.onnx.size_bytes:,} bytes, far more than any circuit could hold",
-            hint="deploy it another way",
-        )
     graph = checked(raw, raw.onnx)
     if graph.signature.batch_dim is None:
         raise CircuitRefused(

@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 
 from packager import package
 from packager.cli.run import run
-from packager.core.errors import CircuitRefused, GateFailed, SampleError
+from packager.core.errors import CircuitRefused, CircuitTooLarge, GateFailed, SampleError
+from packager.core.progress import SilentProgress
 from runtime.contract.circuit import CircuitPort
 from runtime.contract.package import read_package
 from runtime.contract.tensors import load_tensor
@@ -144,6 +145,15 @@ def test_a_truth_about_something_else_is_refused_before_anything_slow(
         package(model, samples=ROWS, truth=truth, circuit=True, out=tmp_path / "p")
     assert caught.value.hint
     assert not (tmp_path / "p").exists()
+
+
+def test_too_large_a_network_is_refused_before_it_is_compared(tmp_path: Path) -> None:
+    steps: list[str] = []
+    told = SilentProgress()
+    told.step = steps.append  # type: ignore[method-assign]
+    with pytest.raises(CircuitTooLarge, match="10 are the most"):
+        package(write_model(tmp_path, mlp((4, 3, 3))), circuit=True, max_luts=10, out=tmp_path / "p", progress=told)
+    assert "comparing ONNX Runtime with the source" not in steps
 
 
 def test_a_gate_that_no_width_passes_leaves_no_package(tmp_path: Path) -> None:
