@@ -35,7 +35,7 @@ FEATURES, CLASSES = 4, 3
 
 
 def two_inputs_model(seed: int = 1) -> onnx.ModelProto:
-    """``a`` FP64 [n, 2] and ``b`` FP32 [n, 2], joined and scaled on the host; a circuit; Softmax and ArgMax after it."""
+    """``a`` FP64 [n, 2] and ``b`` FP32 [n, 2], joined and scaled on the host; a circuit; Softmax and ArgMax."""
     random = np.random.default_rng(seed)
     sizes = (FEATURES, 3, CLASSES)
     weights: dict[str, NDArray[Any]] = {"half": np.asarray([0.5], np.float32)}
@@ -261,7 +261,9 @@ def _cases(result: ConversionResult, made: Compiled, feeds: Mapping[str, NDArray
             for specs, values in ((signature.inputs, head), (signature.outputs, told))
         ]
         taken, given = (
-            tuple(numpy_helper.from_array(np.ascontiguousarray(value), name).SerializeToString() for name, value in side)
+            tuple(
+                numpy_helper.from_array(np.ascontiguousarray(value), name).SerializeToString() for name, value in side
+            )
             for side in sides
         )
         found.append(TestCase(taken, given))
