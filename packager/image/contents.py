@@ -10,6 +10,7 @@ from packager.core.artifact import ModelPackage
 from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.errors import ImageInvalid, ImageUnfaithful, PackageError
+from packager.core.evidence import take_evidence
 from packager.core.files import ensure_folder
 from packager.core.image import MODEL_FOLDER, ImageRef, Platform
 from packager.core.progress import Progress
@@ -92,10 +93,12 @@ def _package(registry: Registry, ref: ImageRef, manifest: Manifest) -> ModelPack
 
 def _kept(unpacked: Path, home: Path, ref: ImageRef) -> ModelPackage:
     try:
-        digest = read_package(unpacked).digest
+        package = read_package(unpacked)
     except PackageError as error:
         raise ImageUnfaithful(f"the package in {ref} is damaged: {error.message}", hint="do not run it") from error
-    path = home / digest.removeprefix("sha256:")
-    if not path.is_dir():
+    path = home / package.digest.removeprefix("sha256:")
+    if path.is_dir():
+        take_evidence(package, path)
+    else:
         unpacked.rename(path)
     return read_package(path)
