@@ -10,8 +10,8 @@ from packager.deploy import DeployOutcome, deploy
 from packager.smoke import run_smoke
 from targets.docker import DockerSettings, DockerTarget
 from targets.fpga import FpgaSettings, FpgaTarget
-from targets.fpga.ep.hosts import MADE_FOR
 from targets.fpga.ep.places import OnDocker
+from targets.fpga.hosted import MADE_FOR
 from tests.support.engine_images import EngineImages
 from tests.support.packages import make_package
 

@@ -12,9 +12,10 @@ from targets.docker.body import container_body
 from targets.fpga import FpgaSettings
 from targets.fpga.ep.findings import of_release
 from targets.fpga.ep.host import Host, look_at_nodes
-from targets.fpga.ep.hosts import asked_again, on_docker, on_kubernetes
+from targets.fpga.ep.hosts import on_docker, on_kubernetes
 from targets.fpga.ep.needs import needs_of
 from targets.fpga.ep.places import OnDocker
+from targets.fpga.modes import asked_again
 from targets.kit.kubernetes.objects import rendered
 from tests.support.kubernetes_schema import VERSIONS, refuse_invalid
 from tests.support.kubernetes_wanted import wanted

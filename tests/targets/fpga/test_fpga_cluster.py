@@ -11,8 +11,8 @@ from packager.core.image import ImageRef
 from packager.deploy import plan
 from targets.aks import AksTarget
 from targets.fpga import FpgaSettings
-from targets.fpga.ep.hosts import MADE_FOR
 from targets.fpga.ep.places import OnKubernetes
+from targets.fpga.hosted import MADE_FOR
 from tests.support.aci_cloud import ReadyRunner
 from tests.support.aks_cloud import AksCloud, aks_cloud
 from tests.support.packages import make_package

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from targets.fpga import FpgaSettings, FpgaTarget
-from targets.fpga.ep.hosts import MADE_FOR
 from targets.fpga.ep.places import OnThisMachine
+from targets.fpga.hosted import MADE_FOR
 from targets.local import LocalTarget
 from tests.contract_suites.target_suite import TargetSuite
 from tests.support.fakes import fake_program

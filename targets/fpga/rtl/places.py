@@ -1,0 +1,37 @@
+"""The three hosts of a simulation: this machine, a Docker engine, Kubernetes."""
+
+import platform
+import sys
+from dataclasses import dataclass
+
+from packager.core.image import Platform
+from targets.fpga import hosting
+from targets.fpga.rtl.target import Simulated
+from targets.fpga.settings import FpgaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class OnThisMachine(Simulated, hosting.OnThisMachine):
+    """A process."""
+
+    def runs(self, settings: FpgaSettings) -> tuple[Platform, ...]:
+        """This machine."""
+        return (Platform.parse(f"{sys.platform}/{platform.machine()}"),)
+
+
+@dataclass(frozen=True, slots=True)
+class OnDocker(Simulated, hosting.OnDocker):
+    """A container."""
+
+    def runs(self, settings: FpgaSettings) -> tuple[Platform, ...]:
+        """The engine's machine."""
+        return (self.platform(settings),)
+
+
+@dataclass(frozen=True, slots=True)
+class OnKubernetes(Simulated, hosting.OnKubernetes):
+    """Pods."""
+
+    def runs(self, settings: FpgaSettings) -> tuple[Platform, ...]:
+        """The nodes."""
+        return self.platforms(settings)
