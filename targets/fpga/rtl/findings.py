@@ -53,7 +53,7 @@ def _contradictions(settings: RtlSettings, circuit: CircuitModel, evidence: Circ
         asked = f"max_luts={settings.max_luts}"
         yield _contradiction(asked, f"has about {luts:,} look-up tables", f"--max-luts {settings.max_luts}")
     if settings.min_agreement is not None and agreement < settings.min_agreement:
-        asked, found = f"min_agreement={settings.min_agreement:g}", f"agrees on {agreement:.2%} of the rows"
+        asked, found = f"min_agreement={settings.min_agreement:g}", f"has an agreement of {agreement:.4g}"
         yield _contradiction(asked, found, f"--min-agreement {settings.min_agreement:g}")
 
 
@@ -81,8 +81,8 @@ def _told(circuit: CircuitModel, evidence: CircuitEvidence) -> str:
     sizes = ", ".join(f"{each.luts:,} look-up tables by {each.by}" for each in evidence.resources)
     pace = "every cycle" if circuit.initiation_interval == 1 else f"every {circuit.initiation_interval} cycles"
     return (
-        f"a simulation answers, on a CPU, and no FPGA: {circuit.bits} bits, agrees with the model on "
-        f"{_agreement(evidence):.2%} of the rows ({evidence.min_agreement:.2%} asked for), {sizes}, "
+        f"a simulation answers, on a CPU, and no FPGA: {circuit.bits} bits, agreement with the model "
+        f"{_agreement(evidence):.2%} ({evidence.min_agreement:.2%} asked for), {sizes}, "
         f"{circuit.latency_cycles} cycles of latency, a row {pace}"
     )
 
