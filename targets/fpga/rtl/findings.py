@@ -1,5 +1,7 @@
 """What stands in the way of a circuit's simulation, or is worth knowing of it: each with one stable code."""
 
+import platform
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
@@ -35,11 +37,31 @@ def of_package(settings: RtlSettings, package: ModelPackage, platforms: Sequence
     )
 
 
+def this_machine() -> Platform:
+    """What simulations are built for here."""
+    return Platform.parse(f"{sys.platform}/{platform.machine()}")
+
+
+def refuse_platform(platforms: Sequence[Platform]) -> None:
+    """Refuse to make a circuit for a host that could not run its simulation, before anything is made.
+
+    Raises:
+        SimulationAbsent: It is such a host.
+    """
+    here = this_machine()
+    for each in platforms:
+        if each != here:
+            raise SimulationAbsent(
+                f"the host is {each}, and a circuit's simulation is built for this machine, {here}",
+                hint="make the package on a machine of the host's platform: dray package MODEL --circuit",
+            )
+
+
 def _absent(evidence: CircuitEvidence, platforms: Sequence[Platform]) -> Iterable[Finding]:
-    there = ", ".join(each.platform for each in evidence.simulations) or "none"
-    for platform in platforms:
-        if evidence.simulation(str(platform)) is None:
-            message = f"the host is {platform}, and the package's simulations of its circuit are for: {there}"
+    there = ", ".join(simulation.platform for simulation in evidence.simulations) or "none"
+    for each in platforms:
+        if evidence.simulation(str(each)) is None:
+            message = f"the host is {each}, and the package's simulations of its circuit are for: {there}"
             hint = "a simulation is built for the machine that packages: make the package on one of that platform"
             yield Finding(SimulationAbsent.code, message, hint, blocking=True)
 

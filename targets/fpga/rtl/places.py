@@ -1,11 +1,10 @@
 """The three hosts of a simulation: this machine, a Docker engine, Kubernetes."""
 
-import platform
-import sys
 from dataclasses import dataclass
 
 from packager.core.image import Platform
 from targets.fpga import hosting
+from targets.fpga.rtl.findings import this_machine
 from targets.fpga.rtl.target import Simulated
 from targets.fpga.settings import FpgaSettings
 
@@ -16,7 +15,7 @@ class OnThisMachine(Simulated, hosting.OnThisMachine):
 
     def runs(self, settings: FpgaSettings) -> tuple[Platform, ...]:
         """This machine."""
-        return (Platform.parse(f"{sys.platform}/{platform.machine()}"),)
+        return (this_machine(),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,12 @@ class Simulated(Hosted):
         return findings.of_package(settings, release.package, self.runs(settings))
 
     def form(self, settings: FpgaSettings) -> Form:
-        """A circuit."""
+        """A circuit, whose simulation is built on this machine.
+
+        Raises:
+            SimulationAbsent: It would not run on the host.
+        """
+        findings.refuse_platform(self.runs(settings))
         return Form(
             circuit=CircuitAsked(
                 bits=settings.bits,

@@ -126,6 +126,12 @@ def test_pipeline_is_asked_for_a_circuit_and_told_what_is_set() -> None:
     assert asked == Form(circuit=CircuitAsked(bits=6, max_luts=9000))
 
 
+def test_circuit_is_not_begun_for_a_host_that_could_not_run_its_simulation() -> None:
+    settings = rtl(host="kubernetes", kubernetes={"architecture": "arm64" if HERE.endswith("amd64") else "amd64"})
+    with pytest.raises(SimulationAbsent, match=f"is built for this machine, {HERE}"):
+        FpgaTarget().at(settings).form(settings)
+
+
 def test_ship_asks_for_the_engine_before_it_reads_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     request = DeployRequest(target="fpga", overrides=("mode=rtl", "host=docker"))
