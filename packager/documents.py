@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, RootModel
 
 from packager.core.artifact import ModelPackage
+from packager.core.circuit import CircuitSummary
 from packager.core.deployment import Deployment, DeploymentPlan
 from packager.core.edge import EdgeMessage
 from packager.core.image import BuiltImage
@@ -49,6 +50,7 @@ class PackageDocument(Document):
     signature: Signature
     transform: Transformation | None = None
     tolerances: Mapping[str, OutputTolerance] | None = None
+    circuit: CircuitSummary | None = None
     trusted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -68,6 +70,7 @@ class PackageDocument(Document):
             signature=manifest.signature,
             transform=certificate.transform,
             tolerances=manifest.tolerances,
+            circuit=CircuitSummary.of(package),
             trusted=certificate.trusted,
             notes=certificate.notes,
         )
@@ -166,6 +169,7 @@ class DeployDocument(DeploymentDocument):
     """
 
     smoke: SmokeDocument
+    circuit: CircuitSummary | None = None
     actions: tuple[str, ...] = ()
     seconds: Mapping[str, float] = {}
 

@@ -14,7 +14,7 @@ from packager.convert import Trust
 from packager.convert.environment import Agree
 from packager.core.conversion import InputHint, ModelSource
 from packager.core.errors import ModelInvalid, UsageError
-from packager.core.form import Form
+from packager.core.form import CircuitAsked, Form
 from packager.transform import Wanted, wanted
 
 # A stem that says what the file is and not which model it holds; the folder's name is used then.
@@ -54,7 +54,7 @@ class PackageOptions(TypedDict, total=False):
     circuit: bool
     bits: int | None
     max_luts: int | None
-    truth: str | Path | None
+    truth: Any
     part: str | None
     clock_ns: float | None
 
@@ -98,18 +98,49 @@ def converter_options(options: PackageOptions, model: Path) -> dict[str, Any]:
     return {name: value for name, value in {**named, "code_folders": folders}.items() if value}
 
 
-def wanted_transformation(options: PackageOptions) -> Wanted | None:
+def wanted_transformation(options: PackageOptions, *, truth: Path | None = None) -> Wanted | None:
     """What is to be done to the model after its conversion; None for nothing.
+
+    Args:
+        truth: The file of ``truth_file``.
 
     Raises:
         UsageError: The options cannot be meant together.
     """
+    if truth is not None and options.get("samples") is None:
+        raise UsageError(
+            "--truth holds labels of rows that are not there", hint="give the rows themselves with --samples FILE"
+        )
     return wanted(
         optimize=options.get("optimize", False),
         quantize=options.get("quantize"),
         min_agreement=options.get("min_agreement"),
         calibration=absolute(options.get("calibration")),
+        circuit=_circuit_asked(options),
+        truth=truth,
     )
+
+
+def _circuit_asked(options: PackageOptions) -> CircuitAsked | None:
+    """The circuit that the options ask for.
+
+    Raises:
+        UsageError: They say something of a circuit, and ask for none.
+    """
+    said = {name: options.get(name) for name in ("bits", "max_luts", "part", "clock_ns")}
+    if options.get("circuit"):
+        return CircuitAsked(
+            bits=options.get("bits"),
+            max_luts=options.get("max_luts"),
+            part=options.get("part"),
+            clock_ns=options.get("clock_ns"),
+        )
+    if strays := [name for name, value in said.items() if value is not None]:
+        flag = f"--{strays[0].replace('_', '-')}"
+        raise UsageError(
+            f"{flag} says something of a circuit, and none is asked for", hint=f"add --circuit, or leave {flag} out"
+        )
+    return None
 
 
 def in_form(options: PackageOptions, form: Form) -> PackageOptions:
@@ -197,3 +228,16 @@ def samples_file(options: PackageOptions, folder: Path) -> Iterator[Path | None]
         path = folder / "samples.npy"
         np.save(path, np.asarray(samples), allow_pickle=False)
     yield path
+
+
+def truth_file(options: PackageOptions, folder: Path) -> Path | None:
+    """The truth as a file; the labels of a notebook are written to one."""
+    truth = options.get("truth")
+    if truth is None or isinstance(truth, str | os.PathLike):
+        return absolute(truth)
+    import numpy as np  # kept out of start-up
+
+    values = np.asarray(truth)
+    path = folder / "truth.npy"
+    np.save(path, values.astype(str) if values.dtype.kind == "O" else values, allow_pickle=False)
+    return path

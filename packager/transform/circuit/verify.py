@@ -10,7 +10,7 @@ from packager.transform.circuit import reference
 from packager.transform.circuit.ir import Circuit
 from packager.transform.circuit.mutation import mutated
 from packager.transform.circuit.network import Integers
-from packager.transform.circuit.simulator import built, simulate
+from packager.transform.circuit.simulator import BUILD_TIMEOUT_S, built, simulate
 from packager.transform.circuit.tracing import Rtl, Traced, written
 
 _RANDOM_ROWS = 64
@@ -40,31 +40,39 @@ def rows_for(circuit: Circuit, samples: Integers) -> Integers:
 
 
 def verified(
-    circuit: Circuit, trace: Traced, rtl: Rtl, rows: Integers, cache: Path, *, break_rtl: bool = False
+    circuit: Circuit,
+    trace: Traced,
+    rtl: Rtl,
+    rows: Integers,
+    cache: Path,
+    *,
+    break_rtl: bool = False,
+    timeout_s: float = BUILD_TIMEOUT_S,
 ) -> Verified:
     """Simulate all rows, with a free stream and with one that pauses, and break adders.
 
     Args:
         break_rtl: Build the Verilog of one broken circuit as well, which takes as long as the circuit itself.
+        timeout_s: For each build.
 
     Raises:
         CircuitUnfaithful: With the first row that differs.
     """
     expected = reference.run(circuit, rows)
     broken = mutated(trace, rows, expected)
-    library = built(rtl, cache)
+    library = built(rtl, cache, timeout_s=timeout_s)
     free = simulate(library, rtl, rows)
     _check_equal(free.rows, expected, "the simulated circuit")
     _check_equal(simulate(library, rtl, rows, seed=_PAUSES).rows, expected, "the circuit, its stream pausing,")
     noticed = None
     if break_rtl and broken.one is not None:
-        noticed = _notices(broken.one, rows, expected, cache)
+        noticed = _notices(broken.one, rows, expected, cache, timeout_s)
     return Verified(len(rows), free.cycles, free.first, broken.made, broken.caught, noticed)
 
 
-def _notices(broken: Traced, rows: Integers, expected: Integers, cache: Path) -> bool:
+def _notices(broken: Traced, rows: Integers, expected: Integers, cache: Path, timeout_s: float) -> bool:
     rtl = written(broken)
-    answers = simulate(built(rtl, cache), rtl, rows).rows
+    answers = simulate(built(rtl, cache, timeout_s=timeout_s), rtl, rows).rows
     if np.array_equal(answers, expected.reshape(answers.shape)):
         raise CircuitUnfaithful(
             "Verilog with a broken adder answers as the reference does", hint="report it with the model"
