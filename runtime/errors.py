@@ -117,6 +117,18 @@ class ModelLoadFailed(ServerError):
     code = "E-LOAD"
 
 
+class CircuitPlatformMissing(ModelLoadFailed):
+    """The package's circuit has no simulation for this platform."""
+
+    code = "E-CIRCUIT-PLATFORM"
+
+
+class CircuitStalled(ServerError):
+    """A simulated circuit gave no answer where it has to give one."""
+
+    code = "E-CIRCUIT-STALLED"
+
+
 class SelfTestFailed(ServerError):
     """The model answers its own test data differently from the source it was converted from."""
 

@@ -1,5 +1,6 @@
 """A package becomes a model that may answer: loaded, tested on this machine, and measured."""
 
+import logging
 import tempfile
 import time
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime.contract.package import VerifiedPackage
+from runtime.engine.circuit import check_vectors, load_circuit
 from runtime.engine.costs import Costs, measure, sample_inputs, shares_runs
 from runtime.engine.placement import Placement, placed, read_profile
 from runtime.engine.providers import judge
@@ -15,6 +17,8 @@ from runtime.engine.runs import Adaptive, Array, InSizes
 from runtime.engine.selftest import self_test
 from runtime.engine.session import CPU, CUDA_BASED, OnnxModel, SessionSettings, load_model
 from runtime.engine.statistics import Statistics
+
+logger = logging.getLogger(__name__)
 
 # A second session holds the weights a second time.
 _MOST_WEIGHTS: Final = 256 << 20
@@ -48,6 +52,8 @@ def bring_up(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxM
 
 def _tested(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxModel, int]:
     """The model, having passed its self-test, and where that ran, if that may be elsewhere than on the CPU."""
+    if package.manifest.circuit is not None:
+        return _tested_circuit(package, settings)
     asked, fallback = settings.contract.asked, settings.fallback
     if not asked:
         model = load_model(package, settings)
@@ -58,6 +64,15 @@ def _tested(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxMo
         placement: Placement = placed(read_profile(model.profile()), asked, fallback=fallback, why=model.why)
     judge(placement, settings.contract, model.manifest.name)
     model.placement, model.providers = placement, placement.providers
+    return model, cases
+
+
+def _tested_circuit(package: VerifiedPackage, settings: SessionSettings) -> tuple[OnnxModel, int]:
+    """The circuit's rows of integers first: what they say is exact, and names the circuit and not the host's parts."""
+    model, circuit = load_circuit(package, settings)
+    rows = check_vectors(package, circuit)
+    cases = self_test(model)
+    logger.info("%s: %s rows of integers as in the reference, bit for bit", model.manifest.name, rows)
     return model, cases
 
 

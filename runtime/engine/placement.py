@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from runtime.contract.circuit import PLATFORM
+
 CPU: Final = "CPUExecutionProvider"
 # Shapes are reckoned on the CPU by every provider that does not compile whole graphs, and cost nothing there.
 _OF_SHAPES: Final = frozenset(
@@ -79,6 +81,21 @@ class Placement:
             "shape_arithmetic_on_cpu": len(self.shapes),
             "summary": self.in_words(),
         }
+
+
+class Simulated(Placement):
+    """Where a circuit is computed: nowhere but on the CPU, by a simulation of it."""
+
+    __slots__ = ()
+
+    def in_words(self) -> str:
+        """One line for people."""
+        return "the circuit's Verilog, simulated by Verilator on the CPU; no FPGA"
+
+
+def simulated() -> Placement:
+    """That of a package with a circuit."""
+    return Simulated((PLATFORM,), nodes={PLATFORM: 1})
 
 
 def read_profile(path: Path) -> tuple[Mapping[str, Any], ...]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed, RefusedByModel
 from runtime.preprocessing.tokenization import TokenizationError, Tokenizer
 
-__all__ = ["CPU", "CUDA_BASED", "Cancellation", "OnnxModel", "SessionSettings", "load_model", "values_as_array"]
+__all__ = ["CPU", "CUDA_BASED", "Cancellation", "OnnxModel", "SessionSettings", "load_model", "session_options", "values_as_array"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +94,11 @@ class Cancellation:
 class OnnxModel:
     """A model that answers, not yet proven by its self-test.
 
+    Args:
+        end_profiling: Of its session; None where none writes down its runs.
+
     Attributes:
-        providers: The execution providers in use, best first.
+        providers: The execution providers in use, best first; what simulates a circuit, for a package with one.
         placement: Where its nodes ran, once that was seen; None where nothing but the CPU was asked for.
         why: Why it is not on a provider that was asked for, where that is known when it is loaded.
         statistics: Of every run so far; the self-test begins them anew.
@@ -104,25 +107,31 @@ class OnnxModel:
     """
 
     def __init__(
-        self, package: VerifiedPackage, session: ort.InferenceSession, tokenizer: Tokenizer | None = None
+        self,
+        package: VerifiedPackage,
+        call: Call,
+        providers: Sequence[str],
+        tokenizer: Tokenizer | None = None,
+        *,
+        end_profiling: Callable[[], str] | None = None,
     ) -> None:
         self.package = package
         self._tokenizer = tokenizer
-        self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self.providers: tuple[str, ...] = tuple(providers)
         self.placement: Placement | None = None
         self.why = ""
-        self._end_profiling = session.end_profiling
+        self._end_profiling = end_profiling
         self.statistics = Statistics()
         self.most_rows: int | None = None
-        # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
-        # here already, and would go on with the CPU where another provider fails.
-        self.call: Call = getattr(session, "_sess", session).run
+        self.call = call
         self._batchable = package.certificate.batch_safety.batchable
         self._counts_rows = self.manifest.signature.batch_dim is not None
         self._limited = [spec for spec in self.manifest.signature.inputs if spec.non_finite != "any"]
 
     def profile(self) -> Path:
         """What ran so far, of a model that was loaded with a place for that; nothing is written down after it."""
+        if self._end_profiling is None:
+            raise ValueError("nothing was written down of this model's runs")
         return Path(self._end_profiling())
 
     @property
@@ -225,7 +234,7 @@ def load_model(package: VerifiedPackage, settings: SessionSettings, *, profile: 
     contents = [package.read_content(path) for path in onnx.external_data]
 
     def make(providers: list[tuple[str, dict[str, str]]], strict: bool) -> Any:
-        options = _session_options(settings)
+        options = session_options(settings)
         if contents:
             sizes = [len(content) for content in contents]
             options.add_external_initializers_from_files_in_memory(list(onnx.external_data), contents, sizes)
@@ -245,9 +254,13 @@ def load_model(package: VerifiedPackage, settings: SessionSettings, *, profile: 
             f"onnxruntime {ort.__version__} cannot load the model {package.manifest.name!r}: {one_line(error)}",
             hint="package the model for this version of onnxruntime, or serve it with the one that packaged it",
         ) from error
-    model = OnnxModel(package, opened.session, tokenizer)
+    session = opened.session
+    # Called below its own wrapper in Python, which takes half of a small run to look at arguments that are checked
+    # here already, and would go on with the CPU where another provider fails.
+    call: Call = getattr(session, "_sess", session).run
+    model = OnnxModel(package, call, session.get_providers(), tokenizer, end_profiling=session.end_profiling)
     model.why = opened.why
-    _check_signature(model, opened.session)
+    _check_signature(model, session)
     return model
 
 
@@ -263,7 +276,8 @@ def _tokenizer(package: VerifiedPackage) -> Tokenizer | None:
         ) from error
 
 
-def _session_options(settings: SessionSettings) -> ort.SessionOptions:
+def session_options(settings: SessionSettings) -> ort.SessionOptions:
+    """Of any session of a model."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1

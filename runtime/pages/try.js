@@ -95,9 +95,11 @@ async function start() {
   const model = index.models[0];
   if (!model) throw new Error("no model is loaded yet");
   const metadata = await getJson(`v2/models/${encodeURIComponent(model)}`);
+  const circuit = metadata.parameters?.circuit;
+  const simulated = circuit ? ` (${metadata.parameters?.acceleration?.summary ?? "simulated"})` : "";
   const provider = (metadata.parameters?.providers ?? [])[0] ?? "";
   $("title").textContent = document.title = model;
-  $("facts").textContent = `version ${metadata.parameters?.version ?? ""} · ${metadata.parameters?.digest ?? ""} · ${provider}`;
+  $("facts").textContent = `version ${metadata.parameters?.version ?? ""} · ${metadata.parameters?.digest ?? ""} · ${provider}${simulated}`;
   collect(await getJson("openapi.json"), model);
   examples.forEach((example, index) => $("dialect").add(new Option(example.title, index)));
   showSignature(metadata);

@@ -2,13 +2,14 @@
 
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.contract.manifest import TensorSpec
+from runtime.contract.circuit import PLATFORM
+from runtime.contract.manifest import ModelManifest, TensorSpec
 from runtime.contract.wire import ModelMetadata, ServerMetadata, TensorMetadata
 from runtime.routes.answers import Json
 from runtime.routes.dialects import open_inference
@@ -70,7 +71,7 @@ def describe_model(serving: Serving, model: "OnnxModel") -> ModelMetadata:
     return ModelMetadata(
         name=manifest.name,
         versions=versions,
-        platform="onnxruntime_onnx",
+        platform=platform_of(manifest),
         inputs=[_tensor_metadata(spec) for spec in manifest.signature.inputs],
         outputs=[_tensor_metadata(spec) for spec in manifest.signature.outputs],
         parameters={
@@ -79,11 +80,24 @@ def describe_model(serving: Serving, model: "OnnxModel") -> ModelMetadata:
             "labels": {name: list(labels) for name, labels in (manifest.labels or {}).items()},
             "columns": columns,
             **tokenizer,
+            **_circuit(manifest),
             "providers": list(model.providers),
             **placement,
             "runtime": {"dray": dray_version(), "onnxruntime": onnxruntime.__version__},
         },
     )
+
+
+def platform_of(manifest: ModelManifest) -> str:
+    """What computes, in the protocol's words; a circuit is never more than simulated here."""
+    return PLATFORM if manifest.circuit is not None else "onnxruntime_onnx"
+
+
+def _circuit(manifest: ModelManifest) -> dict[str, Any]:
+    if (circuit := manifest.circuit) is None:
+        return {}
+    told = circuit.model_dump(include={"name", "bits", "latency_cycles", "initiation_interval"})
+    return {"circuit": {**told, "simulated": True}}
 
 
 @cache

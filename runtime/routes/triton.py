@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runtime.codec.json_body import parse_json
+from runtime.contract.circuit import PLATFORM
 from runtime.contract.dtypes import Datatype
 from runtime.contract.manifest import TensorSpec
 from runtime.engine.repository import Slot
@@ -18,6 +19,7 @@ from runtime.engine.statistics import Statistics, Sum
 from runtime.errors import ControlRefused, InvalidInput
 from runtime.routes.answers import Json, read_body
 from runtime.routes.counts import Counts
+from runtime.routes.oip import platform_of
 from runtime.routes.serving import Change, Serving
 
 if TYPE_CHECKING:  # importing it loads ONNX Runtime
@@ -107,8 +109,8 @@ def _config(model: "OnnxModel") -> dict[str, Any]:
     batched = manifest.signature.batch_dim is not None
     return {
         "name": manifest.name,
-        "platform": "onnxruntime_onnx",
-        "backend": "onnxruntime",
+        "platform": platform_of(manifest),
+        "backend": "onnxruntime" if manifest.circuit is None else PLATFORM,
         "version_policy": {"latest": {"num_versions": 1}},
         # Triton leaves the batch out of the shapes of a model that has one; 0 says that the shapes are whole.
         "max_batch_size": 0,

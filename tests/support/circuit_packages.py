@@ -1,120 +1,258 @@
-"""Packages with a circuit, made in milliseconds: its integers are real, its simulation is a file that nobody loads."""
+"""Packages with a circuit, made of what the compiler gives, by hand: the smallest network, built once."""
 
-import platform
-import sys
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from packager.core.artifact import ModelPackage
 from packager.core.conversion import CircuitForm, ConversionResult, TestCase
+from packager.core.errors import DrayError
 from packager.core.image import Platform
+from packager.image.build import native_platform
 from packager.pack import write_package
 from packager.transform.circuit import reference
-from packager.transform.circuit.compile import answers
+from packager.transform.circuit.compile import Asked, Compiled, answers, compiled
 from packager.transform.circuit.ends import to_circuit
-from packager.transform.circuit.fixing import Widths, fixed
-from packager.transform.circuit.frontend import Cut, cut
-from packager.transform.circuit.ir import Circuit
-from runtime.contract.circuit import SIMULATIONS, CircuitEvidence, CircuitModel, CircuitPort, Resources, Simulation
+from packager.transform.circuit.project import Device, project_files, write_project
+from packager.transform.circuit.simulator import built
+from packager.transform.circuit.verify import rows_for
+from runtime.contract.certificate import CERTIFICATE_NAME
+from runtime.contract.circuit import CircuitEvidence, CircuitModel, CircuitPort, Resources, Simulation
 from runtime.contract.manifest import OutputTolerance
-from runtime.contract.package import file_sha256
-from runtime.contract.transformation import OutputAgreement
-from tests.support.circuits import mlp
+from runtime.contract.package import file_sha256, read_package
+from tests.support.absent import absent
 from tests.support.packages import conversion_of
 
-HERE = str(Platform.parse(f"{sys.platform}/{platform.machine()}"))
-SIZES = (4, 3, 2)
+FEATURES, CLASSES = 4, 3
 
 
-def make_circuit_package(
-    out: Path,
-    *,
-    bits: int = 8,
-    seed: int = 0,
-    version: str = "1",
-    platforms: Sequence[str] = (HERE,),
-    agreement: float = 0.9917,
+def two_inputs_model(seed: int = 1) -> onnx.ModelProto:
+    """``a`` FP64 [n, 2] and ``b`` FP32 [n, 2], joined and scaled on the host; a circuit; Softmax and ArgMax after it."""
+    random = np.random.default_rng(seed)
+    sizes = (FEATURES, 3, CLASSES)
+    weights: dict[str, NDArray[Any]] = {"half": np.asarray([0.5], np.float32)}
+    nodes = [
+        helper.make_node("Cast", ["a"], ["a32"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["a32", "b"], ["both"], axis=1),
+        helper.make_node("Mul", ["both", "half"], ["h"]),
+    ]
+    last = "h"
+    for at, (before, after) in enumerate(itertools.pairwise(sizes)):
+        weights[f"w{at}"] = random.normal(size=(before, after)).astype(np.float32)
+        weights[f"b{at}"] = random.normal(size=after).astype(np.float32)
+        nodes.append(helper.make_node("Gemm", [last, f"w{at}", f"b{at}"], [f"g{at}"]))
+        last = f"g{at}"
+        if at == 0:
+            nodes.append(helper.make_node("Relu", [last], ["r"]))
+            last = "r"
+    nodes += [
+        helper.make_node("Softmax", [last], ["probabilities"], axis=-1),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "two",
+        [
+            helper.make_tensor_value_info("a", TensorProto.DOUBLE, ["batch", 2]),
+            helper.make_tensor_value_info("b", TensorProto.FLOAT, ["batch", 2]),
+        ],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", CLASSES]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def plain_model(seed: int = 0) -> onnx.ModelProto:
+    """``x`` FP32 [n, 4] → ``scores`` FP32 [n, 3]: nothing is left to the host."""
+    random = np.random.default_rng(seed)
+    weights = {"w": random.normal(size=(FEATURES, CLASSES)).astype("f4"), "b": random.normal(size=CLASSES).astype("f4")}
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["scores"])],
+        "plain",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", FEATURES])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", CLASSES])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def feeds_of(model: onnx.ModelProto, rows: int = 48, seed: int = 1) -> dict[str, NDArray[Any]]:
+    """Rows of normal numbers for each input."""
+    random = np.random.default_rng(seed)
+    kinds = {TensorProto.DOUBLE: "f8", TensorProto.FLOAT: "f4"}
+    return {
+        one.name: random.normal(size=(rows, one.type.tensor_type.shape.dim[1].dim_value)).astype(
+            kinds[one.type.tensor_type.elem_type]
+        )
+        for one in model.graph.input
+    }
+
+
+def compiled_or_skip(model: onnx.ModelProto, cache: Path, *, bits: int = 4, name: str = "small") -> Compiled:
+    """The model's circuit, built; skips where Verilator or a compiler is absent."""
+    try:
+        return compiled(model, feeds_of(model), name, Asked(bits=bits, min_agreement=0), cache)
+    except DrayError as error:
+        if "not installed here" in error.message:
+            absent(error.message)
+        raise
+
+
+def circuit_package(
+    out: Path, made: Compiled, model: onnx.ModelProto, cache: Path, *, name: str = "small", version: str = "1"
 ) -> ModelPackage:
-    """A package of the smallest network: its test data are the answers of the integer reference."""
-    model = mlp(SIZES, seed=seed)
-    feeds = {"x": np.random.default_rng(1).normal(size=(5, SIZES[0])).astype(np.float32)}
-    parts = cut(model)
-    circuit = fixed(parts.network, to_circuit(parts, feeds), Widths.of(bits))
+    """A package of a compiled circuit for this machine's platform."""
+    feeds = feeds_of(model)
     with conversion_of(model, inputs=feeds) as result:
         folder = result.onnx_path.parent / "form"
-        form = CircuitForm(
-            _written(folder, parts, circuit, reference.quantise(to_circuit(parts, feeds), circuit.format), bits),
-            _evidence(folder, platforms, agreement),
-            folder,
+        form = CircuitForm(_model(made, feeds, folder), _evidence(made, cache, folder), folder)
+        exact = dict.fromkeys(result.signature.output_names, OutputTolerance(atol=0, rtol=0))
+        cases = _cases(result, made, feeds)
+        whole = replace(result, circuit=form, tolerances=exact, test_cases=cases, labels=None)
+        return write_package(whole, out, name=name, version=version)
+
+
+def expected_of(made: Compiled, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What the integer reference makes of a request, host parts included."""
+    return answers(made.cut, made.circuit, feeds)
+
+
+def change_certificate(root: Path, evidence: CircuitEvidence) -> None:
+    """What was found of the circuit is now this; the seal holds."""
+    package = read_package(root)
+    changed = package.certificate.model_copy(update={"circuit": evidence})
+    (root / CERTIFICATE_NAME).write_bytes(changed.sealed().to_bytes())
+
+
+def replace_simulation(root: Path, content: bytes) -> None:
+    """Another library, which the certificate vouches for."""
+    package = read_package(root)
+    assert package.certificate.circuit is not None
+    (simulation,) = package.certificate.circuit.simulations
+    path = root / simulation.path
+    certificate = package.certificate
+    path.write_bytes(content)
+    changed = simulation.model_copy(update={"sha256": file_sha256(path)})
+    evidence = package.certificate.circuit.model_copy(update={"simulations": (changed,)})
+    renewed = certificate.model_copy(update={"circuit": evidence}).sealed()
+    (root / CERTIFICATE_NAME).write_bytes(renewed.to_bytes())
+
+
+def rename_platform(root: Path, platform: str) -> None:
+    """The only simulation is now one for another platform."""
+    package = read_package(root)
+    assert package.certificate.circuit is not None
+    (simulation,) = package.certificate.circuit.simulations
+    other = simulation.model_copy(update={"platform": platform})
+    change_certificate(root, package.certificate.circuit.model_copy(update={"simulations": (other,)}))
+
+
+@pytest.fixture(scope="session")
+def circuit_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where simulations are kept, for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if base.name.startswith("popen-") else base) / "circuits"
+    cache.mkdir(exist_ok=True)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def small_circuit(circuit_cache: Path) -> Compiled:
+    """Of ``two_inputs_model``."""
+    return compiled_or_skip(two_inputs_model(), circuit_cache)
+
+
+@pytest.fixture(scope="session")
+def small_package(small_circuit: Compiled, circuit_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its package, which nobody may change."""
+    out = tmp_path_factory.mktemp("circuit") / "small"
+    return circuit_package(out, small_circuit, two_inputs_model(), circuit_cache).root
+
+
+def _model(made: Compiled, feeds: Mapping[str, NDArray[Any]], folder: Path) -> CircuitModel:
+    place = folder / "circuit"
+    place.mkdir(parents=True)
+    asked = rows_for(made.circuit, reference.quantise(to_circuit(made.cut, feeds), made.circuit.format))
+    answered = reference.run(made.circuit, asked)
+    np.save(place / "asked.npy", asked, allow_pickle=False)
+    np.save(place / "answered.npy", answered, allow_pickle=False)
+    parts = {}
+    for name, part in (("before", made.cut.before), ("after", made.cut.after)):
+        if part is not None:
+            (place / f"{name}.onnx").write_bytes(part.SerializeToString(deterministic=True))
+            parts[name] = f"circuit/{name}.onnx"
+    write_project(place / "project", project_files(made.rtl, Device(), {"bits": str(made.bits)}))
+    entry, answer = made.circuit.format, made.circuit.answer
+    shapes = made.circuit.shape, answered.shape[1:]
+    ends = zip((made.cut.entry, made.cut.exit), shapes, (entry, answer), (made.rtl.input, made.rtl.output), strict=True)
+    taken, given = (
+        CircuitPort(
+            tensor=tensor, shape=shape, bits=held.bits, signed=held.signed, fraction=held.fraction, shift=port.shift
         )
-        cases = tuple(_case(parts, circuit, {"x": feeds["x"][:rows]}) for rows in (1, 5))
-        exact = {"probabilities": OutputTolerance(atol=0, rtol=0)}
-        made: ConversionResult = replace(result, test_cases=cases, tolerances=exact, circuit=form)
-        return write_package(made, out, name="net", version=version)
-
-
-def _case(parts: Cut, circuit: Circuit, feeds: dict[str, np.ndarray]) -> TestCase:
-    found = answers(parts, circuit, feeds)
-    sides = [{"x": feeds["x"]}, {"probabilities": found["probabilities"]}]
-    inputs, outputs = (
-        tuple(numpy_helper.from_array(value, name).SerializeToString() for name, value in side.items())
-        for side in sides
+        for tensor, shape, held, port in ends
     )
-    return TestCase(inputs, outputs)
-
-
-def _written(folder: Path, parts: Cut, circuit: Circuit, asked: np.ndarray, bits: int) -> CircuitModel:
-    project = folder / "circuit" / "project"
-    (project / "constraints").mkdir(parents=True)
-    (project / "vivado.tcl").write_text("create_project net_stream vivado -part xcvu13p-flga2577-2-e -force\n")
-    (project / "constraints" / "net.xdc").write_text("create_clock -name clk -period 5 [get_ports clk]\n")
-    assert parts.after is not None
-    onnx.save(parts.after, folder / "circuit" / "after.onnx")
-    np.save(folder / "circuit" / "asked.npy", asked)
-    np.save(folder / "circuit" / "answered.npy", reference.run(circuit, asked))
-    taken, given = circuit.format, circuit.answer
     return CircuitModel(
-        name="net",
-        bits=bits,
-        input=CircuitPort(
-            tensor=parts.entry, shape=(SIZES[0],), bits=taken.bits, signed=taken.signed, fraction=taken.fraction
-        ),
-        output=CircuitPort(
-            tensor=parts.exit, shape=(SIZES[-1],), bits=given.bits, signed=given.signed, fraction=given.fraction
-        ),
-        after="circuit/after.onnx",
+        name=made.rtl.name,
+        bits=made.bits,
+        input=taken,
+        output=given,
         project="circuit/project",
         asked="circuit/asked.npy",
         answered="circuit/answered.npy",
-        latency_cycles=3,
+        latency_cycles=made.verified.first,
+        **parts,
     )
 
 
-def _evidence(folder: Path, platforms: Sequence[str], agreement: float) -> CircuitEvidence:
-    (folder / SIMULATIONS).mkdir()
+def _evidence(made: Compiled, cache: Path, folder: Path) -> CircuitEvidence:
+    platform: Platform = native_platform()
+    path = folder / "simulation" / f"{platform.os}-{platform.architecture}.so"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(built(made.rtl, cache).read_bytes())
+    simulation = Simulation(
+        platform=str(platform),
+        path=path.relative_to(folder).as_posix(),
+        sha256=file_sha256(path),
+        made_by={"verilator": "5.48.0"},
+    )
     return CircuitEvidence(
-        agreement={"probabilities": OutputAgreement(rows=120, agreement=agreement, measures={"classes": agreement})},
-        min_agreement=0.98,
-        calibration_rows=60,
-        tried={"8": agreement},
-        compared=120,
-        cycles=123,
-        mutants=20,
-        caught=20,
-        resources=(
-            Resources(by="alkaid (estimate)", luts=1234),
-            Resources(by="yosys 0.64 synth_xilinx (synthesised, not placed)", luts=1300, flip_flops=400),
-        ),
-        simulations=tuple(_simulation(folder, name) for name in platforms),
+        agreement={},
+        min_agreement=0.0,
+        calibration_rows=24,
+        tried={str(made.bits): 1.0},
+        compared=made.verified.rows,
+        cycles=made.verified.cycles,
+        mutants=made.verified.mutants,
+        caught=made.verified.caught,
+        resources=(Resources(by="alkaid (estimate)", luts=made.luts),),
+        simulations=(simulation,),
     )
 
 
-def _simulation(folder: Path, name: str) -> Simulation:
-    path = f"{SIMULATIONS}/{name.replace('/', '-')}.so"
-    (folder / path).write_bytes(f"no library, for {name}".encode())
-    return Simulation(platform=name, path=path, sha256=file_sha256(folder / path), made_by={"verilator": "5.48.0"})
+def _cases(result: ConversionResult, made: Compiled, feeds: Mapping[str, NDArray[Any]]) -> tuple[TestCase, ...]:
+    signature = result.signature
+    found = []
+    for rows in (1, 5):
+        head = {name: value[:rows] for name, value in feeds.items()}
+        told = expected_of(made, head)
+        sides = [
+            [(spec.name, values[spec.name]) for spec in specs]
+            for specs, values in ((signature.inputs, head), (signature.outputs, told))
+        ]
+        taken, given = (
+            tuple(numpy_helper.from_array(np.ascontiguousarray(value), name).SerializeToString() for name, value in side)
+            for side in sides
+        )
+        found.append(TestCase(taken, given))
+    return tuple(found)

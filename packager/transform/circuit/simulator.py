@@ -15,13 +15,14 @@ import numpy as np
 from packager.core.errors import CircuitUnfaithful, EnvironmentMissing
 from packager.core.extras import missing_programs
 from packager.core.process import bare_environment, run
-from packager.transform.circuit.harness import harness
+from packager.transform.circuit.harness import EXPORTS, harness
 from packager.transform.circuit.network import Integers
 from packager.transform.circuit.stream import stream_module
 from packager.transform.circuit.tracing import Port, Rtl
 
 BUILD_TIMEOUT_S = 420.0
 _LIBRARY = "circuit.so"
+_EXPORTS = "exports.map"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def built(rtl: Rtl, cache: Path, *, timeout_s: float = BUILD_TIMEOUT_S) -> Path:
         EnvironmentMissing: Verilator, perl, make or a C++ compiler is not here.
         CircuitUnfaithful: Verilator refuses the sources, or does not end in time.
     """
-    files = {**sources_of(rtl), "harness.cpp": harness(rtl)}
+    files = {**sources_of(rtl), "harness.cpp": harness(rtl), _EXPORTS: EXPORTS}
     folder = cache / _digest(files)
     if (folder / _LIBRARY).is_file():
         return folder / _LIBRARY
@@ -98,12 +99,13 @@ def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -
     verilog = sorted(name for name in files if name.endswith(".v"))
     verilate = [
         "perl", str(root / "bin" / "verilator"), "--cc", "--build", "-j", "1", "--prefix", "Vtop", "--top-module", top,
-        "-Wno-fatal", "-Wno-WIDTH", "--output-split", "2000", "-CFLAGS", "-O1 -fPIC -std=c++17",
+        "-Wno-fatal", "-Wno-WIDTH", "--output-split", "2000", "-CFLAGS", "-O2 -fPIC -std=c++17 -fno-gnu-unique",
         "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", *verilog,
     ]  # fmt: skip
     link = [
-        "g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-Iobj_dir", f"-I{root / 'include'}",
-        "-o", _LIBRARY, "harness.cpp", "obj_dir/Vtop__ALL.a", "obj_dir/libverilated.a",
+        "g++", "-std=c++17", "-O2", "-fPIC", "-fno-gnu-unique", "-shared", "-pthread", "-Iobj_dir",
+        f"-I{root / 'include'}", "-static-libstdc++", "-static-libgcc", f"-Wl,--version-script={_EXPORTS}",
+        "-Wl,--gc-sections", "-s", "-o", _LIBRARY, "harness.cpp", "obj_dir/Vtop__ALL.a", "obj_dir/libverilated.a",
     ]  # fmt: skip
     env = bare_environment({"VERILATOR_ROOT": str(root), "HOME": str(work)})
     for argv in (verilate, link):

@@ -18,7 +18,7 @@ from targets.fpga.hosted import MADE_FOR
 from targets.fpga.rtl import places as simulations
 from tests.support.aci_cloud import ReadyRunner
 from tests.support.aks_cloud import AksCloud, aks_cloud
-from tests.support.circuit_packages import make_circuit_package
+from tests.support.unbuilt_circuits import unbuilt_package
 from tests.support.packages import make_package
 
 
@@ -66,7 +66,7 @@ def test_selector_without_nodes_is_not_guessed_at(cloud: AksCloud, state: Path) 
 
 def circuit_planned(cloud: AksCloud, tmp_path: Path, **kubernetes: Any) -> DeploymentPlan:
     way = simulations.OnKubernetes(inner=AksTarget(cloud.access(), made_for=MADE_FOR))
-    package = make_circuit_package(tmp_path / "net", platforms=("linux/amd64",))
+    package = unbuilt_package(tmp_path / "net", platforms=("linux/amd64",))
     release = Release(package, ImageRef.parse(f"registry.example/net@sha256:{'a' * 64}"))
     settings = FpgaSettings.model_validate({"mode": "rtl", "host": "kubernetes", "kubernetes": kubernetes})
     return plan(way, "net", release, settings)

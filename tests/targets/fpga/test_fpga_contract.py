@@ -12,7 +12,7 @@ from targets.fpga.rtl import places as simulations
 from targets.fpga.target import ways_of
 from targets.local import LocalTarget
 from tests.contract_suites.target_suite import TargetSuite
-from tests.support.circuit_packages import make_circuit_package
+from tests.support.unbuilt_circuits import unbuilt_package
 from tests.support.fakes import fake_program
 
 
@@ -39,8 +39,8 @@ class TestCircuitOnThisMachine(TargetSuite):
 
     @pytest.fixture
     def package(self, tmp_path: Path) -> ModelPackage:
-        return make_circuit_package(tmp_path / "one", bits=8, version="1")
+        return unbuilt_package(tmp_path / "one", bits=8, version="1")
 
     @pytest.fixture
     def other_package(self, tmp_path: Path) -> ModelPackage:
-        return make_circuit_package(tmp_path / "two", bits=6, version="2")
+        return unbuilt_package(tmp_path / "two", bits=6, version="2")

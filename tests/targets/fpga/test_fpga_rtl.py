@@ -21,7 +21,7 @@ from targets.fpga.hosted import MADE_FOR
 from targets.fpga.rtl import places as simulations
 from targets.fpga.target import ways_of
 from targets.local import LocalTarget
-from tests.support.circuit_packages import HERE, make_circuit_package
+from tests.support.unbuilt_circuits import HERE, unbuilt_package
 from tests.support.fakes import RecordedProgress, fake_program
 from tests.support.packages import make_package
 
@@ -60,7 +60,7 @@ def test_package_without_a_circuit_is_refused(target: FpgaTarget, tmp_path: Path
 def test_simulation_for_another_platform_is_refused_with_those_that_there_are(
     target: FpgaTarget, tmp_path: Path
 ) -> None:
-    package = make_circuit_package(tmp_path / "net", platforms=("linux/riscv64",))
+    package = unbuilt_package(tmp_path / "net", platforms=("linux/riscv64",))
     with pytest.raises(SimulationAbsent, match=f"the host is {HERE}, .* are for: linux/riscv64") as caught:
         planned(target, package, rtl())
     assert "make the package on one of that platform" in caught.value.hint
@@ -78,23 +78,23 @@ def test_settings_that_the_package_was_not_made_with_are_refused(
     target: FpgaTarget, tmp_path: Path, settings: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=told) as caught:
-        planned(target, make_circuit_package(tmp_path / "net"), rtl(**settings))
+        planned(target, unbuilt_package(tmp_path / "net"), rtl(**settings))
     assert "leave the setting out" in caught.value.hint
 
 
 def test_settings_that_the_package_meets_stop_nothing(target: FpgaTarget, tmp_path: Path) -> None:
     settings = rtl(bits=8, max_luts=1234, min_agreement=0.99, part="xcvu13p-flga2577-2-e", clock_ns=5)
-    found = planned(target, make_circuit_package(tmp_path / "net"), settings)
+    found = planned(target, unbuilt_package(tmp_path / "net"), settings)
     assert [each.code for each in found] == ["E-SIMULATION"]
 
 
 def test_project_stays_as_it_was_made_and_that_is_told(target: FpgaTarget, tmp_path: Path) -> None:
-    found = planned(target, make_circuit_package(tmp_path / "net"), rtl(part="xc7z020clg400-1"))
+    found = planned(target, unbuilt_package(tmp_path / "net"), rtl(part="xc7z020clg400-1"))
     assert "part=xc7z020clg400-1 is not what the package's project was made with" in of_code(found, "E-PROJECT").message
 
 
 def test_plan_says_that_it_is_a_simulation_and_what_of(target: FpgaTarget, tmp_path: Path) -> None:
-    told = of_code(planned(target, make_circuit_package(tmp_path / "net"), rtl()), "E-SIMULATION")
+    told = of_code(planned(target, unbuilt_package(tmp_path / "net"), rtl()), "E-SIMULATION")
     assert told.message.startswith(
         "a simulation answers, on a CPU, and no FPGA: 8 bits, agreement with the model 99.17%"
     )
@@ -152,7 +152,7 @@ def test_card_gives_way_to_a_circuit_under_the_same_name_and_comes_back(target: 
         )  # fmt: skip
 
     first = put(make_package(tmp_path / "iris"), card)
-    second = put(make_circuit_package(tmp_path / "net"), rtl())
+    second = put(unbuilt_package(tmp_path / "net"), rtl())
     try:
         changed = {change.field for action in second.plan.actions for change in action.changes}
         assert {"provider", "digest"} <= changed
@@ -168,7 +168,7 @@ def test_card_gives_way_to_a_circuit_under_the_same_name_and_comes_back(target: 
 
 
 def test_simulation_is_announced_while_it_is_deployed(target: FpgaTarget, tmp_path: Path) -> None:
-    progress, package = RecordedProgress(), make_circuit_package(tmp_path / "net")
+    progress, package = RecordedProgress(), unbuilt_package(tmp_path / "net")
     made = plan(target, "net", Release(package), rtl())
     candidate = target.apply(made, {}, progress, timeout_s=30)
     target.discard(candidate, SilentProgress())
