@@ -151,11 +151,19 @@ def check_vectors(package: VerifiedPackage, call: SimulatedCircuit) -> int:
     different = np.argwhere(found != expected)
     if len(different):
         row, column = (int(place) for place in different[0])
-        problem = f"row {row}, output {column}: {int(found[row, column])}, the reference has {int(expected[row, column])}"
+        problem = (
+            f"row {row}, output {column}: {int(found[row, column])}, the reference has {int(expected[row, column])}"
+        )
         raise SelfTestFailed(
             f"the self-test of {package.manifest.name!r} on {PLATFORM} failed: {circuit.answered}: {problem}",
             hint=f"the simulation is not of this circuit; {_AGAIN}",
-            detail={"vectors": circuit.answered, "problem": problem, "provider": PLATFORM, "row": row, "output": column},
+            detail={
+                "vectors": circuit.answered,
+                "problem": problem,
+                "provider": PLATFORM,
+                "row": row,
+                "output": column,
+            },
         )
     return len(asked)
 
@@ -228,7 +236,9 @@ def _library(package: VerifiedPackage, circuit: CircuitModel) -> CircuitLibrary:
     wanted = (math.prod(circuit.input.shape), math.prod(circuit.output.shape))
     if (library.taken, library.given) != wanted or library.taken_bits < circuit.input.bits:
         told = f"it takes {library.taken} integers of {library.taken_bits} bits and gives {library.given}"
-        raise _unloadable(package, found.path, f"{told}, the manifest has {wanted[0]} of {circuit.input.bits}, {wanted[1]}")
+        raise _unloadable(
+            package, found.path, f"{told}, the manifest has {wanted[0]} of {circuit.input.bits}, {wanted[1]}"
+        )
     return library
 
 
@@ -265,7 +275,9 @@ def _check_signature(
     wrong = sorted(name for name, kind in needed.items() if given.get(name) != kind)
     if before is not None and entry not in before.outputs:
         wrong.append(entry)
-    answered = dict(after.outputs) if after else {spec.name: spec.dtype for spec in signature.outputs if spec.name == told}
+    answered = (
+        dict(after.outputs) if after else {spec.name: spec.dtype for spec in signature.outputs if spec.name == told}
+    )
     wrong += [spec.name for spec in signature.outputs if answered.get(spec.name) != spec.dtype]
     if wrong:
         raise ModelLoadFailed(

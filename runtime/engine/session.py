@@ -31,7 +31,16 @@ from runtime.engine.texts import answer_texts
 from runtime.errors import ModelLoadFailed, RefusedByModel
 from runtime.preprocessing.tokenization import TokenizationError, Tokenizer
 
-__all__ = ["CPU", "CUDA_BASED", "Cancellation", "OnnxModel", "SessionSettings", "load_model", "session_options", "values_as_array"]
+__all__ = [
+    "CPU",
+    "CUDA_BASED",
+    "Cancellation",
+    "OnnxModel",
+    "SessionSettings",
+    "load_model",
+    "session_options",
+    "values_as_array",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

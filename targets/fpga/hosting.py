@@ -27,14 +27,12 @@ class Hosted(Target[FpgaSettings], Gradual, ChoosesForm[FpgaSettings]):
 
     Attributes:
         on: The host, as the setting ``host`` names it.
-        aloud: Codes of the findings of a plan that are told once more while it is carried out.
     """
 
     name: ClassVar[str] = NAME
     settings_type = FpgaSettings
     mode: ClassVar[Mode]
     on: ClassVar[On]
-    aloud: ClassVar[frozenset[str]] = frozenset()
 
     @property
     @abstractmethod
@@ -62,9 +60,6 @@ class Hosted(Target[FpgaSettings], Gradual, ChoosesForm[FpgaSettings]):
 
     def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
         """As the host's target does it."""
-        for finding in plan.findings:
-            if finding.code in self.aloud:
-                progress.step(finding.message)
         live = self._theirs(plan.live) if plan.live else None
         given = replace(plan, target=self.inner.name, live=live)
         return self._outer(self.inner.apply(given, secrets, progress, timeout_s=timeout_s), plan)

@@ -251,7 +251,9 @@ def _cases(result: ConversionResult, made: Compiled, feeds: Mapping[str, NDArray
             for specs, values in ((signature.inputs, head), (signature.outputs, told))
         ]
         taken, given = (
-            tuple(numpy_helper.from_array(np.ascontiguousarray(value), name).SerializeToString() for name, value in side)
+            tuple(
+                numpy_helper.from_array(np.ascontiguousarray(value), name).SerializeToString() for name, value in side
+            )
             for side in sides
         )
         found.append(TestCase(taken, given))

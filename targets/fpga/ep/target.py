@@ -4,9 +4,11 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from packager.core.artifact import Release
-from packager.core.deployment import Finding, Findings, TargetSettings
+from packager.core.deployment import Candidate, DeploymentPlan, Finding, Findings, TargetSettings
 from packager.core.errors import DrayError
 from packager.core.form import Form
+from packager.core.progress import Progress
+from packager.core.protocols import Secrets
 from targets.fpga.ep import findings
 from targets.fpga.ep.host import Host
 from targets.fpga.ep.needs import needs_of
@@ -19,8 +21,6 @@ class Accelerated(Hosted):
     """A card's host."""
 
     mode: ClassVar[Mode] = "ep"
-    # That the CPU will stand in is said once more.
-    aloud: ClassVar[frozenset[str]] = frozenset({findings.CPU_FALLBACK})
 
     @abstractmethod
     def look(self, settings: FpgaSettings) -> Host:
@@ -41,6 +41,13 @@ class Accelerated(Hosted):
     def remarks(self, settings: FpgaSettings, release: Release) -> Findings:
         """That a model is not in the form that the card takes."""
         return findings.of_release(settings, needs_of(settings), release)
+
+    def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
+        """As the host's target does it; that the CPU will stand in is said once more."""
+        for finding in plan.findings:
+            if finding.code == findings.CPU_FALLBACK:
+                progress.step(finding.message)
+        return super().apply(plan, secrets, progress, timeout_s=timeout_s)
 
     def form(self, settings: FpgaSettings) -> Form:
         """The form that a model is packaged in where nobody says another."""

@@ -17,7 +17,6 @@ class Simulated(Hosted):
     """What runs the simulation; what builds it is looked for where a package is made, and not here."""
 
     mode: ClassVar[Mode] = "rtl"
-    aloud: ClassVar[frozenset[str]] = frozenset({findings.SIMULATION})
 
     @abstractmethod
     def runs(self, settings: FpgaSettings) -> tuple[Platform, ...]:

@@ -18,8 +18,8 @@ from targets.fpga.hosted import MADE_FOR
 from targets.fpga.rtl import places as simulations
 from tests.support.aci_cloud import ReadyRunner
 from tests.support.aks_cloud import AksCloud, aks_cloud
-from tests.support.unbuilt_circuits import unbuilt_package
 from tests.support.packages import make_package
+from tests.support.unbuilt_circuits import unbuilt_package
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from targets.fpga.rtl import places as simulations
 from targets.fpga.target import ways_of
 from targets.local import LocalTarget
 from tests.contract_suites.target_suite import TargetSuite
-from tests.support.unbuilt_circuits import unbuilt_package
 from tests.support.fakes import fake_program
+from tests.support.unbuilt_circuits import unbuilt_package
 
 
 class TestFpgaOnThisMachine(TargetSuite):

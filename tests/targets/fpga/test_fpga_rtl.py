@@ -21,9 +21,9 @@ from targets.fpga.hosted import MADE_FOR
 from targets.fpga.rtl import places as simulations
 from targets.fpga.target import ways_of
 from targets.local import LocalTarget
-from tests.support.unbuilt_circuits import HERE, unbuilt_package
-from tests.support.fakes import RecordedProgress, fake_program
+from tests.support.fakes import fake_program
 from tests.support.packages import make_package
+from tests.support.unbuilt_circuits import HERE, unbuilt_package
 
 pytestmark = pytest.mark.usefixtures("state")
 
@@ -165,11 +165,3 @@ def test_card_gives_way_to_a_circuit_under_the_same_name_and_comes_back(target: 
     finally:
         target.destroy(find("net", [target])[1], SilentProgress())
     assert target.deployments(rtl()) == ()
-
-
-def test_simulation_is_announced_while_it_is_deployed(target: FpgaTarget, tmp_path: Path) -> None:
-    progress, package = RecordedProgress(), unbuilt_package(tmp_path / "net")
-    made = plan(target, "net", Release(package), rtl())
-    candidate = target.apply(made, {}, progress, timeout_s=30)
-    target.discard(candidate, SilentProgress())
-    assert progress.steps[0].startswith("a simulation answers, on a CPU, and no FPGA")
