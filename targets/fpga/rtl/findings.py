@@ -100,11 +100,11 @@ def _project(settings: RtlSettings, package: ModelPackage, circuit: CircuitModel
 
 
 def _told(circuit: CircuitModel, evidence: CircuitEvidence) -> str:
-    sizes = ", ".join(f"{each.luts:,} look-up tables by {each.by}" for each in evidence.resources)
+    size = next((f"{each.luts:,} look-up tables by {each.by}, " for each in evidence.resources), "")
     pace = "every cycle" if circuit.initiation_interval == 1 else f"every {circuit.initiation_interval} cycles"
     return (
         f"a simulation answers, on a CPU, and no FPGA: {circuit.bits} bits, agreement with the model "
-        f"{_agreement(evidence):.2%} ({evidence.min_agreement:.2%} asked for), {sizes}, "
+        f"{_agreement(evidence):.2%} ({evidence.min_agreement:.2%} asked for), {size}"
         f"{circuit.latency_cycles} cycles of latency, a row {pace}"
     )
 

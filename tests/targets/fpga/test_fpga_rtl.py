@@ -9,10 +9,18 @@ import pytest
 from packager import pipeline
 from packager.core.artifact import ModelPackage, Release
 from packager.core.deployment import Finding, Findings
-from packager.core.errors import CircuitAbsent, ConfigurationError, DeploymentError, DrayError, SimulationAbsent
+from packager.core.errors import (
+    CircuitAbsent,
+    ConfigurationError,
+    DeploymentError,
+    DrayError,
+    SimulationAbsent,
+    UsageError,
+)
 from packager.core.form import CircuitAsked, Form
 from packager.core.progress import SilentProgress
 from packager.deploy import deploy, find, plan, rollback
+from packager.deploy.places import Place
 from packager.pipeline import DeployRequest
 from packager.smoke import run_smoke
 from targets.fpga import FpgaSettings, FpgaTarget
@@ -124,6 +132,17 @@ def test_settings_of_another_mode_are_refused_by_name(settings: dict[str, Any], 
 def test_pipeline_is_asked_for_a_circuit_and_told_what_is_set() -> None:
     asked = FpgaTarget().at(rtl(bits=6, max_luts=9000)).form(rtl(bits=6, max_luts=9000))
     assert asked == Form(circuit=CircuitAsked(bits=6, max_luts=9000))
+
+
+def test_option_that_contradicts_a_setting_is_refused_before_a_circuit_is_made() -> None:
+    settings = rtl(bits=8, max_luts=9000)
+    place = Place(FpgaTarget().at(settings), settings)
+    with pytest.raises(UsageError, match="--bits 6 contradicts the target's setting bits=8") as caught:
+        pipeline._in_form(place, {"bits": 6})
+    assert "--set bits=6" in caught.value.hint
+    assert pipeline._in_form(place, {"bits": 8, "part": "xc7"}) == {
+        "circuit": True, "bits": 8, "max_luts": 9000, "part": "xc7",
+    }  # fmt: skip
 
 
 def test_circuit_is_not_begun_for_a_host_that_could_not_run_its_simulation() -> None:
