@@ -4,7 +4,9 @@ import pytest
 
 from packager.cli.model_options import MODEL_OPTIONS
 from packager.core.conversion import OPTIONS
-from packager.options import PackageOptions, code_of, converter_options, default_name, source_of
+from packager.core.errors import UsageError
+from packager.core.form import CircuitAsked, Form
+from packager.options import PackageOptions, code_of, converter_options, default_name, in_form, source_of
 
 
 def test_a_function_of_a_python_file_is_told_apart_from_a_path(tmp_path: Path) -> None:
@@ -58,3 +60,29 @@ def test_the_source_knows_function_and_packages() -> None:
     source = source_of(Path("/m/build.py:load"), {"packages": ["timm"]})
 
     assert (source.path, source.function, source.packages) == (Path("/m/build.py"), "load", ("timm",))
+
+
+CIRCUIT = Form(circuit=CircuitAsked(bits=8, max_luts=100, part="xc7a35t"))
+
+
+def test_a_target_chooses_the_form_where_nobody_says_it() -> None:
+    assert in_form({}, Form()) == {}
+    assert in_form({}, Form(quantize="int8")) == {"quantize": "int8"}
+    found = in_form({"bits": 6, "max_luts": None}, CIRCUIT)
+    assert (found["circuit"], found["bits"], found["max_luts"], found["part"]) == (True, 6, 100, "xc7a35t")
+
+
+def test_a_form_that_is_said_wins_and_one_that_excludes_the_targets_is_refused() -> None:
+    assert in_form({"quantize": "fp16"}, Form(quantize="int8")) == {"quantize": "fp16"}
+    for options, form, message in (
+        ({"quantize": "int8"}, CIRCUIT, "this target serves a circuit, and --quantize asks for another"),
+        ({"optimize": True}, CIRCUIT, "this target serves a circuit, and --optimize asks for another"),
+        (
+            {"circuit": True},
+            Form(quantize="int8-static"),
+            r"quantised \(int8-static\), and --circuit asks for a circuit",
+        ),
+    ):
+        with pytest.raises(UsageError, match=message) as caught:
+            in_form(options, form)  # type: ignore[arg-type]
+        assert caught.value.hint

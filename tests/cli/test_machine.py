@@ -36,3 +36,15 @@ def test_account_is_not_asked_for_over_the_network(
 
     assert check["ok"] is ok
     assert bool(check["cure"]) is not ok
+
+
+@pytest.mark.parametrize("absent", [(), ("make",)])
+def test_programs_that_an_extra_calls_are_looked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(commands_machine, "missing_programs", lambda extra: absent)
+    assert run(["doctor", "-o", "json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["optional"]
+    found = next(check for check in checks if check["name"] == "fpga: programs")
+    assert found["ok"] is not bool(absent)
+    assert found["found"] == ("without make" if absent else "perl, make, g++")

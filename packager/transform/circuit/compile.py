@@ -107,11 +107,10 @@ def compiled(
     trace = traced(chosen.circuit, name)
     rtl = written(trace)
     _check_traced(rtl.luts, asked)
-    tell("building its simulation")
     samples = reference.quantise(to_circuit(parts, feeds), chosen.circuit.format)
     rows = rows_for(chosen.circuit, samples)
     broken = rtl.luts <= MOST_LUTS_BROKEN if asked.break_rtl is None else asked.break_rtl
-    found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=broken, timeout_s=timeout_s)
+    found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=broken, timeout_s=timeout_s, on_step=tell)
     return Compiled(
         parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found,
         chosen.agreements, {each.bits: each.agreement for each in tried}, len(_calibrating(samples)),
@@ -157,7 +156,7 @@ def _nothing_agrees(tried: Sequence[_Tried], asked: Asked) -> GateFailed:
     return GateFailed(
         f"at {best.bits} bits the circuit agrees with the original on {best.agreement:.2%} of the samples,"
         f" and {asked.min_agreement:.2%} are asked for",
-        hint="ask for more bits, allow a larger circuit (max_luts), or set a lower min_agreement",
+        hint="ask for more bits (--bits), allow a larger circuit (--max-luts), or take less with --min-agreement",
         detail={"tried": {str(one.bits): one.agreement for one in tried}},
     )
 
@@ -165,7 +164,7 @@ def _nothing_agrees(tried: Sequence[_Tried], asked: Asked) -> GateFailed:
 def _check_traced(luts: int, asked: Asked) -> None:
     if luts > asked.max_luts:
         raise CircuitTooLarge(
-            f"alkaid estimates {luts:,} look-up tables, and {asked.max_luts:,} are the most (max_luts)",
+            f"alkaid estimates {luts:,} look-up tables, and {asked.max_luts:,} are the most (--max-luts)",
             hint="ask for fewer bits, a smaller model, another target, or mode=ep",
             detail={"alkaid_luts": luts, "max_luts": asked.max_luts},
         )

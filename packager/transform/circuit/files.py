@@ -117,7 +117,8 @@ def _part(model: onnx.ModelProto | None, path: Path) -> str | None:
 
 def _smallest(held: Format) -> np.dtype[np.generic]:
     """The narrowest integers of numpy that hold a format."""
-    return np.result_type(np.min_scalar_type(held.low), np.min_scalar_type(held.high))
+    kinds = (np.int8, np.int16, np.int32, np.int64) if held.signed else (np.uint8, np.uint16, np.uint32, np.uint64)
+    return next(np.dtype(kind) for kind in kinds if np.iinfo(kind).max >= held.high)
 
 
 def _compiler_version() -> str:

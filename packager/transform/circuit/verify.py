@@ -1,5 +1,6 @@
 """The simulated circuit against the integer reference, on all rows, and the same with a broken circuit."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def verified(
     *,
     break_rtl: bool = False,
     timeout_s: float = BUILD_TIMEOUT_S,
+    on_step: Callable[[str], None] = lambda _step: None,
 ) -> Verified:
     """Simulate all rows, with a free stream and with one that pauses, and break adders.
 
@@ -59,13 +61,16 @@ def verified(
         CircuitUnfaithful: With the first row that differs.
     """
     expected = reference.run(circuit, rows)
+    on_step("breaking it on purpose, to see that its rows notice")
     broken = mutated(trace, rows, expected)
+    on_step(f"building its simulation, for {len(rows):,} rows")
     library = built(rtl, cache, timeout_s=timeout_s)
     free = simulate(library, rtl, rows)
     _check_equal(free.rows, expected, "the simulated circuit")
     _check_equal(simulate(library, rtl, rows, seed=_PAUSES).rows, expected, "the circuit, its stream pausing,")
     noticed = None
     if break_rtl and broken.one is not None:
+        on_step("building the simulation of a broken one")
         noticed = _notices(broken.one, rows, expected, cache, timeout_s)
     return Verified(len(rows), free.cycles, free.first, broken.made, broken.caught, noticed)
 
