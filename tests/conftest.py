@@ -9,14 +9,25 @@ import pytest
 from hypothesis import settings
 
 from tests.support.base_image import base_layout
+from tests.support.circuit_packages import circuit_cache, small_circuit, small_package
 from tests.support.engine import engine, engine_host
 from tests.support.faulty_registry import faulty
 from tests.support.image_layers import shared_layers_of_images
 from tests.support.registry_server import registry
 from tests.support.schedule import Schedule, rank, workers
 
-# Servers that tests of several folders ask for by name; each starts with the first test that does.
-__all__ = ["base_layout", "engine", "engine_host", "faulty", "registry", "shared_layers_of_images"]
+# Servers, and what is slow to make, that tests of several folders ask for by name; each starts with the first that does.
+__all__ = [
+    "base_layout",
+    "circuit_cache",
+    "engine",
+    "engine_host",
+    "faulty",
+    "registry",
+    "shared_layers_of_images",
+    "small_circuit",
+    "small_package",
+]
 
 # CI tries the same cases every time, so that a change is judged by what it changes; a developer's run tries new ones.
 settings.register_profile("ci", derandomize=True)

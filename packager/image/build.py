@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from packager.core.artifact import ModelPackage
 from packager.core.credentials import Anonymous, CredentialSource
-from packager.core.errors import ConfigurationError
+from packager.core.errors import ArchitectureMissing, ConfigurationError
 from packager.core.image import INDEX, MANIFEST, PACKAGE_LABEL, BuiltImage, Descriptor, ImageRef, Layer, Platform
 from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
@@ -67,6 +67,7 @@ def build_layout(
     """
     store = LayerStore(cache / "layers", source_date_epoch())
     platforms = request.platforms or (native_platform(),)
+    check_simulated(package, platforms)
     progress.step(f"reading the base {request.base}")
     source = fetch_base(
         request.base, platforms, cache / "bases", request.credentials, progress, settings=request.registry
@@ -82,6 +83,25 @@ def build_layout(
     blobs = {each.descriptor.digest: each.descriptor.size for found in layers.values() for each in found}
     ref = request.ref.with_digest(top.digest)
     return BuiltImage(ref, top.digest, platforms, sum(blobs.values()), layers, str(out))
+
+
+def check_simulated(package: ModelPackage, platforms: Sequence[Platform]) -> None:
+    """Refuse a platform on which the package's circuit cannot be simulated: such an image would never be ready.
+
+    Raises:
+        ArchitectureMissing: Names it, and those that there are.
+    """
+    evidence = package.certificate.circuit
+    if package.manifest.circuit is None:
+        return
+    held = [each.platform for each in evidence.simulations] if evidence is not None else []
+    if absent := [str(each) for each in platforms if str(each) not in held]:
+        raise ArchitectureMissing(
+            f"the circuit of {package.manifest.name!r} has no simulation for {', '.join(absent)}; it has"
+            f" {', '.join(held) or 'none'}",
+            hint="`dray package MODEL --circuit` on a machine of that platform makes one",
+            detail={"absent": absent, "present": held},
+        )
 
 
 def native_platform() -> Platform:

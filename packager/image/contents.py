@@ -17,6 +17,7 @@ from packager.core.state import cache_home
 from packager.image.blobs import Manifest, descriptor_of
 from packager.image.registry import Registry
 from packager.image.registry_http import RegistrySettings
+from packager.core.evidence import take_evidence
 from runtime.contract.package import read_package
 
 
@@ -92,10 +93,12 @@ def _package(registry: Registry, ref: ImageRef, manifest: Manifest) -> ModelPack
 
 def _kept(unpacked: Path, home: Path, ref: ImageRef) -> ModelPackage:
     try:
-        digest = read_package(unpacked).digest
+        package = read_package(unpacked)
     except PackageError as error:
         raise ImageUnfaithful(f"the package in {ref} is damaged: {error.message}", hint="do not run it") from error
-    path = home / digest.removeprefix("sha256:")
-    if not path.is_dir():
+    path = home / package.digest.removeprefix("sha256:")
+    if path.is_dir():
+        take_evidence(package, path)
+    else:
         unpacked.rename(path)
     return read_package(path)

@@ -18,6 +18,7 @@ from packager.image.build import (
     USER,
     ImageRequest,
     added_layers,
+    check_simulated,
     dray_version,
     labels_of,
     native_platform,
@@ -40,6 +41,7 @@ def generate(package: ModelPackage, request: ImageRequest, out: Path, *, cache: 
     if len(request.platforms) > 1:
         raise UsageError("a Dockerfile's context is for one platform", hint="write one folder for each --platform")
     platform = (request.platforms or (native_platform(),))[0]
+    check_simulated(package, (platform,))
     base = read_base(
         fetch_base(request.base, (platform,), cache / "bases", request.credentials, progress), request.base, platform
     )

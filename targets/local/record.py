@@ -16,7 +16,7 @@ from packager.core.artifact import ModelPackage
 from packager.core.errors import DeploymentFailed
 from packager.core.files import copy_tree, new_folder, write_atomic
 from packager.core.state import state_home
-from runtime.contract.certificate import CERTIFICATE_NAME
+from packager.core.evidence import take_evidence
 from runtime.contract.errors import PackageError
 from runtime.contract.package import read_package
 from targets.kit.engine.process import ProcessIdentity, RuntimeLaunch, RuntimeProcess
@@ -134,7 +134,7 @@ class DeploymentFolder:
             with new_folder(copy) as folder:
                 copy_tree(package.root, folder)
             read_package(copy)
-        write_atomic(copy / CERTIFICATE_NAME, (package.root / CERTIFICATE_NAME).read_bytes())
+        take_evidence(package, copy)
         return copy
 
     def prune(self, record: Record) -> None:

@@ -1,7 +1,7 @@
 """Packages with a circuit, made of what the compiler gives, by hand: the smallest network, built once."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from packager.transform.circuit.ends import to_circuit
 from packager.transform.circuit.project import Device, project_files, write_project
 from packager.transform.circuit.simulator import built
 from packager.transform.circuit.verify import rows_for
-from runtime.contract.certificate import CERTIFICATE_NAME
+from runtime.contract.certificate import CERTIFICATE_NAME, Certificate
 from runtime.contract.circuit import CircuitEvidence, CircuitModel, CircuitPort, Resources, Simulation
-from runtime.contract.manifest import OutputTolerance
-from runtime.contract.package import file_sha256, read_package
+from runtime.contract.manifest import MANIFEST_NAME, ModelManifest, OutputTolerance, content_digest
+from runtime.contract.package import file_sha256, hash_content, read_package
 from tests.support.absent import absent
 from tests.support.packages import conversion_of
 
@@ -128,10 +128,17 @@ def expected_of(made: Compiled, feeds: Mapping[str, NDArray[Any]]) -> dict[str, 
     return answers(made.cut, made.circuit, feeds)
 
 
-def change_certificate(root: Path, evidence: CircuitEvidence) -> None:
-    """What was found of the circuit is now this; the seal holds."""
-    package = read_package(root)
-    changed = package.certificate.model_copy(update={"circuit": evidence})
+def _unchanged(manifest: ModelManifest) -> ModelManifest:
+    return manifest
+
+
+def remake(root: Path, change: Callable[[ModelManifest], ModelManifest] = _unchanged) -> None:
+    """Manifest and certificate as if the package had been made with the files that are there now."""
+    manifest = ModelManifest.model_validate_json((root / MANIFEST_NAME).read_bytes())
+    certificate = Certificate.model_validate_json((root / CERTIFICATE_NAME).read_bytes())
+    files = {name: digest for name, digest in hash_content(root).items() if name != MANIFEST_NAME}
+    (root / MANIFEST_NAME).write_bytes(change(manifest).model_copy(update={"files": files}).to_bytes())
+    changed = certificate.model_copy(update={"digest": content_digest(hash_content(root))})
     (root / CERTIFICATE_NAME).write_bytes(changed.sealed().to_bytes())
 
 
@@ -141,12 +148,9 @@ def replace_simulation(root: Path, content: bytes) -> None:
     assert package.certificate.circuit is not None
     (simulation,) = package.certificate.circuit.simulations
     path = root / simulation.path
-    certificate = package.certificate
     path.write_bytes(content)
     changed = simulation.model_copy(update={"sha256": file_sha256(path)})
-    evidence = package.certificate.circuit.model_copy(update={"simulations": (changed,)})
-    renewed = certificate.model_copy(update={"circuit": evidence}).sealed()
-    (root / CERTIFICATE_NAME).write_bytes(renewed.to_bytes())
+    _write_evidence(root, package, changed)
 
 
 def rename_platform(root: Path, platform: str) -> None:
@@ -154,8 +158,14 @@ def rename_platform(root: Path, platform: str) -> None:
     package = read_package(root)
     assert package.certificate.circuit is not None
     (simulation,) = package.certificate.circuit.simulations
-    other = simulation.model_copy(update={"platform": platform})
-    change_certificate(root, package.certificate.circuit.model_copy(update={"simulations": (other,)}))
+    _write_evidence(root, package, simulation.model_copy(update={"platform": platform}))
+
+
+def _write_evidence(root: Path, package: ModelPackage, simulation: Simulation) -> None:
+    assert package.certificate.circuit is not None
+    evidence = package.certificate.circuit.model_copy(update={"simulations": (simulation,)})
+    renewed = package.certificate.model_copy(update={"circuit": evidence}).sealed()
+    (root / CERTIFICATE_NAME).write_bytes(renewed.to_bytes())
 
 
 @pytest.fixture(scope="session")

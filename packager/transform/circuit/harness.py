@@ -73,6 +73,10 @@ struct Simulation {{
 }}  // namespace
 
 extern "C" {{
+// Verilator keeps an object for each thread. Its end, if it were awaited, would keep the library in memory as long as
+// the thread lives, and those of a server live as long as the server.
+int __cxa_thread_atexit(void (*)(void *), void *, void *) noexcept {{ return 0; }}
+
 // What a caller has to agree to before it calls anything else: this interface, and how many integers a row has.
 int64_t circuit_interface() {{ return {interface}; }}
 void circuit_ports(int64_t *four) {{ four[0] = IN_COUNT; four[1] = IN_BITS; four[2] = OUT_COUNT; four[3] = OUT_BITS; }}
