@@ -6,12 +6,16 @@ Python, because the smoke test runs where numpy may not be. Source: the rule of 
 """
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from runtime.contract.dtypes import DTYPES
 from runtime.contract.tensors import TensorFile
+
+# By ``struct``, of the floats that are narrower than Python's.
+_FORMS: Final = {"FP16": "<e", "FP32": "<f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def compare_answer(
         return Closeness(None, f"output {name!r} has {len(actual)} values, expected {len(wanted)}")
     if not DTYPES[expected.dtype].is_float:
         return Closeness(None, _first_unequal(name, wanted, actual, expected.shape))
-    found = _worst_float(name, wanted, actual, expected.shape, atol, rtol)
+    found = _worst_float(name, wanted, actual, expected.shape, atol, rtol, form=_FORMS.get(expected.dtype))
     if found.problem is None and rms is not None and (found.rms_error or 0.0) > rms:
         return replace(found, problem=f"output {name!r} is off by {found.rms_error:.3g} on the whole, at most {rms:g}")
     return found
@@ -68,12 +72,19 @@ def _first_unequal(name: str, wanted: Sequence[Any], actual: Sequence[Any], shap
 
 
 def _worst_float(
-    name: str, wanted: Sequence[float], actual: Sequence[Any], shape: tuple[int, ...], atol: float, rtol: float
+    name: str,
+    wanted: Sequence[float],
+    actual: Sequence[Any],
+    shape: tuple[int, ...],
+    atol: float,
+    rtol: float,
+    *,
+    form: str | None,
 ) -> Closeness:
     largest: float | None = None
     worst, problem, squares, count = 0.0, None, 0.0, 0
     for index, (want, got) in enumerate(zip(wanted, actual, strict=True)):
-        number = math.nan if got is None else float(got)
+        number = math.nan if got is None else _as_held(float(got), form)
         if want == number or (math.isnan(want) and math.isnan(number)):
             largest, count = max(largest or 0.0, 0.0), count + 1
             continue
@@ -86,6 +97,17 @@ def _worst_float(
             worst = excess
             problem = f"output {name!r}{place(index, shape)} is {number!r}, expected {want!r} (off by {error:.3g})"
     return Closeness(largest, problem, math.sqrt(squares / count) if count else None)
+
+
+def _as_held(number: float, form: str | None) -> float:
+    """The number as its type holds it: JSON spells a float32 with as few digits as tell it from other float32."""
+    if form is None:
+        return number
+    try:
+        held: float = struct.unpack(form, struct.pack(form, number))[0]
+    except OverflowError:  # no number of this type is near it
+        return number
+    return held
 
 
 def place(index: int, shape: Sequence[int]) -> str:

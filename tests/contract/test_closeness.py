@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,3 +57,14 @@ def test_other_shape_is_wrong(actual: list[float], shape: tuple[int, ...]) -> No
 def test_number_is_not_a_boolean() -> None:
     expected = TensorFile("flag", "BOOL", (1,), b"\x01")
     assert compare_answer(expected, [1], (1,), atol=0, rtol=0).problem is not None
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("FP32", "<f4"), ("FP16", "<f2")])
+def test_number_that_json_spells_shorter_is_the_same_number(dtype: Any, kind: str) -> None:
+    value = np.array([0.1, 12.345703, 1.5], kind)
+    expected = TensorFile("y", dtype, (3,), value.tobytes())
+    spelt = [float(str(one)) for one in value]
+    assert spelt != value.tolist()
+    assert compare_answer(expected, spelt, (3,), atol=0, rtol=0).problem is None
+    assert compare_answer(expected, [0.1, 12.5, 1.5], (3,), atol=0, rtol=0).problem is not None
+    assert compare_answer(expected, [0.1, 1e300, 1.5], (3,), atol=0, rtol=0).problem is not None

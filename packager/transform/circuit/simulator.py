@@ -23,6 +23,9 @@ from packager.transform.circuit.tracing import Port, Rtl
 BUILD_TIMEOUT_S = 420.0
 _LIBRARY = "circuit.so"
 _EXPORTS = "exports.map"
+_FLAGS = "-O2 -fPIC -std=c++17 -fno-gnu-unique"
+# Verilator's own part of a simulation: most of the build of a small one.
+_VERILATED = "libverilated.a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +101,32 @@ def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -
         (work / name).write_text(text)
     verilog = sorted(name for name in files if name.endswith(".v"))
     verilate = [
-        "perl", str(root / "bin" / "verilator"), "--cc", "--build", "-j", "1", "--prefix", "Vtop", "--top-module", top,
-        "-Wno-fatal", "-Wno-WIDTH", "--output-split", "2000", "-CFLAGS", "-O2 -fPIC -std=c++17 -fno-gnu-unique",
-        "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", *verilog,
+        "perl", str(root / "bin" / "verilator"), "--cc", "--prefix", "Vtop", "--top-module", top, "-Wno-fatal",
+        "-Wno-WIDTH", "--output-split", "2000", "-CFLAGS", _FLAGS, *verilog,
     ]  # fmt: skip
+    make = ["make", "-j1", "-C", "obj_dir", "-f", "Vtop.mk", "CFG_CXXFLAGS_PCH_I=-include"]
     link = [
         "g++", "-std=c++17", "-O2", "-fPIC", "-fno-gnu-unique", "-shared", "-pthread", "-Iobj_dir",
         f"-I{root / 'include'}", "-static-libstdc++", "-static-libgcc", f"-Wl,--version-script={_EXPORTS}",
-        "-Wl,--gc-sections", "-s", "-o", _LIBRARY, "harness.cpp", "obj_dir/Vtop__ALL.a", "obj_dir/libverilated.a",
+        "-Wl,--gc-sections", "-s", "-o", _LIBRARY, "harness.cpp", "obj_dir/Vtop__ALL.a", f"obj_dir/{_VERILATED}",
     ]  # fmt: skip
     env = bare_environment({"VERILATOR_ROOT": str(root), "HOME": str(work)})
-    for argv in (verilate, link):
-        _run(argv, work, env, timeout_s)
+    _run(verilate, work, env, timeout_s)
+    kept, here = work.parent / f"verilated-{_key_of(root)}.a", work / "obj_dir" / _VERILATED
+    if kept.is_file():
+        shutil.copyfile(kept, here)
+        _run([*make, "Vtop__ALL.a"], work, env, timeout_s)
+    else:
+        _run([*make, "Vtop__ALL.a", _VERILATED], work, env, timeout_s)
+        shutil.copyfile(here, work / "kept.a")
+        (work / "kept.a").replace(kept)
+    _run(link, work, env, timeout_s)
+
+
+def _key_of(root: Path) -> str:
+    """Of what is the same in all simulations that this Verilator and this compiler build."""
+    compiler = Path(shutil.which("g++") or "g++").resolve().stat()
+    return hashlib.sha256(f"{root} {root.stat().st_mtime_ns} {compiler.st_mtime_ns} {_FLAGS}".encode()).hexdigest()[:16]
 
 
 def _run(argv: list[str], work: Path, env: Mapping[str, str], timeout_s: float) -> None:
