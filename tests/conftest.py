@@ -16,7 +16,7 @@ from tests.support.image_layers import shared_layers_of_images
 from tests.support.registry_server import registry
 from tests.support.schedule import Schedule, rank, workers
 
-# Servers, and what is slow to make, that tests of several folders ask for by name; each starts with the first that does.
+# Servers, and what is slow to make, for tests of several folders; each is there from the first test that asks for it.
 __all__ = [
     "base_layout",
     "circuit_cache",

@@ -1,4 +1,4 @@
-"""The evidence of a package: its certificate, and the simulations of its circuit, which the content digest leaves out."""
+"""The evidence of a package: its certificate, and its circuit's simulations, which no content digest covers."""
 
 from pathlib import Path
 

@@ -10,6 +10,7 @@ from packager.core.artifact import ModelPackage
 from packager.core.credentials import CredentialSource
 from packager.core.credentials_azure import registry_credentials
 from packager.core.errors import ImageInvalid, ImageUnfaithful, PackageError
+from packager.core.evidence import take_evidence
 from packager.core.files import ensure_folder
 from packager.core.image import MODEL_FOLDER, ImageRef, Platform
 from packager.core.progress import Progress
@@ -17,7 +18,6 @@ from packager.core.state import cache_home
 from packager.image.blobs import Manifest, descriptor_of
 from packager.image.registry import Registry
 from packager.image.registry_http import RegistrySettings
-from packager.core.evidence import take_evidence
 from runtime.contract.package import read_package
 
 

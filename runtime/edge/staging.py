@@ -13,6 +13,7 @@ from runtime.edge.fetching import Patience, fetch
 from runtime.edge.slots import NAMES, Slots, claim_of, writing
 from runtime.edge.unpacking import copy, unpack
 from runtime.edge.wanted import Archive, WantedPackage
+from runtime.engine.platforms import simulation_here
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,10 @@ def _found(wanted: WantedPackage, slots: Slots, free: list[str]) -> Staged | Non
         if claim is None or claim.digest != wanted.digest:
             continue
         try:
-            return Staged(name, read_package(slots.path(name)), 0)
+            package = read_package(slots.path(name))
+            if package.manifest.circuit is None or simulation_here(package) is not None:
+                return Staged(name, package, 0)
+            slots.clear(name)  # the same content may come with a simulation for this machine
         except (DrayError, OSError):
             logger.warning("what slot %s holds is damaged", name)
             slots.clear(name)

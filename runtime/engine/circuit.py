@@ -3,8 +3,6 @@
 import io
 import logging
 import math
-import platform as machine
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,8 +16,9 @@ from runtime.contract.errors import PackageInvalid
 from runtime.contract.manifest import ModelManifest
 from runtime.contract.package import VerifiedPackage
 from runtime.engine.circuit_library import CircuitLibrary, Integers, LibraryRefused
-from runtime.engine.placement import simulated
-from runtime.engine.providers import CPU, SESSION_ERRORS, ProviderSettings, one_line
+from runtime.engine.placement import CPU, simulated
+from runtime.engine.platforms import simulation_here, this_platform
+from runtime.engine.providers import SESSION_ERRORS, ProviderSettings, one_line
 from runtime.engine.runs import Array
 from runtime.engine.session import OnnxModel, SessionSettings, session_options
 from runtime.errors import CircuitPlatformMissing, ModelLoadFailed, ProviderMissing, RefusedByModel, SelfTestFailed
@@ -30,16 +29,8 @@ Floats = NDArray[np.float64]
 # Rows that are simulated before it is asked whether anybody still waits for them.
 _PIECE: Final = 256
 _AGAIN: Final = "make the package again with `dray package MODEL --circuit`"
-# As images spell them.
-_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
 # Beyond it, two to the power of it is no double.
 _LARGEST_EXPONENT: Final = 1022
-
-
-def this_platform() -> str:
-    """Such as ``linux/amd64``."""
-    name = machine.machine().lower()
-    return f"{sys.platform}/{_MACHINES.get(name, name)}"
 
 
 class HostPart:
@@ -219,9 +210,8 @@ def _check_providers(asked: ProviderSettings, model: str) -> None:
 
 
 def _library(package: VerifiedPackage, circuit: CircuitModel) -> CircuitLibrary:
-    here, evidence = this_platform(), package.certificate.circuit
-    found = evidence.simulation(here) if evidence is not None else None
-    if found is None:
+    if (found := simulation_here(package)) is None:
+        here, evidence = this_platform(), package.certificate.circuit
         held = [each.platform for each in evidence.simulations] if evidence is not None else []
         raise CircuitPlatformMissing(
             f"the circuit of {package.manifest.name!r} has no simulation for {here}; it has"

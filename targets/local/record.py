@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from packager.core.artifact import ModelPackage
 from packager.core.errors import DeploymentFailed
+from packager.core.evidence import take_evidence
 from packager.core.files import copy_tree, new_folder, write_atomic
 from packager.core.state import state_home
-from packager.core.evidence import take_evidence
 from runtime.contract.errors import PackageError
 from runtime.contract.package import read_package
 from targets.kit.engine.process import ProcessIdentity, RuntimeLaunch, RuntimeProcess

@@ -74,7 +74,9 @@ def test_platform_without_a_simulation_is_refused_before_anything_is_fetched(
 
 
 def test_command_ends_with_4_and_the_code(small_package: Path, tmp_path: Path) -> None:
-    done = dray("image", small_package, "--base", tmp_path / "none", "--platform", str(OTHER), "--builder", "oci", "-o", "json")
+    done = dray(
+        "image", small_package, "--base", tmp_path / "none", "--platform", str(OTHER), "--builder", "oci", "-o", "json"
+    )
     assert (done.status, done.document["error"]["code"]) == (4, "E-IMAGE-ARCH")
     assert done.document["error"]["detail"]["present"] == [str(native_platform())]
 

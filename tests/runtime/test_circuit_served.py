@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from packager.transform.circuit.compile import Compiled
-from runtime.engine.circuit import this_platform
+from runtime.engine.platforms import this_platform
 from tests.support.circuit_packages import expected_of, feeds_of, rename_platform, two_inputs_model
 from tests.support.servers import RunningServer, running_server
 

@@ -90,7 +90,7 @@ def test_deviation_within_tolerance_passes_and_is_reported(package: ModelPackage
     report = run_smoke(PackageClient(package, change=nudge), package, timeout_s=5)
 
     assert report.passed
-    assert report.checks[3].max_abs_error == pytest.approx(1e-6, rel=1e-3)
+    assert report.checks[3].max_abs_error == pytest.approx(1e-6, rel=0.05)  # as a float32 holds it
 
 
 def test_nested_answer_is_read_in_row_major_order(package: ModelPackage) -> None:

@@ -35,7 +35,7 @@ FEATURES, CLASSES = 4, 3
 
 
 def two_inputs_model(seed: int = 1) -> onnx.ModelProto:
-    """``a`` FP64 [n, 2] and ``b`` FP32 [n, 2], joined and scaled on the host; a circuit; Softmax and ArgMax after it."""
+    """``a`` FP64 [n, 2] and ``b`` FP32 [n, 2], joined and scaled on the host; a circuit; Softmax and ArgMax."""
     random = np.random.default_rng(seed)
     sizes = (FEATURES, 3, CLASSES)
     weights: dict[str, NDArray[Any]] = {"half": np.asarray([0.5], np.float32)}
