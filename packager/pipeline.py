@@ -46,7 +46,7 @@ from packager.pack import next_version, with_labels, write_package
 from packager.project import resolve_settings
 from packager.releases import check_build, prepared
 from packager.smoke import run_smoke
-from packager.transform import Wanted, transform
+from packager.transform import Wanted, check_form, transform
 from runtime.contract.manifest import MANIFEST_NAME
 
 Confirm = Callable[[DeploymentPlan], bool]
@@ -217,6 +217,7 @@ def _build(model: Path, progress: Progress, *, timeout_s: float, options: Packag
             timeout_s=timeout_s,
             workdir=work,
             progress=progress,
+            look=(lambda raw: check_form(raw, wanted)) if wanted else None,
         )
         if labels := absolute(options.get("labels")):
             result = with_labels(result, labels)

@@ -65,6 +65,7 @@ def convert(
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
     environment: EnvironmentChoice | None = None,
+    look: Callable[[RawConversion], None] | None = None,
 ) -> ConversionResult:
     """A verified ONNX model of the source; its files are in ``workdir``, or beside an ONNX source.
 
@@ -75,6 +76,7 @@ def convert(
         trust: Whether the file may call what is on no list of harmless names, or who is asked about it.
         options: For converters that know them; refused by one that does not.
         environment: What ``--env`` says; a question that nobody answers where None.
+        look: Shown what the converter left before it is compared, which can take long; may refuse it.
 
     Raises:
         ConversionError: One of its family: missing, invalid, unsafe, not convertible, or answering differently.
@@ -112,6 +114,8 @@ def convert(
         from packager.convert.verification import verify  # onnx and ONNX Runtime, while a child is at work
 
         conversion = raw()
+    if look is not None:
+        look(conversion)
     if legacy is not None:
         from packager.convert.legacy import with_answers
 

@@ -5,13 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packager.core.conversion import ConversionResult
+from packager.core.conversion import ConversionResult, RawConversion
 from packager.core.extras import versions_of
 from packager.core.progress import Progress
 from packager.transform.wanted import Wanted
 
 if TYPE_CHECKING:
     from packager.convert.judgement import Checks
+
+
+def check_form(raw: RawConversion, wanted: Wanted) -> None:
+    """Refuse what cannot have the form that is wanted, before anything slow.
+
+    Raises:
+        CircuitRefused, CircuitTooLarge: It has no circuit, or too large a one.
+    """
+    if wanted.circuit is not None:
+        from packager.transform.circuit.form import check_circuit
+
+        check_circuit(raw, wanted.circuit)
 
 
 def transform(

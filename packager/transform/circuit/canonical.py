@@ -25,6 +25,20 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     return changed
 
 
+def with_free_rows(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model for any number of rows, where its file fixes one: of a circuit, each row is on its own.
+
+    A node that counts on the number still does, and stops when it is run.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for value in (*changed.graph.input, *changed.graph.output):
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = "rows"
+    del changed.graph.value_info[:]
+    return changed
+
+
 def _relu(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> onnx.NodeProto | None:
     if node.op_type != "Max" or len(node.input) != 2:
         return None

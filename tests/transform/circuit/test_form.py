@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 
 from packager import package
 from packager.cli.run import run
-from packager.core.errors import CircuitRefused, GateFailed, SampleError
+from packager.core.errors import CircuitRefused, CircuitTooLarge, GateFailed, SampleError
+from packager.core.progress import SilentProgress
 from runtime.contract.circuit import CircuitPort
 from runtime.contract.package import read_package
 from runtime.contract.tensors import load_tensor
@@ -146,6 +147,15 @@ def test_a_truth_about_something_else_is_refused_before_anything_slow(
     assert not (tmp_path / "p").exists()
 
 
+def test_too_large_a_network_is_refused_before_it_is_compared(tmp_path: Path) -> None:
+    steps: list[str] = []
+    told = SilentProgress()
+    told.step = steps.append  # type: ignore[method-assign]
+    with pytest.raises(CircuitTooLarge, match="10 are the most"):
+        package(write_model(tmp_path, mlp((4, 3, 3))), circuit=True, max_luts=10, out=tmp_path / "p", progress=told)
+    assert "comparing ONNX Runtime with the source" not in steps
+
+
 def test_a_gate_that_no_width_passes_leaves_no_package(tmp_path: Path) -> None:
     model = write_model(tmp_path, mlp((4, 3, 3)))
     with pytest.raises(GateFailed, match=r"at 2 bits"):
@@ -153,10 +163,27 @@ def test_a_gate_that_no_width_passes_leaves_no_package(tmp_path: Path) -> None:
     assert not (tmp_path / "p").exists()
 
 
-def test_a_model_of_a_fixed_number_of_rows_is_refused(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_model_of_a_fixed_number_of_rows_becomes_a_circuit_of_rows(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAY_HOME", str(made / "home"))  # it is the same circuit
     model = shaped(mlp((4, 3, 3)))
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    path = tmp_path / "small.onnx"
-    path.write_bytes(model.SerializeToString())
-    with pytest.raises(CircuitRefused, match="number of rows is fixed"):
-        package(path, samples=ROWS, circuit=True, out=tmp_path / "p")
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    (tmp_path / "small.onnx").write_bytes(model.SerializeToString())
+    package(tmp_path / "small.onnx", samples=ROWS, circuit=True, bits=4, min_agreement=0.5, out=tmp_path / "p")
+    fixed, free = (read_package(root) for root in (tmp_path / "p", made / "package"))
+    assert fixed.manifest.signature.inputs[0].shape == (1, 4)
+    assert [case.inputs[0].shape for case in fixed.test_data_sets()] == [(1, 4)]
+    for name in ("asked", "answered"):
+        assert fixed.read_content(f"circuit/{name}.npy") == free.read_content(f"circuit/{name}.npy")
+
+
+def test_a_model_whose_inputs_share_no_rows_is_refused(tmp_path: Path) -> None:
+    model = shaped(mlp((4, 3, 3)))
+    model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, [2, 3]))
+    (tmp_path / "small.onnx").write_bytes(model.SerializeToString())
+    np.savez(tmp_path / "rows.npz", x=ROWS, b=ROWS[:2, :3])
+    with pytest.raises(CircuitRefused, match="share no rows"):
+        package(tmp_path / "small.onnx", samples=tmp_path / "rows.npz", circuit=True, out=tmp_path / "p")
