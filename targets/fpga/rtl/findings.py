@@ -92,10 +92,10 @@ def _project(settings: RtlSettings, package: ModelPackage, circuit: CircuitModel
         for path in package.manifest.files
         if path.startswith(f"{circuit.project}/") and PurePosixPath(path).suffix in _SCRIPTS
     ]
-    asked = {"part": settings.part, "clock_ns": settings.clock_ns and f"{settings.clock_ns:g}"}
-    for name, value in asked.items():
-        if value and not any(value in script for script in scripts):
-            message = f"{name}={value} is not what the package's project was made with, and changes nothing in it"
+    for name, value, option in (("part", settings.part, "-part"), ("clock_ns", settings.clock_ns, "-period")):
+        written = f"{value:g}" if isinstance(value, float) else value
+        if written and not any(f"{option} {written} " in script for script in scripts):
+            message = f"{name}={written} is not what the package's project was made with, and changes nothing in it"
             yield Finding(_PROJECT, message, "dray package MODEL --circuit makes another")
 
 

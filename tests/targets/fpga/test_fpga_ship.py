@@ -19,6 +19,7 @@ from targets.fpga import FpgaTarget
 from tests.support.absent import absent
 from tests.support.circuit_packages import feeds_of, plain_model
 
+SETTINGS = ("mode=rtl", "bits=3", "min_agreement=0.5", "part=xc7z020clg400-1", "clock_ns=4")
 pytestmark = pytest.mark.usefixtures("state")
 
 
@@ -26,7 +27,7 @@ def shipped(folder: Path) -> DeployDocument:
     model = plain_model()
     onnx.save(model, folder / "plain.onnx")
     np.save(folder / "rows.npy", feeds_of(model)["x"])
-    request = DeployRequest(target="fpga", overrides=("mode=rtl", "bits=3", "min_agreement=0.5"))
+    request = DeployRequest(target="fpga", overrides=SETTINGS)
     try:
         return pipeline.ship(
             folder / "plain.onnx", deployment=request, samples=folder / "rows.npy", out=folder / "package"
@@ -49,6 +50,9 @@ def test_model_becomes_an_endpoint_that_a_simulated_circuit_answers(tmp_path: Pa
         assert metadata.platform == PLATFORM
         [check] = [each for each in report.checks if each.name == "provider"]
         assert (check.passed, check.detail.startswith(PLATFORM)) == (True, True)
+        again = pipeline.plan(package.root, DeployRequest(target="fpga", overrides=SETTINGS))
+        assert not again.changes_anything
+        assert [each["code"] for each in again.findings] == ["E-SIMULATION"]
         assert document.circuit is not None
         assert (document.circuit.bits, document.circuit.compared) == (3, 48 + 64 + 2)
     finally:
