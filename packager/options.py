@@ -4,7 +4,7 @@ import os
 import pickle
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -144,10 +144,10 @@ def _circuit_asked(options: PackageOptions) -> CircuitAsked | None:
 
 
 def in_form(options: PackageOptions, form: Form) -> PackageOptions:
-    """The options with what a target's hosts take; what they say themselves wins.
+    """The options with what a target's hosts take; of how a model is quantised, what they say themselves wins.
 
     Raises:
-        UsageError: They ask for a form that excludes the target's.
+        UsageError: They ask for a form that excludes the target's, or say something else of a circuit.
     """
     if form.circuit is not None:
         if asked := next((name for name in ("quantize", "optimize") if options.get(name)), None):
@@ -155,9 +155,9 @@ def in_form(options: PackageOptions, form: Form) -> PackageOptions:
                 f"this target serves a circuit, and --{asked} asks for another form of the model",
                 hint=f"leave --{asked} out, or choose another target or mode",
             )
-        chosen: PackageOptions = {**options, "circuit": True}
-        said = {name: value for name, value in asdict(form.circuit).items() if chosen.get(name) is None}
-        return {**chosen, **said}  # type: ignore[typeddict-item]  # the names are those of the options
+        said = {name: value for name, value in asdict(form.circuit).items() if value is not None}
+        _refuse_contradictions(options, said)
+        return {**options, "circuit": True, **said}  # type: ignore[typeddict-item]  # the names are those of the options
     if form.quantize is None or options.get("quantize"):
         return options
     if options.get("circuit"):
@@ -167,6 +167,18 @@ def in_form(options: PackageOptions, form: Form) -> PackageOptions:
         )
     quantised: PackageOptions = {**options, "quantize": form.quantize}
     return quantised
+
+
+def _refuse_contradictions(options: PackageOptions, said: Mapping[str, Any]) -> None:
+    """Refuse a circuit that the target, which is told the same, would refuse when it is made."""
+    for name, value in said.items():
+        other = options.get(name)
+        if other not in (None, value):
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{flag} {other} contradicts the target's setting {name}={value}",
+                hint=f"leave {flag} out, or --set {name}={other}",
+            )
 
 
 def _plugin_options(plugin: "str | Path | None", model: Path) -> dict[str, str]:

@@ -166,7 +166,7 @@ def plan(
     place = _place(request, report)
     deployer.check(place.target, place.settings)
     with (
-        _planned_package(Path(source), report, _in_form(place, options)) as path,
+        _planned_package(Path(source), report, place, options) as path,
         prepared(path, place, report, accept_unverified=request.accept_unverified, build=request.image) as ready,
     ):
         name = request.name or ready.release.package.manifest.name
@@ -314,7 +314,7 @@ def _in_form(place: Place, options: PackageOptions) -> PackageOptions:
 
 
 @contextmanager
-def _planned_package(source: Path, progress: Progress, options: PackageOptions) -> Iterator[Path]:
+def _planned_package(source: Path, progress: Progress, place: Place, options: PackageOptions) -> Iterator[Path]:
     """The package itself, or one of the model made in the cache and gone after the plan."""
     if (source / MANIFEST_NAME).is_file() or not code_of(source)[0].exists():
         yield source
@@ -325,8 +325,8 @@ def _planned_package(source: Path, progress: Progress, options: PackageOptions) 
         name = options.get("name") or default_name(code_of(source)[0])
         with next_version(name, count=False) as number:
             version = options.get("version") or number
-        changed: PackageOptions = {**options, "out": Path(folder) / "package", "name": name, "version": version}
-        yield _build(source, progress, timeout_s=DEFAULT_TIMEOUT_S, options=changed).root
+        named: PackageOptions = {**options, "out": Path(folder) / "package", "name": name, "version": version}
+        yield _build(source, progress, timeout_s=DEFAULT_TIMEOUT_S, options=_in_form(place, named)).root
 
 
 def _out(options: PackageOptions, name: str, version: str) -> Path:

@@ -37,3 +37,15 @@ class ProviderAbsent(DeploymentError):
     """The onnxruntime that would serve was built without the execution provider."""
 
     code = "E-NO-PROVIDER"
+
+
+class CircuitAbsent(DeploymentError):
+    """The package holds no circuit, and a circuit is what shall be served."""
+
+    code = "E-NOT-A-CIRCUIT"
+
+
+class SimulationAbsent(DeploymentError):
+    """The package's circuit has no simulation for the platform of the host."""
+
+    code = "E-CIRCUIT-PLATFORM"

@@ -37,10 +37,12 @@ from packager.core.deployment_errors import (
 from packager.core.device_errors import (
     AcceleratorMissing,
     CardToolsMissing,
+    CircuitAbsent,
     DeviceMissing,
     DeviceOffline,
     ManifestRefused,
     ProviderAbsent,
+    SimulationAbsent,
 )
 from packager.core.image_errors import (
     ArchitectureMissing,
@@ -108,6 +110,7 @@ __all__ = [
     "BaseUnusable",
     "BatchSafetyError",
     "BoundToHardware",
+    "CircuitAbsent",
     "CircuitRefused",
     "CircuitTooLarge",
     "CircuitUnfaithful",
@@ -156,6 +159,7 @@ __all__ = [
     "PortInUse",
     "ProcessCrash",
     "SampleError",
+    "SimulationAbsent",
     "SmokeTestFailed",
     "UnsafeModel",
     "UnverifiedPackage",

@@ -228,7 +228,7 @@ class ChoosesForm(Protocol[S_contra]):
 
     @abstractmethod
     def form(self, settings: S_contra) -> Form:
-        """What a model is packaged as; what the command line says wins, and what excludes it is refused."""
+        """What a model is packaged as; what the command line says besides must not contradict it."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""What all modes of the target ``fpga`` have in common: a mode, and what runs on the host."""
+"""Settings that all modes of the target ``fpga`` have in common: a mode, and what runs on the host."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, Self
@@ -10,6 +10,9 @@ from targets.aks import AksSettings
 from targets.docker import DockerSettings
 from targets.local import LocalSettings
 
+NAME: Final = "fpga"
+# How the targets of the hosts know what was deployed through them.
+MADE_FOR: Final = "fpga"
 Mode = Literal["rtl", "ep"]
 On = Literal["docker", "kubernetes", "local"]
 # Where nobody says it: a card is given to a container, a circuit is simulated by a process here.

@@ -1,6 +1,6 @@
 """The target ``fpga``: which of its modes, on which host, a deployment is for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,17 +11,31 @@ from packager.core.errors import ConfigurationError
 from packager.core.image import ImageRef
 from packager.core.progress import Progress
 from packager.core.protocols import Gradual, InferenceClient, Secrets, Target, Various
-from targets.fpga.ep.places import OnDocker, OnKubernetes, OnThisMachine
-from targets.fpga.ep.target import NAME
+from targets.fpga.ep import places as cards
+from targets.fpga.hosted import NAME
+from targets.fpga.hosting import Hosted
+from targets.fpga.modes import mode_of
+from targets.fpga.rtl import places as simulations
 from targets.fpga.settings import FpgaSettings
 
-Ways = Mapping[tuple[str, str], Target[FpgaSettings]]
+Ways = Mapping[tuple[str, str], Hosted]
 
 
 def _ways() -> Ways:
-    """By mode and host. A circuit (``rtl``) is one more entry here."""
-    hosts = (OnDocker(), OnKubernetes(), OnThisMachine())
-    return {("ep", each.on): each for each in hosts}
+    """By mode and host."""
+    return ways_of(
+        cards.OnDocker(),
+        cards.OnKubernetes(),
+        cards.OnThisMachine(),
+        simulations.OnDocker(),
+        simulations.OnKubernetes(),
+        simulations.OnThisMachine(),
+    )
+
+
+def ways_of(*hosts: Hosted) -> Ways:
+    """These, by mode and host."""
+    return {(each.mode, each.on): each for each in hosts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,7 @@ class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
     takes_image: ClassVar[bool] = True
     ways: Ways = field(default_factory=_ways)
 
-    def at(self, settings: FpgaSettings) -> Target[FpgaSettings]:
+    def at(self, settings: FpgaSettings) -> Hosted:
         """The way that settings name.
 
         Raises:
@@ -70,8 +84,7 @@ class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
 
     def advance(self, candidate: Candidate, progress: Progress) -> Candidate | None:
         """With its next share of the traffic, where the way knows shares."""
-        way = self._of(candidate.deployment)
-        return way.advance(candidate, progress) if isinstance(way, Gradual) else None
+        return self._of(candidate.deployment).advance(candidate, progress)
 
     def connect(self, deployment: Deployment) -> AbstractContextManager[InferenceClient]:
         """A client of it."""
@@ -87,12 +100,12 @@ class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
 
     def inspect(self, name: str, settings: FpgaSettings) -> Deployment | None:
         """The deployment, whichever way it is served."""
-        found = (way.inspect(name, settings) for way in self.ways.values())
+        found = (way.inspect(name, settings) for way in self._hosts())
         return next((each for each in found if each), None)
 
     def deployments(self, settings: FpgaSettings) -> tuple[Deployment, ...]:
         """All of them, whichever way they are served."""
-        found = [each for way in self.ways.values() for each in way.deployments(settings)]
+        found = [each for way in self._hosts() for each in way.deployments(settings)]
         return tuple(sorted(found, key=lambda each: each.name))
 
     def logs(self, deployment: Deployment, *, follow: bool) -> Iterator[str]:
@@ -107,13 +120,17 @@ class FpgaTarget(Target[FpgaSettings], Gradual, Various[FpgaSettings]):
         """End it."""
         self._of(deployment).destroy(deployment, progress)
 
-    def _of(self, deployment: Deployment) -> Target[FpgaSettings]:
+    def _hosts(self) -> Iterable[Hosted]:
+        """One way for each host: it knows the deployments of the other mode there as well."""
+        return {way.on: way for way in self.ways.values()}.values()
+
+    def _of(self, deployment: Deployment) -> Hosted:
         return self.ways[str(deployment.detail["mode"]), str(deployment.detail["host"])]
 
-    def _planned(self, plan: DeploymentPlan) -> Target[FpgaSettings]:
-        """A plan's settings are of the target that carries it out."""
+    def _planned(self, plan: DeploymentPlan) -> Hosted:
+        """A plan's settings are of the host's target that carries it out."""
+        mode = mode_of(plan.settings.model_dump(include={"provider"}))
         for way in self.ways.values():
-            inner = getattr(way, "inner", None)
-            if inner is not None and isinstance(plan.settings, inner.settings_type):
+            if way.mode == mode and isinstance(plan.settings, way.inner.settings_type):
                 return way
         return self.at(FpgaSettings.model_validate(plan.settings, from_attributes=True))

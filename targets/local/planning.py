@@ -7,7 +7,7 @@ from typing import Any
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Action, Change, Finding, Findings, State
-from packager.core.errors import ConfigurationError, PortInUse
+from packager.core.errors import ConfigurationError, PortInUse, SimulationAbsent
 from packager.core.evidence import simulated_on, unsimulated
 from packager.core.image import Platform
 from targets.kit.engine.ports import endpoint_url, is_public, port_holder, port_is_free
@@ -71,7 +71,7 @@ def _circuit_findings(package: ModelPackage) -> Findings:
     held = ", ".join(simulated_on(package)) or "none"
     message = f"the circuit of {package.manifest.name!r} has no simulation for {here}; it has {held}"
     hint = "`dray package MODEL --circuit` here makes one"
-    return (Finding("E-CIRCUIT-PLATFORM", message, hint=hint, blocking=True),)
+    return (Finding(SimulationAbsent.code, message, hint=hint, blocking=True),)
 
 
 def _port_findings(host: str, port: int) -> Findings:

@@ -5,8 +5,10 @@ from typing import Any
 
 from packager.core.protocols import Target
 from targets.fpga import FpgaTarget
-from targets.fpga.ep.hosts import MADE_FOR
-from targets.fpga.ep.places import OnKubernetes
+from targets.fpga.ep import places as cards
+from targets.fpga.hosted import MADE_FOR
+from targets.fpga.rtl import places as simulations
+from targets.fpga.target import ways_of
 from targets.rehearsal.aks import AksRehearsal, aks_target
 from targets.rehearsal.layout import StageFacts, StageFolder
 
@@ -18,6 +20,6 @@ class FpgaRehearsal(AksRehearsal):
     name = "fpga"
 
     def connect(self, facts: StageFacts, folder: StageFolder) -> Target[Any]:
-        """The target, whose only way is the stand-in's cluster."""
+        """The target, whose only ways are to the stand-in's cluster."""
         cluster = replace(aks_target(facts, folder), made_for=MADE_FOR)
-        return FpgaTarget({("ep", "kubernetes"): OnKubernetes(inner=cluster)})
+        return FpgaTarget(ways_of(cards.OnKubernetes(inner=cluster), simulations.OnKubernetes(inner=cluster)))

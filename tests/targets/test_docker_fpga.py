@@ -1,4 +1,4 @@
-"""``mode: ep`` on a real engine: the device node is in the container, and the runtime decides what may serve."""
+"""Both modes on a real engine: a device node in the container, whose runtime has the last word; a simulated circuit."""
 
 from pathlib import Path
 
@@ -8,10 +8,14 @@ from packager.core.errors import NotReady
 from packager.core.progress import SilentProgress
 from packager.deploy import DeployOutcome, deploy
 from packager.smoke import run_smoke
+from runtime.contract.circuit import PLATFORM
+from runtime.contract.package import read_package
 from targets.docker import DockerSettings, DockerTarget
 from targets.fpga import FpgaSettings, FpgaTarget
-from targets.fpga.ep.hosts import MADE_FOR
 from targets.fpga.ep.places import OnDocker
+from targets.fpga.hosted import MADE_FOR
+from targets.fpga.rtl import places as simulations
+from targets.fpga.target import ways_of
 from tests.support.engine_images import EngineImages
 from tests.support.packages import make_package
 
@@ -22,7 +26,7 @@ SETTINGS = FpgaSettings(mode="ep", provider="OpenVINOExecutionProvider", devices
 def test_container_has_the_device_and_says_that_the_cpu_stands_in(
     engine_images: EngineImages, state: Path, tmp_path: Path
 ) -> None:
-    target = FpgaTarget({("ep", "docker"): OnDocker(inner=DockerTarget(made_for=MADE_FOR))})
+    target = FpgaTarget(ways_of(OnDocker(inner=DockerTarget(made_for=MADE_FOR))))
     release = engine_images.release(make_package(tmp_path / "iris"))
 
     def put(settings: FpgaSettings) -> DeployOutcome:
@@ -44,3 +48,22 @@ def test_container_has_the_device_and_says_that_the_cpu_stands_in(
     finally:
         target.destroy(outcome.deployment, SilentProgress())
     assert target.deployments(SETTINGS) == ()
+
+
+def test_container_simulates_the_circuit_of_its_package(
+    engine_images: EngineImages, state: Path, small_package: Path
+) -> None:
+    target = FpgaTarget(ways_of(simulations.OnDocker(inner=DockerTarget(made_for=MADE_FOR))))
+    outcome = deploy(
+        target, "net", engine_images.release(read_package(small_package)), FpgaSettings(mode="rtl", host="docker"),
+        smoke=run_smoke, confirm=lambda _: True, secrets={}, progress=SilentProgress(), timeout_s=60,
+    )  # fmt: skip
+    try:
+        assert outcome.smoke.passed
+        assert (outcome.deployment.detail["mode"], outcome.deployment.detail["host"]) == ("rtl", "docker")
+        with target.connect(outcome.deployment) as client:
+            assert client.metadata("small").platform == PLATFORM
+        assert engine_images.client.containers.get("dray-net").attrs["HostConfig"]["ReadonlyRootfs"] is True
+    finally:
+        target.destroy(outcome.deployment, SilentProgress())
+    assert target.deployments(FpgaSettings()) == ()

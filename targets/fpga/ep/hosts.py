@@ -7,10 +7,9 @@ from targets.docker import DockerSettings
 from targets.fpga.ep.host import Host
 from targets.fpga.ep.needs import Needs, resource_of
 from targets.fpga.ep.settings import EpSettings
-from targets.fpga.settings import FpgaSettings
+from targets.fpga.hosted import MADE_FOR
 from targets.local import LocalSettings
 
-MADE_FOR = "fpga"
 _SIZE = "node.kubernetes.io/instance-type"
 
 
@@ -44,20 +43,6 @@ def on_kubernetes(settings: EpSettings, host: Host) -> AksSettings:
 def on_this_machine(settings: EpSettings) -> LocalSettings:
     """A process, which sees what its user sees."""
     return LocalSettings.model_validate({**_given(settings.local), **_contract(settings)})
-
-
-def asked_again(on: str, made: DockerSettings | AksSettings | LocalSettings) -> FpgaSettings:
-    """The settings of ``mode: ep`` that lead to these of the host's target."""
-    ours = {"provider", "provider_options", "fallback", "made_for"}
-    more: dict[str, Any] = {}
-    if isinstance(made, DockerSettings) and made.devices:
-        more = {"devices": made.devices}
-    if isinstance(made, AksSettings) and made.resources:
-        (name, count), *_ = made.resources.items()
-        more = {"resource": name, "cards": count}
-    contract = {name: getattr(made, name) for name in ours - {"made_for"}}
-    given = made.model_dump(exclude_unset=True, exclude=ours)
-    return FpgaSettings.model_validate({"mode": "ep", "host": on, **contract, **more, on: given})
 
 
 def _contract(settings: EpSettings) -> dict[str, Any]:

@@ -1,40 +1,33 @@
 """The three hosts of a card: a Docker engine, Kubernetes, this machine."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from packager.core.artifact import ModelPackage
 from packager.core.errors import Forbidden
-from packager.core.image import ImageRef, Platform
-from packager.core.protocols import HoldsImages, PullsImages
-from targets.aks import AksSettings, AksTarget
+from targets.aks import AksSettings
 from targets.aks.access import cluster_access
-from targets.docker import DockerSettings, DockerTarget
+from targets.docker import DockerSettings
+from targets.fpga import hosting
 from targets.fpga.ep.host import Host, look_at_nodes, look_here
-from targets.fpga.ep.hosts import MADE_FOR, on_docker, on_kubernetes, on_this_machine
+from targets.fpga.ep.hosts import on_docker, on_kubernetes, on_this_machine
 from targets.fpga.ep.needs import needs_of, resource_of
 from targets.fpga.ep.target import Accelerated
 from targets.fpga.settings import FpgaSettings
 from targets.kit.engine.docker_host import docker_host
 from targets.kit.kubernetes.cluster import Cluster
-from targets.local import LocalSettings, LocalTarget
+from targets.local import LocalSettings
 
 _ROOT = Path("/")
 
 
 @dataclass(frozen=True, slots=True)
-class OnDocker(Accelerated, HoldsImages[FpgaSettings]):
+class OnDocker(Accelerated, hosting.OnDocker):
     """A container that gets the card's device nodes.
 
     Attributes:
         root: Where ``/dev`` is.
     """
 
-    on: ClassVar[str] = "docker"
-    takes_image: ClassVar[bool] = True
-    inner: DockerTarget = field(default_factory=lambda: DockerTarget(made_for=MADE_FOR))
     root: Path = _ROOT
 
     def look(self, settings: FpgaSettings) -> Host:
@@ -48,26 +41,10 @@ class OnDocker(Accelerated, HoldsImages[FpgaSettings]):
         """With devices and groups."""
         return on_docker(settings, needs_of(settings), host)
 
-    def package_of(self, image: ImageRef, settings: FpgaSettings) -> ModelPackage | None:
-        """The package of an image that the engine has."""
-        return self.inner.package_of(image, settings.docker)
-
-    def load_image(self, archive: Iterator[bytes], settings: FpgaSettings) -> None:
-        """Take an image in the form that ``docker load`` reads."""
-        self.inner.load_image(archive, settings.docker)
-
-    def platform(self, settings: FpgaSettings) -> Platform:
-        """Of the engine."""
-        return self.inner.platform(settings.docker)
-
 
 @dataclass(frozen=True, slots=True)
-class OnKubernetes(Accelerated, PullsImages[FpgaSettings]):
+class OnKubernetes(Accelerated, hosting.OnKubernetes):
     """Pods that ask for the card by its extended resource."""
-
-    on: ClassVar[str] = "kubernetes"
-    takes_image: ClassVar[bool] = True
-    inner: AksTarget = field(default_factory=lambda: AksTarget(made_for=MADE_FOR))
 
     def look(self, settings: FpgaSettings) -> Host:
         """The cluster's nodes, where we may see them and there are some."""
@@ -85,18 +62,11 @@ class OnKubernetes(Accelerated, PullsImages[FpgaSettings]):
         """With the resource."""
         return on_kubernetes(settings, host)
 
-    def platforms(self, settings: FpgaSettings) -> tuple[Platform, ...]:
-        """Of the nodes."""
-        return self.inner.platforms(settings.kubernetes)
-
 
 @dataclass(frozen=True, slots=True)
-class OnThisMachine(Accelerated):
+class OnThisMachine(Accelerated, hosting.OnThisMachine):
     """A process, with the onnxruntime of this environment."""
 
-    on: ClassVar[str] = "local"
-    takes_image: ClassVar[bool] = False
-    inner: LocalTarget = field(default_factory=lambda: LocalTarget(made_for=MADE_FOR))
     root: Path = _ROOT
 
     def look(self, settings: FpgaSettings) -> Host:

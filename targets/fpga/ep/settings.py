@@ -42,6 +42,8 @@ class EpSettings(HostedSettings):
 
     @model_validator(mode="after")
     def _carded(self) -> Self:
+        if self.mode == "rtl":
+            return self
         for name, host in (("docker", self.docker), ("kubernetes", self.kubernetes), ("local", self.local)):
             if doubled := sorted(host.model_fields_set & {*_OURS}):
                 raise ValueError(f"{name}.{doubled[0]} is the target's own setting: {doubled[0]}")

@@ -8,14 +8,19 @@ import pytest
 
 from packager.core.artifact import Release
 from packager.core.image import ImageRef
+from targets.aks import AksSettings
+from targets.docker import DockerSettings
 from targets.docker.body import container_body
-from targets.fpga import FpgaSettings
+from targets.fpga import FpgaSettings, FpgaTarget
 from targets.fpga.ep.findings import of_release
 from targets.fpga.ep.host import Host, look_at_nodes
-from targets.fpga.ep.hosts import asked_again, on_docker, on_kubernetes
+from targets.fpga.ep.hosts import on_docker, on_kubernetes
 from targets.fpga.ep.needs import needs_of
 from targets.fpga.ep.places import OnDocker
+from targets.fpga.modes import asked_again
+from targets.fpga.rtl import places as simulations
 from targets.kit.kubernetes.objects import rendered
+from targets.local import LocalSettings
 from tests.support.kubernetes_schema import VERSIONS, refuse_invalid
 from tests.support.kubernetes_wanted import wanted
 from tests.support.packages import make_package
@@ -39,7 +44,11 @@ def body(tmp_path: Path, settings: FpgaSettings, host: Host) -> dict[str, Any]:
 
 
 def pod_of(settings: FpgaSettings, host: Host) -> dict[str, Any]:
-    objects = rendered(wanted(on_kubernetes(settings, host)))
+    return valid_pod(on_kubernetes(settings, host))
+
+
+def valid_pod(made: AksSettings) -> dict[str, Any]:
+    objects = rendered(wanted(made))
     for version in VERSIONS:
         for each in objects:
             refuse_invalid(each, version)
@@ -122,6 +131,40 @@ def test_pod_without_a_card_can_be_placed_where_the_cpu_may_stand_in() -> None:
 def test_nvidia_cards_are_called_the_same_in_every_cluster() -> None:
     pod = pod_of(ep(host="kubernetes", provider="CUDAExecutionProvider", cards=2), Host(False, "the cluster"))
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "2"
+
+
+def test_simulation_gets_no_device_and_no_contract_with_a_provider(tmp_path: Path) -> None:
+    settings = FpgaSettings.model_validate(
+        {"mode": "rtl", "host": "docker", "docker": {"port": 8081, "memory_mib": 256}}
+    )
+    made = simulations.OnDocker().given(settings)
+    assert isinstance(made, DockerSettings)
+    release = Release(make_package(tmp_path / "iris"), ImageRef.parse("registry.example/iris:1"))
+    body = container_body("iris", release, "iris:1", made, host="127.0.0.1", port="8081")
+    assert not {"Devices", "GroupAdd", "DeviceRequests"} & set(body["HostConfig"])
+    assert not any(each.startswith("DRAY_PROVIDERS") for each in body["Env"])
+    assert body["HostConfig"]["Memory"] == 256 << 20
+    assert body["HostConfig"]["ReadonlyRootfs"] is True
+
+
+def test_pod_of_a_simulation_asks_for_processor_and_memory_alone() -> None:
+    settings = FpgaSettings.model_validate({
+        "mode": "rtl", "host": "kubernetes", "kubernetes": {"namespace": "cards", "memory_mib": 384},
+    })  # fmt: skip
+    made = simulations.OnKubernetes().given(settings)
+    assert isinstance(made, AksSettings)
+    pod = valid_pod(made)
+    assert set(pod["containers"][0]["resources"]["limits"]) <= {"cpu", "memory"}
+    assert not {"DRAY_PROVIDERS", "DRAY_FALLBACK"} & set(environment(pod))
+
+
+@pytest.mark.parametrize("on", ["docker", "kubernetes", "local"])
+def test_settings_of_a_simulation_lead_to_the_same_release_again(on: str) -> None:
+    way = FpgaTarget().ways["rtl", on]
+    settings = FpgaSettings.model_validate({"mode": "rtl", "host": on, "bits": 8, on: {"threads": 2}})
+    made = way.given(settings)
+    assert isinstance(made, DockerSettings | AksSettings | LocalSettings)
+    assert (asked_again(on, made).mode, way.given(asked_again(on, made))) == ("rtl", made)
 
 
 @pytest.mark.parametrize("on", ["docker", "kubernetes"])

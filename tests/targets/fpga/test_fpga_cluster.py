@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 
 from packager.core.artifact import Release
+from packager.core.deployment import DeploymentPlan
+from packager.core.errors import SimulationAbsent
 from packager.core.image import ImageRef
 from packager.deploy import plan
 from targets.aks import AksTarget
 from targets.fpga import FpgaSettings
-from targets.fpga.ep.hosts import MADE_FOR
 from targets.fpga.ep.places import OnKubernetes
+from targets.fpga.hosted import MADE_FOR
+from targets.fpga.rtl import places as simulations
 from tests.support.aci_cloud import ReadyRunner
 from tests.support.aks_cloud import AksCloud, aks_cloud
 from tests.support.packages import make_package
+from tests.support.unbuilt_circuits import unbuilt_package
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +62,28 @@ def test_plan_is_the_clusters_own_under_the_name_of_this_target(cloud: AksCloud,
 def test_selector_without_nodes_is_not_guessed_at(cloud: AksCloud, state: Path) -> None:
     found = way(cloud).preflight(ep(kubernetes={"node_selector": {"pool": "grows-from-zero"}}))
     assert found[0].code == "E-UNCHECKED"
+
+
+def circuit_planned(cloud: AksCloud, tmp_path: Path, **kubernetes: Any) -> DeploymentPlan:
+    way = simulations.OnKubernetes(inner=AksTarget(cloud.access(), made_for=MADE_FOR))
+    package = unbuilt_package(tmp_path / "net", platforms=("linux/amd64",))
+    release = Release(package, ImageRef.parse(f"registry.example/net@sha256:{'a' * 64}"))
+    settings = FpgaSettings.model_validate({"mode": "rtl", "host": "kubernetes", "kubernetes": kubernetes})
+    return plan(way, "net", release, settings)
+
+
+def test_plan_of_a_circuit_is_the_clusters_own_with_what_is_simulated(
+    cloud: AksCloud, state: Path, tmp_path: Path
+) -> None:
+    made = circuit_planned(cloud, tmp_path)
+    [deployment] = [each for each in made.actions if each.resource == "deployment/net"]
+    pod = deployment.body["spec"]["template"]["spec"]
+    assert (made.target, pod["nodeSelector"]["kubernetes.io/arch"]) == ("fpga", "amd64")
+    assert made.findings[0].code == "E-SIMULATION"
+
+
+def test_nodes_of_a_processor_that_no_simulation_was_built_for_are_refused(
+    cloud: AksCloud, state: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SimulationAbsent, match=r"the host is linux/arm64, .* are for: linux/amd64"):
+        circuit_planned(cloud, tmp_path, architecture="arm64")
