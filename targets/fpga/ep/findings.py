@@ -23,9 +23,10 @@ def of_host(settings: EpSettings, needs: Needs, host: Host) -> Findings:
     if not host.seen:
         message = f"{host.where} was not looked at: whether it has the card and {settings.provider} shows at the start"
         return (Finding("E-UNCHECKED", message, "the runtime refuses to serve without them, unless fallback=allow"),)
+    absent = tuple(_absent(file, host) for file in host.absent)
     found = tuple(_lacking(settings, needs, host))
-    if settings.fallback == "forbid":
-        return found
+    if absent or settings.fallback == "forbid":
+        return (*found, *absent) if settings.fallback == "forbid" else absent
     lacking = "; ".join(each.message for each in found)
     if not lacking:
         return ()
@@ -58,6 +59,12 @@ def of_release(settings: EpSettings, needs: Needs, release: Release) -> Findings
         return ()
     message = f"{settings.provider} takes int8 models with QDQ nodes, and this package is not one: the CPU would run it"
     return (Finding("E-NOT-QUANTIZED", message, "dray ship MODEL --quantize int8-static --calibration ROWS"),)
+
+
+def _absent(file: str, host: Host) -> Finding:
+    """A slip of whoever wrote the settings, which no fallback excuses."""
+    message = f"mounts or provider_options name {file!r}, and {host.where} has no such file or folder"
+    return Finding(ConfigurationError.code, message, "name one that is there", blocking=True)
 
 
 def _lacking(settings: EpSettings, needs: Needs, host: Host) -> Iterable[Finding]:

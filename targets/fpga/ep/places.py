@@ -14,7 +14,7 @@ from targets.aks.access import cluster_access
 from targets.docker import DockerSettings, DockerTarget
 from targets.fpga.ep.host import Host, look_at_nodes, look_here
 from targets.fpga.ep.hosts import MADE_FOR, on_docker, on_kubernetes, on_this_machine
-from targets.fpga.ep.needs import needs_of, resource_of
+from targets.fpga.ep.needs import files_named, mounted, needs_of, resource_of
 from targets.fpga.ep.target import Accelerated
 from targets.fpga.settings import FpgaSettings
 from targets.kit.engine.docker_host import docker_host
@@ -42,7 +42,7 @@ class OnDocker(Accelerated, HoldsImages[FpgaSettings]):
         engine = docker_host(settings.docker.context)
         if engine.remote:
             return Host(False, f"the engine's machine {engine.machine}")
-        return look_here(needs_of(settings), settings.devices, root=self.root)
+        return look_here(needs_of(settings), settings.devices, root=self.root, files=mounted(settings))
 
     def translated(self, settings: FpgaSettings, host: Host) -> DockerSettings:
         """With devices and groups."""
@@ -101,7 +101,7 @@ class OnThisMachine(Accelerated):
 
     def look(self, settings: FpgaSettings) -> Host:
         """This machine, and its onnxruntime."""
-        return look_here(needs_of(settings), None, root=self.root, providers=True)
+        return look_here(needs_of(settings), None, root=self.root, providers=True, files=files_named(settings))
 
     def translated(self, settings: FpgaSettings, host: Host) -> LocalSettings:
         """With the contract."""
