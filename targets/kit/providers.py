@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, StringConstraints
 
 _SUFFIX: Final = "ExecutionProvider"
 # Source: ``onnxruntime.get_all_providers()`` of 1.32. A build of somebody's own may have others.
@@ -48,7 +48,7 @@ def _name(value: object) -> object:
     return value
 
 
-ProviderName = Annotated[str, BeforeValidator(_name), Field(pattern=rf"^[A-Za-z0-9]+{_SUFFIX}$")]
+ProviderName = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9]+{_SUFFIX}$"), BeforeValidator(_name)]
 
 
 def refuse_misspelt_option(provider: str, options: Iterable[str]) -> None:
