@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from packager.core.deployment import ProviderAsked
 from targets.docker.settings import Mount, Node
@@ -26,7 +26,7 @@ def _size(value: object) -> object:
     return f"Standard_NP{found[2].lower()}" if found[1] else f"Standard_{found[2]}"
 
 
-Size = Annotated[str, BeforeValidator(_size)]
+Size = Annotated[str, StringConstraints(pattern=r"^Standard_[A-Za-z0-9_-]+$"), BeforeValidator(_size)]
 
 
 class EpSettings(HostedSettings):
@@ -52,7 +52,7 @@ class EpSettings(HostedSettings):
     mounts: tuple[Mount, ...] = ()
     resource: ResourceName | None = None
     cards: int = Field(1, ge=1, le=64, description="cards of a pod")
-    vm_size: Size | None = Field(None, pattern=r"^Standard_[A-Za-z0-9_-]+$", description="Azure's size of the host")
+    vm_size: Size | None = Field(None, description="Azure's size of the host")
     unchecked: bool = Field(False, description="plan for a host without looking at it")
 
     @property
