@@ -207,7 +207,10 @@ def _meant(names: Sequence[str]) -> str:
 
 
 def _missing(missing: Sequence[str], present: Sequence[str]) -> ProviderMissing:
-    usual = "use an image with that provider, give the container its device, or drop it from DRAY_REQUIRE_PROVIDERS"
+    usual = (
+        "an onnxruntime with that provider, in this environment or in the image's base; "
+        "where the CPU may stand in, DRAY_FALLBACK=allow, without DRAY_REQUIRE_PROVIDERS"
+    )
     return ProviderMissing(
         f"{', '.join(missing)} must be used and cannot be; onnxruntime {ort.__version__} has {', '.join(present)}",
         hint=_meant(missing) or usual,
