@@ -15,6 +15,9 @@ _NP: Final = re.compile(r"^Standard_NP\d+", re.IGNORECASE)
 # Source: Microsoft, "NP size series retirement".
 NP_RETIRES: Final = "2027-05-31"
 CPU_FALLBACK: Final = "E-CPU-FALLBACK"
+_RESOURCE: Final = (
+    "--set resource=DOMAIN/NAME, as the device plugin calls it: kubectl get nodes -o jsonpath=..allocatable"
+)
 _ALLOW: Final = "--set fallback=allow serves on the CPU, and says so in every report"
 
 
@@ -39,8 +42,9 @@ def of_resource(settings: EpSettings, needs: Needs) -> Findings:
     if settings.where != "kubernetes" or not needs.nodes or resource_of(settings):
         return ()
     message = f"host=kubernetes, and no resource says what stands for the {needs.card} there"
-    hint = "--set resource=DOMAIN/NAME, as the device plugin calls it: kubectl get nodes -o jsonpath=..allocatable"
-    return (Finding(ConfigurationError.code, message, hint, blocking=True),)
+    if settings.fallback == "allow":
+        return (Finding(CPU_FALLBACK, f"THE CPU WILL DO THE WORK of {settings.provider}: {message}", _RESOURCE),)
+    return (Finding(ConfigurationError.code, message, _RESOURCE, blocking=True),)
 
 
 def of_size(settings: EpSettings, host: Host) -> Findings:

@@ -21,8 +21,9 @@ def on_docker(settings: EpSettings, needs: Needs, host: Host) -> DockerSettings:
     # A device that is not there keeps the engine from starting the container at all.
     missing = host.seen and settings.fallback == "allow" and not host.has_card
     devices = () if missing or needs.gpus else tuple(node for node in named if not host.seen or node in host.nodes)
+    own = tuple(node for node in given.devices if not missing or node not in (settings.devices or ()))
     more: dict[str, Any] = {
-        "devices": tuple(dict.fromkeys((*given.devices, *devices))),
+        "devices": tuple(dict.fromkeys((*own, *devices))),
         "groups": tuple(dict.fromkeys((*given.groups, *(host.groups if devices else ())))),
         "mounts": tuple(dict.fromkeys((*given.mounts, *settings.mounts))),
         "gpus": given.gpus or (settings.cards if needs.gpus and not missing else None),
@@ -53,7 +54,7 @@ def asked_again(on: str, made: DockerSettings | AksSettings | LocalSettings) -> 
     if isinstance(made, DockerSettings) and made.devices:
         more = {"devices": made.devices}
     if isinstance(made, AksSettings) and made.resources:
-        (name, count), *_ = made.resources.items()
+        *_, (name, count) = made.resources.items()  # those of the user's own come before it
         more = {"resource": name, "cards": count}
     contract = {name: getattr(made, name) for name in ours - {"made_for"}}
     given = made.model_dump(exclude_unset=True, exclude=ours)

@@ -138,6 +138,18 @@ def test_settings_of_a_release_lead_to_the_same_release_again(on: str) -> None:
     assert made(asked_again(on, made(settings))) == made(settings)
 
 
+def test_card_that_is_gone_is_not_asked_for_by_the_release_before() -> None:
+    settings = ep(fallback="allow", docker={"devices": ["/dev/kmsg"]})
+    before = on_docker(settings, needs_of(settings), Host(True, "here", nodes=("/dev/dri/renderD1",), xrt=True))
+    again = asked_again("docker", before)
+    assert on_docker(again, needs_of(again), Host(True, "here")).devices == ()
+    mixed = ep(host="kubernetes", resource="amd.com/card", kubernetes={"resources": {"example.com/disk": 1}})
+    assert (
+        asked_again("kubernetes", on_kubernetes(mixed, look_at_nodes([NODE], "amd.com/card"))).resource
+        == "amd.com/card"
+    )
+
+
 def test_model_that_the_card_does_not_take_is_told(tmp_path: Path) -> None:
     release = Release(make_package(tmp_path / "iris"))
     [found] = of_release(ep(), needs_of(ep()), release)
