@@ -15,6 +15,8 @@ from targets.kit.providers import ProviderName, refuse_misspelt_option
 VITIS_AI: Final = "VitisAIExecutionProvider"
 # What the contract sets, and the host's own settings therefore may not.
 _OURS: Final = ("provider", "provider_options", "fallback")
+# NVIDIA's toolkit gives a container so many.
+_COUNTED: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionProvider"})
 _SIZE: Final = re.compile(r"(?:standard_)?(np)?([a-z0-9_-]+)", re.IGNORECASE)
 
 
@@ -70,6 +72,11 @@ class EpSettings(HostedSettings):
             raise ValueError("provider is the card's, and CPUExecutionProvider is no card's")
         if self.where != "docker" and (self.devices or self.mounts):
             raise ValueError(f"devices and mounts are of a container of Docker, and host={self.where}")
+        counted = self.where == "kubernetes" or (self.where == "docker" and self.provider in _COUNTED)
+        if "cards" in self.model_fields_set and not counted:
+            raise ValueError(
+                "cards is how many Kubernetes or NVIDIA's toolkit give; devices names those of a container"
+            )
         if self.where != "kubernetes" and self.resource:
             raise ValueError(f"resource is Kubernetes', and host={self.where}")
         return self

@@ -79,6 +79,12 @@ def test_body_is_as_dockers_own_sdk_makes_it(tmp_path: Path) -> None:
     asked = DeviceRequest(driver="nvidia", count=1, capabilities=[["gpu"]])
     assert gpu["HostConfig"]["DeviceRequests"] == [{key: value for key, value in asked.items() if value}]
     assert "Devices" not in gpu["HostConfig"]
+    named = ep(provider="CUDAExecutionProvider", devices=["/dev/nvidia0"])
+    without = body(tmp_path / "3", named, Host(True, "here", nodes=("/dev/nvidia0",)))["HostConfig"]
+    assert ([each["PathOnHost"] for each in without["Devices"]], "DeviceRequests" in without) == (
+        ["/dev/nvidia0"],
+        False,
+    )
 
 
 def test_container_without_a_card_gets_none_where_the_cpu_may_stand_in(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def test_settings_that_name_no_way_are_refused(settings: dict[str, Any]) -> None
         {"host": "local", "docker": {"port": 8080}},
         {"host": "local", "devices": ["/dev/dri/renderD128"]},
         {"resource": "amd.com/card"},
+        {"cards": 2},
+        {"host": "local", "provider": "CUDAExecutionProvider", "cards": 2},
         {"provider": "CPUExecutionProvider"},
         {"devices": ["renderD128"]},
         {"host": "kubernetes", "resource": "card"},
