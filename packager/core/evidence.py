@@ -1,12 +1,28 @@
 """The evidence of a package: its certificate, and its circuit's simulations, which no content digest covers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from packager.core.artifact import ModelPackage
 from packager.core.files import write_atomic
+from packager.core.image import Platform
 from runtime.contract.certificate import CERTIFICATE_NAME
 from runtime.contract.circuit import SIMULATIONS
 from runtime.contract.package import file_sha256
+
+
+def simulated_on(package: ModelPackage) -> tuple[str, ...]:
+    """Platforms, such as ``linux/amd64``, on which the package's circuit can be simulated."""
+    evidence = package.certificate.circuit
+    return tuple(each.platform for each in evidence.simulations) if evidence is not None else ()
+
+
+def unsimulated(package: ModelPackage, platforms: Sequence[Platform]) -> tuple[str, ...]:
+    """Those of the platforms on which the package would never be ready; none for a package without a circuit."""
+    if package.manifest.circuit is None:
+        return ()
+    held = simulated_on(package)
+    return tuple(str(each) for each in platforms if str(each) not in held)
 
 
 def take_evidence(package: ModelPackage, copy: Path) -> None:

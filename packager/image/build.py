@@ -13,6 +13,7 @@ from typing import Any, Final
 from packager.core.artifact import ModelPackage
 from packager.core.credentials import Anonymous, CredentialSource
 from packager.core.errors import ArchitectureMissing, ConfigurationError
+from packager.core.evidence import simulated_on, unsimulated
 from packager.core.image import INDEX, MANIFEST, PACKAGE_LABEL, BuiltImage, Descriptor, ImageRef, Layer, Platform
 from packager.core.progress import Progress
 from packager.image.base import DEFAULT_BASE, Base, fetch_base, read_base
@@ -92,16 +93,13 @@ def check_simulated(package: ModelPackage, platforms: Sequence[Platform]) -> Non
     Raises:
         ArchitectureMissing: Names it, and those that there are.
     """
-    evidence = package.certificate.circuit
-    if package.manifest.circuit is None:
-        return
-    held = [each.platform for each in evidence.simulations] if evidence is not None else []
-    if absent := [str(each) for each in platforms if str(each) not in held]:
+    if absent := unsimulated(package, platforms):
+        held = simulated_on(package)
         raise ArchitectureMissing(
             f"the circuit of {package.manifest.name!r} has no simulation for {', '.join(absent)}; it has"
             f" {', '.join(held) or 'none'}",
             hint="`dray package MODEL --circuit` on a machine of that platform makes one",
-            detail={"absent": absent, "present": held},
+            detail={"absent": list(absent), "present": list(held)},
         )
 
 

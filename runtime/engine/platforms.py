@@ -8,7 +8,7 @@ from runtime.contract.circuit import Simulation
 from runtime.contract.package import VerifiedPackage
 
 # As images spell them.
-_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
+_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
 def this_platform() -> str:

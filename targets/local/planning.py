@@ -1,11 +1,15 @@
 """What a local deployment would change: pure functions of the record, the release and the settings."""
 
+import platform
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Action, Change, Finding, Findings, State
-from packager.core.errors import ConfigurationError, PortInUse
+from packager.core.errors import ConfigurationError, PortInUse, SimulationAbsent
+from packager.core.evidence import simulated_on, unsimulated
+from packager.core.image import Platform
 from targets.kit.engine.ports import endpoint_url, is_public, port_holder, port_is_free
 from targets.local.record import Record, Slot
 from targets.local.settings import LocalSettings
@@ -40,9 +44,9 @@ def leftovers(record: Record | None) -> tuple[Action, ...]:
     )
 
 
-def findings(live: Slot | None, serving: bool, settings: LocalSettings) -> Findings:
-    """A port that is taken by others, and an endpoint that others can reach."""
-    found: list[Finding] = []
+def findings(live: Slot | None, serving: bool, package: ModelPackage, settings: LocalSettings) -> Findings:
+    """A circuit that cannot be simulated here, a port that is taken, and an endpoint that others can reach."""
+    found: list[Finding] = list(_circuit_findings(package))
     port = settings.port or (live.port if live else None)
     own = serving and live is not None and port == live.port
     if port is not None and not own:
@@ -56,6 +60,18 @@ def findings(live: Slot | None, serving: bool, settings: LocalSettings) -> Findi
             )
         )
     return tuple(found)
+
+
+def _circuit_findings(package: ModelPackage) -> Findings:
+    if package.manifest.circuit is None:
+        return ()
+    here = Platform.parse(f"{sys.platform}/{platform.machine()}")
+    if not unsimulated(package, (here,)):
+        return ()
+    held = ", ".join(simulated_on(package)) or "none"
+    message = f"the circuit of {package.manifest.name!r} has no simulation for {here}; it has {held}"
+    hint = "`dray package MODEL --circuit` here makes one"
+    return (Finding(SimulationAbsent.code, message, hint=hint, blocking=True),)
 
 
 def _port_findings(host: str, port: int) -> Findings:

@@ -76,7 +76,7 @@ class LocalTarget(Target[LocalSettings]):
             release=release,
             settings=settings,
             live=live,
-            findings=planning.findings(slot, view.alive(folder, slot), settings),
+            findings=planning.findings(slot, view.alive(folder, slot), release.package, settings),
         )
 
     def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:

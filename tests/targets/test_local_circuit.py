@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from packager.core.artifact import Release
 from runtime.contract.package import read_package
 from targets.local import LocalSettings, LocalTarget
 from targets.local.record import DeploymentFolder
 from tests.contract_suites.target_suite import NAME, put
-from tests.support.circuit_packages import replace_simulation
+from tests.support.circuit_packages import rename_platform, replace_simulation
 
 
 @pytest.fixture
@@ -38,3 +39,14 @@ def test_copy_of_the_same_content_takes_certificate_and_simulation_together(
         copy = folder.keep(package)
         assert read_package(copy).certificate == package.certificate
         assert (copy / "simulation" / library.name).read_bytes() == (root / "simulation" / library.name).read_bytes()
+
+
+def test_package_that_cannot_be_simulated_here_is_refused_by_the_plan(
+    target: LocalTarget, small_package: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(small_package, tmp_path / "other"))
+    rename_platform(other, "linux/s390x")
+    made = target.plan(NAME, Release(read_package(other)), LocalSettings())
+    (found,) = made.findings
+    assert (found.code, found.blocking) == ("E-CIRCUIT-PLATFORM", True)
+    assert "it has linux/s390x" in found.message

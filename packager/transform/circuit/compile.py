@@ -107,13 +107,12 @@ def compiled(
     trace = traced(chosen.circuit, name)
     rtl = written(trace)
     _check_traced(rtl.luts, asked)
-    samples = reference.quantise(to_circuit(parts, feeds), chosen.circuit.format)
-    rows = rows_for(chosen.circuit, samples)
+    rows = rows_for(chosen.circuit, reference.quantise(to_circuit(parts, feeds), chosen.circuit.format))
     broken = rtl.luts <= MOST_LUTS_BROKEN if asked.break_rtl is None else asked.break_rtl
     found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=broken, timeout_s=timeout_s, on_step=tell)
     return Compiled(
         parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found,
-        chosen.agreements, {each.bits: each.agreement for each in tried}, len(_calibrating(samples)),
+        chosen.agreements, {each.bits: each.agreement for each in tried}, len(next(iter(_calibrating(feeds).values()))),
     )  # fmt: skip
 
 
@@ -138,7 +137,7 @@ def _tried(
     widths = (asked.bits,) if asked.bits else SEARCHED
     sizes = {bits: estimated(parts.network, Widths.of(bits)) for bits in widths}
     check_size(sizes[widths[0]], asked.max_luts)
-    entering = _calibrating(to_circuit(parts, feeds))
+    entering = to_circuit(parts, _calibrating(feeds))
     tried: list[_Tried] = []
     for bits in widths:
         if sizes[bits].luts > asked.max_luts:
@@ -170,6 +169,7 @@ def _check_traced(luts: int, asked: Asked) -> None:
         )
 
 
-def _calibrating(rows: NDArray[Any]) -> NDArray[Any]:
+def _calibrating(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Rows that set the scales: every other one, so that as many that did not are judged as well."""
-    return rows[:: 2 if len(rows) >= _ENOUGH_TO_SPLIT else 1]
+    enough = min(len(rows) for rows in feeds.values()) >= _ENOUGH_TO_SPLIT
+    return {name: rows[:: 2 if enough else 1] for name, rows in feeds.items()}

@@ -20,6 +20,7 @@ from packager.core import interrupts
 from packager.core.conversion import CircuitForm, ConversionResult, RawConversion, TestCase
 from packager.core.errors import CircuitRefused, CircuitTooLarge, ConversionError
 from packager.core.extras import versions_of
+from packager.core.files import ensure_folder, writing_to
 from packager.core.form import CircuitAsked
 from packager.core.progress import Progress
 from packager.core.state import cache_home
@@ -99,26 +100,35 @@ def circuit_form(
         CircuitRefused, CircuitTooLarge: It has no circuit, or too large a one.
         GateFailed: No width agrees with the source.
         CircuitUnfaithful: The simulation differs from the reference.
+        NotWritable, DiskFull: There is no place for it.
         SampleError: The truth does not fit the samples.
     """
     judged = _judged(result, checks, truth, samples)
     wanted = Asked(bits=asked.bits, max_luts=asked.max_luts or MAX_LUTS, min_agreement=min_agreement)
-    model = onnx.load(result.onnx_path)
-    made = compiled(
-        with_free_rows(model) if judged.graph.rows_per_call else model,
-        judged.feeds,
-        name,
-        wanted,
-        _cache(),
-        expected=judged.expected,
-        labelled=frozenset(result.labels or ()),
-        timeout_s=min(timeout_s, BUILD_TIMEOUT_S),
-        on_step=_telling(progress),
-    )
+    made = _compiled(result, judged, name, wanted, progress, timeout_s)
     interrupts.check()
     usual = Device()
     device = Device(asked.part or usual.part, asked.clock_ns or usual.clock_ns)
     return _result(result, made, judged, device, wanted, workdir)
+
+
+def _compiled(
+    result: ConversionResult, judged: _Judged, name: str, wanted: Asked, progress: Progress, timeout_s: float
+) -> Compiled:
+    model, cache = onnx.load(result.onnx_path), _cache()
+    with writing_to(cache):
+        ensure_folder(cache)
+        return compiled(
+            with_free_rows(model) if judged.graph.rows_per_call else model,
+            judged.feeds,
+            name,
+            wanted,
+            cache,
+            expected=judged.expected,
+            labelled=frozenset(result.labels or ()),
+            timeout_s=min(timeout_s, BUILD_TIMEOUT_S),
+            on_step=_telling(progress),
+        )
 
 
 def _telling(progress: Progress) -> Callable[[str], None]:
@@ -131,9 +141,7 @@ def _telling(progress: Progress) -> Callable[[str], None]:
 
 def _cache() -> Path:
     """Where simulations are kept by the content of their sources."""
-    folder = cache_home() / "circuits"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return cache_home() / "circuits"
 
 
 def check_circuit(raw: RawConversion, asked: CircuitAsked) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from packager.core.artifact import ModelPackage
 from packager.core.deployment import Finding, Findings
 from packager.core.errors import CircuitAbsent, ConfigurationError, SimulationAbsent
+from packager.core.evidence import simulated_on, unsimulated
 from packager.core.image import Platform
 from runtime.contract.circuit import CircuitEvidence, CircuitModel
 from targets.fpga.rtl.settings import RtlSettings
@@ -22,7 +23,7 @@ def of_package(settings: RtlSettings, package: ModelPackage, platforms: Sequence
     """What a package shows.
 
     Args:
-        platforms: Of the host.
+        platforms: Of the host, where its own target does not look at that.
     """
     circuit, evidence = package.manifest.circuit, package.certificate.circuit
     if circuit is None or evidence is None:
@@ -30,7 +31,7 @@ def of_package(settings: RtlSettings, package: ModelPackage, platforms: Sequence
         hint = "dray ship MODEL makes one for this target; or dray package MODEL --circuit, and deploy that"
         return (Finding(CircuitAbsent.code, message, hint, blocking=True),)
     return (
-        *_absent(evidence, platforms),
+        *_absent(package, platforms),
         *_contradictions(settings, circuit, evidence),
         *_project(settings, package, circuit),
         Finding(SIMULATION, _told(circuit, evidence), f"the package holds it for the vendor's tool: {circuit.project}"),
@@ -57,13 +58,12 @@ def refuse_platform(platforms: Sequence[Platform]) -> None:
             )
 
 
-def _absent(evidence: CircuitEvidence, platforms: Sequence[Platform]) -> Iterable[Finding]:
-    there = ", ".join(simulation.platform for simulation in evidence.simulations) or "none"
-    for each in platforms:
-        if evidence.simulation(str(each)) is None:
-            message = f"the host is {each}, and the package's simulations of its circuit are for: {there}"
-            hint = "a simulation is built for the machine that packages: make the package on one of that platform"
-            yield Finding(SimulationAbsent.code, message, hint, blocking=True)
+def _absent(package: ModelPackage, platforms: Sequence[Platform]) -> Iterable[Finding]:
+    if absent := unsimulated(package, platforms):
+        held = ", ".join(simulated_on(package)) or "none"
+        message = f"the host is {', '.join(absent)}, and the package's simulations of its circuit are for: {held}"
+        hint = "a simulation is built for the machine that packages: make the package on one of that platform"
+        yield Finding(SimulationAbsent.code, message, hint, blocking=True)
 
 
 def _contradictions(settings: RtlSettings, circuit: CircuitModel, evidence: CircuitEvidence) -> Iterable[Finding]:

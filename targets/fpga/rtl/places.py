@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from packager.core.artifact import Release
+from packager.core.deployment import Findings
 from packager.core.image import Platform
 from targets.fpga import hosting
-from targets.fpga.rtl.findings import this_machine
+from targets.fpga.rtl import findings
 from targets.fpga.rtl.target import Simulated
 from targets.fpga.settings import FpgaSettings
 
@@ -15,7 +17,11 @@ class OnThisMachine(Simulated, hosting.OnThisMachine):
 
     def runs(self, settings: FpgaSettings) -> tuple[Platform, ...]:
         """This machine."""
-        return (this_machine(),)
+        return (findings.this_machine(),)
+
+    def remarks(self, settings: FpgaSettings, release: Release) -> Findings:
+        """What the local target does not say itself, as it does where there is no simulation for this machine."""
+        return findings.of_package(settings, release.package, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from packager import package
 from packager.cli.run import run
-from packager.core.errors import CircuitRefused, CircuitTooLarge, GateFailed, SampleError
+from packager.core.errors import CircuitRefused, CircuitTooLarge, GateFailed, NotWritable, SampleError
 from packager.core.progress import SilentProgress
 from runtime.contract.circuit import CircuitPort
 from runtime.contract.package import read_package
@@ -178,6 +178,12 @@ def test_a_model_of_a_fixed_number_of_rows_becomes_a_circuit_of_rows(
     assert [case.inputs[0].shape for case in fixed.test_data_sets()] == [(1, 4)]
     for name in ("asked", "answered"):
         assert fixed.read_content(f"circuit/{name}.npy") == free.read_content(f"circuit/{name}.npy")
+
+
+def test_a_home_that_cannot_be_written_is_said(tmp_path: Path, state_folder: Path) -> None:
+    (state_folder / "cache").touch()
+    with pytest.raises(NotWritable, match="circuits"):
+        package(write_model(tmp_path, mlp((4, 3, 3))), samples=ROWS, circuit=True, bits=8, out=tmp_path / "p")
 
 
 def test_a_model_whose_inputs_share_no_rows_is_refused(tmp_path: Path) -> None:
