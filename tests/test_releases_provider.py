@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from packager.core.deployment import ProviderAsked
-from packager.core.errors import ProviderAbsent
+from packager.core.errors import ProviderAbsent, RegistryError
 from packager.deploy.places import Place
-from packager.pipeline import DeployRequest, deploy, ship
+from packager.pipeline import DeployRequest, deploy, plan, ship
 from packager.releases import _of_provider, check_build
+from tests.image.bases import PYTHON, layout_of
 from tests.support.cloud import CloudSettings, CloudTarget, install
 from tests.support.packages import make_package
 
@@ -67,3 +68,36 @@ def test_cpu_that_may_stand_in_is_announced() -> None:
     [found] = _of_provider(place(must=False), plain=True)
     assert (found.code, found.blocking) == ("E-CPU-FALLBACK", False)
     assert found.message.startswith(f"THE CPU WILL DO THE WORK of {VITIS}")
+
+
+@pytest.mark.parametrize(
+    ("own", "must", "codes"),
+    [
+        (False, True, [("E-NO-PROVIDER", True)]),
+        (False, False, [("E-CPU-FALLBACK", False)]),
+        (True, True, []),
+    ],
+)
+def test_plan_shows_what_the_named_base_brings_and_a_deployment_goes_by_it(
+    own: bool, must: bool, codes: list[tuple[str, bool]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("packager.image.layers.install_wheels", lambda *_: None)
+    monkeypatch.setattr("packager.image.layers.bill_of_materials", lambda _: b"{}")
+    cloud = CloudTarget()
+    cloud.settings_type = CardSettings
+    install(monkeypatch, cloud)
+    brought = {"usr/lib/python3.11/site-packages/onnxruntime/__init__.py": b""} if own else {}
+    base = layout_of(tmp_path / "base", ({**PYTHON, **brought},))
+    request = DeployRequest(
+        target="cloud",
+        overrides=(f"must={str(must).lower()}",),
+        image={"registry": "registry.invalid", "base": base, "compiled": False},
+    )
+    package = make_package(tmp_path / "iris").root
+
+    planned = plan(package, request)
+
+    assert [(each["code"], each["blocking"]) for each in planned.findings] == codes
+    with pytest.raises(ProviderAbsent if codes and codes[0][1] else RegistryError):
+        deploy(package, request)
+    assert cloud.live == {}
