@@ -23,7 +23,9 @@ from packager.transform.circuit.tracing import Port, Rtl
 BUILD_TIMEOUT_S = 420.0
 _LIBRARY = "circuit.so"
 _EXPORTS = "exports.map"
-_FLAGS = "-O2 -fPIC -std=c++17 -fno-gnu-unique"
+_FLAGS = "-fPIC -std=c++17 -fno-gnu-unique"
+# Half of what Verilator writes runs once, at the start.
+_OPTIMISED = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0")
 # Verilator's own part of a simulation: most of the build of a small one.
 _VERILATED = "libverilated.a"
 
@@ -49,7 +51,12 @@ def built(rtl: Rtl, cache: Path, *, timeout_s: float = BUILD_TIMEOUT_S) -> Path:
         EnvironmentMissing: Verilator, perl, make or a C++ compiler is not here.
         CircuitUnfaithful: Verilator refuses the sources, or does not end in time.
     """
-    files = {**sources_of(rtl), "harness.cpp": harness(rtl), _EXPORTS: EXPORTS}
+    return built_of(sources_of(rtl), rtl, cache, timeout_s=timeout_s)
+
+
+def built_of(sources: Mapping[str, str], rtl: Rtl, cache: Path, *, timeout_s: float = BUILD_TIMEOUT_S) -> Path:
+    """As ``built``, of other sources with this circuit's stream module: its netlist, for one."""
+    files = {**sources, "harness.cpp": harness(rtl), _EXPORTS: EXPORTS}
     folder = cache / _digest(files)
     if (folder / _LIBRARY).is_file():
         return folder / _LIBRARY
@@ -104,7 +111,7 @@ def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -
         "perl", str(root / "bin" / "verilator"), "--cc", "--prefix", "Vtop", "--top-module", top, "-Wno-fatal",
         "-Wno-WIDTH", "--output-split", "2000", "-CFLAGS", _FLAGS, *verilog,
     ]  # fmt: skip
-    make = ["make", "-j1", "-C", "obj_dir", "-f", "Vtop.mk", "CFG_CXXFLAGS_PCH_I=-include"]
+    make = ["make", "-j1", "-C", "obj_dir", "-f", "Vtop.mk", "CFG_CXXFLAGS_PCH_I=-include", *_OPTIMISED]
     link = [
         "g++", "-std=c++17", "-O2", "-fPIC", "-fno-gnu-unique", "-shared", "-pthread", "-Iobj_dir",
         f"-I{root / 'include'}", "-static-libstdc++", "-static-libgcc", f"-Wl,--version-script={_EXPORTS}",
@@ -126,7 +133,8 @@ def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -
 def _key_of(root: Path) -> str:
     """Of what is the same in all simulations that this Verilator and this compiler build."""
     compiler = Path(shutil.which("g++") or "g++").resolve().stat()
-    return hashlib.sha256(f"{root} {root.stat().st_mtime_ns} {compiler.st_mtime_ns} {_FLAGS}".encode()).hexdigest()[:16]
+    told = (str(root), root.stat().st_mtime_ns, compiler.st_mtime_ns, _FLAGS, _OPTIMISED)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def _run(argv: list[str], work: Path, env: Mapping[str, str], timeout_s: float) -> None:
