@@ -26,6 +26,7 @@ from packager.core.progress import Progress, SilentProgress
 from packager.core.protocols import ChoosesForm, Various
 from packager.core.state import cache_home
 from packager.deploy.places import Place, open_stage, striking
+from packager.deploy.planning import refuse_blocking
 from packager.documents import DeployDocument, DeploymentDocument, PackageDocument, PlanDocument, SmokeDocument
 from packager.image.contents import package_of_image
 from packager.images import ImageOptions
@@ -151,6 +152,8 @@ def deploy(source: str | Path, request: DeployRequest, *, progress: Progress | N
     with striking(request.target, request.faults, report):
         place = _place(request, report)
         deployer.check(place.target, place.settings)
+        if Path(source).is_dir():
+            check_build(place, request.image)
         return _deploy(source, place, request, report)
 
 
@@ -269,6 +272,7 @@ def _deploy(source: str | Path, place: Place, request: DeployRequest, progress: 
     accepted, build = request.accept_unverified, request.image
     with prepared(source, place, progress, accept_unverified=accepted, build=build) as ready:
         image = {"image": round(time.monotonic() - began, 3)} if place.target.takes_image else {}
+        refuse_blocking(ready.notes)
         deploying = time.monotonic()
         outcome = deployer.deploy(
             place.target,

@@ -4,20 +4,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from packager.core.artifact import ModelPackage, Release
 from packager.core.credentials_azure import registry_credentials
-from packager.core.deployment import Deployment, DeploymentPlan, Finding, TargetSettings
-from packager.core.errors import ArchitectureMissing, ImageError, ImageReferenceInvalid, UsageError
+from packager.core.deployment import Deployment, DeploymentPlan, Finding, Findings, TargetSettings
+from packager.core.errors import (
+    ArchitectureMissing,
+    ImageError,
+    ImageReferenceInvalid,
+    ProviderAbsent,
+    UsageError,
+)
 from packager.core.image import ImageRef, Platform
 from packager.core.progress import Progress
 from packager.core.protocols import HoldsImages, PullsImages
 from packager.core.rehearsal import Stage
 from packager.deploy.places import Place
+from packager.deploy.planning import refuse_blocking
 from packager.image.contents import image_platforms, package_of_image
 from packager.images import ImageOptions, LaidOut, check_files, laid_out
 from packager.pack import open_package
+
+# Providers of the onnxruntime that images are built with.
+_PLAIN: Final = frozenset({"CPUExecutionProvider", "AzureExecutionProvider"})
+_CPU_FALLBACK: Final = "E-CPU-FALLBACK"
+_BASE: Final = (
+    "--base IMAGE, a base with a build of onnxruntime that has it, or deploy an image of your own: docs/fpga.md"
+)
+_ALLOW: Final = "fallback=allow serves on the CPU, and says so in every report"
 
 
 def _nothing() -> None:
@@ -30,16 +45,16 @@ class Prepared:
 
     Attributes:
         bring: Loads or pushes the image that was built for it.
-        note: What a person who reads the plan must know besides; None for nothing.
+        notes: What a person who reads the plan must know besides.
     """
 
     release: Release
     bring: Callable[[], None] = _nothing
-    note: Finding | None = None
+    notes: Findings = ()
 
     def noted(self, plan: DeploymentPlan) -> DeploymentPlan:
-        """A plan with the note."""
-        return replace(plan, findings=(*plan.findings, self.note)) if self.note else plan
+        """A plan with the notes."""
+        return replace(plan, findings=(*plan.findings, *self.notes))
 
 
 @contextmanager
@@ -62,12 +77,12 @@ def prepared(
         _refuse_options(build, f"{str(source)!r} is an image already")
         release = _of_image(image, place, progress, accept_unverified=accept_unverified)
         if not _is_copied(release, place.stage):
-            yield Prepared(release, note=_note(place, ""))
+            yield Prepared(release, notes=_rehearsed(place, ""))
             return
         package = release.package
     if not isinstance(place.target, PullsImages | HoldsImages):
         _refuse_options(build, f"{place.target.name!r} takes packages")
-        yield Prepared(Release(package), note=_note(place, ""))
+        yield Prepared(Release(package), notes=_rehearsed(place, ""))
         return
     options = _options(place, build)
     platforms = _platforms(place.target.name, place.target, place.settings, options)
@@ -81,6 +96,7 @@ def check_build(place: Place, build: ImageOptions) -> None:
     Raises:
         UsageError: The target pulls its images, and no registry is named; or there is no image to be built.
         ArchitectureMissing: It would not run there.
+        ProviderAbsent: The usual base is asked for, which brings no execution provider of a card.
     """
     target = place.target
     if not isinstance(target, PullsImages | HoldsImages):
@@ -88,6 +104,8 @@ def check_build(place: Place, build: ImageOptions) -> None:
         return
     _platforms(target.name, target, place.settings, _options(place, build))
     check_files(build)
+    if place.stage is None and not build.get("base"):
+        refuse_blocking(_of_provider(place, plain=True))
 
 
 def _options(place: Place, build: ImageOptions) -> ImageOptions:
@@ -161,7 +179,9 @@ def _prepared(package: ModelPackage, here: LaidOut, place: Place, progress: Prog
     pulls = isinstance(target, PullsImages)
     ref = replace(built.ref, tag=None) if pulls else replace(built.ref, digest=None)
     release = Release(package, ref, built_for=built.platforms)
-    return Prepared(release, push if pulls else load, _note(place, here.why))
+    # Where a process runs instead, its onnxruntime is that of this environment.
+    lacking = () if here.why else _of_provider(place, plain=built.plain)
+    return Prepared(release, push if pulls else load, (*lacking, *_rehearsed(place, here.why)))
 
 
 def _platforms(
@@ -195,13 +215,25 @@ def _is_copied(release: Release, stage: Stage | None) -> bool:
     return elsewhere and stage is not None and stage.runs == "processes"
 
 
-def _note(place: Place, why: str) -> Finding | None:
+def _of_provider(place: Place, *, plain: bool) -> Findings:
+    """That an image's onnxruntime is for CPUs, where a card's execution provider shall do the work."""
+    asked = place.settings.provider_asked
+    if asked is None or not plain or asked.name in _PLAIN:
+        return ()
+    lacks = f"the image is built with the plain onnxruntime, for CPUs, which has no {asked.name}"
+    if not asked.must:
+        return (Finding(_CPU_FALLBACK, f"THE CPU WILL DO THE WORK of {asked.name}: {lacks}", hint=_BASE),)
+    return (Finding(ProviderAbsent.code, lacks, hint=f"{_BASE}; {_ALLOW}", blocking=True),)
+
+
+def _rehearsed(place: Place, why: str) -> Findings:
     if place.stage is None:
-        return None
+        return ()
     why = why or place.stage.why
     runs = f"the runtime runs as a process: {why}" if why else "it runs real containers"
     where = f"the stand-in of {place.target.name!r} on this machine (registry {place.stage.registry})"
-    return Finding("E-REHEARSAL", f"a rehearsal on {where}; {runs}", hint="without --rehearse it is the real thing")
+    message = f"a rehearsal on {where}; {runs}"
+    return (Finding("E-REHEARSAL", message, hint="without --rehearse it is the real thing"),)
 
 
 def _refuse_options(options: ImageOptions, why: str) -> None:

@@ -118,6 +118,7 @@ def _status(
         found: Sequence[Deployment] = [places.find(name)[1]]
     else:
         found = deploy.find_all(places.targets, places.settings)
+    found = deploy.with_acceleration(found, places.targets)
     document = StatusDocument(tuple(DeploymentDocument.of(deployment) for deployment in found))
     console.result(document, lambda: render.status(console, document))
 

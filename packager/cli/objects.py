@@ -23,6 +23,7 @@ def objects(document: PlanDocument, *, rehearsal: bool = False) -> str:
             f"what {document.target!r} would do is no set of objects", hint="-o yaml is for Kubernetes; use -o json"
         )
     notes = [f"# {document.name} on {document.target}, by dray plan{' --rehearse' if rehearsal else ''}"]
+    notes += [f"# {'STOPS' if each['blocking'] else 'note'} {each['message']}" for each in document.findings]
     notes += [_note(body) for body in wanted if body["kind"] == _SECRET]
     made = [dict(body) for body in wanted if body["kind"] != _SECRET]
     text = yaml.safe_dump_all(made, sort_keys=False, explicit_start=True, allow_unicode=True, width=120)

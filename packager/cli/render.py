@@ -7,8 +7,10 @@ from typing import Any
 from packager.cli.circuit import circuit
 from packager.cli.console import Console
 from packager.cli.transformation import transformation
+from packager.core.acceleration import in_words
 from packager.documents import (
     DeployDocument,
+    DeploymentDocument,
     InspectDocument,
     PackageDocument,
     PlanDocument,
@@ -109,7 +111,7 @@ def plan(document: PlanDocument) -> str:
     for action in document.actions:
         lines.append(f"  {action.verb:<8} {action.resource}")
         lines += [f"           {field}: {before} -> {after}" for field, (before, after) in action.changes.items()]
-    lines += [f"  note     {finding['message']}" for finding in document.findings]
+    lines += [f"  {'STOPS' if each['blocking'] else 'note':<8} {each['message']}" for each in document.findings]
     lines += [f"  ASK      {reason}" for reason in document.confirm]
     return "\n".join(lines)
 
@@ -139,12 +141,20 @@ def deployed(document: DeployDocument) -> str:
 
 
 def status(console: Console, document: StatusDocument) -> str:
-    """A line a deployment."""
+    """A line a deployment; below it where those are computed that shall be on a card."""
     rows = [
         (row.name, row.target, row.state, row.version, row.digest[7:19], row.endpoint or "-", row.created_at)
         for row in document.root
     ]
-    return console.table(("NAME", "TARGET", "STATE", "VERSION", "DIGEST", "ENDPOINT", "SINCE"), rows)
+    table = console.table(("NAME", "TARGET", "STATE", "VERSION", "DIGEST", "ENDPOINT", "SINCE"), rows)
+    return "\n".join([table, *(f"{row.name}: {said}" for row in document.root if (said := _accelerated(row)))])
+
+
+def _accelerated(row: DeploymentDocument) -> str:
+    told = row.detail.get("acceleration")
+    if told is None:
+        return ""
+    return in_words(told) if "active" in told else f"it does not say whether {', '.join(told['asked'])} is in use"
 
 
 def answer(response: InferenceResponse) -> str:

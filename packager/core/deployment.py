@@ -13,10 +13,23 @@ Verb = Literal["create", "update", "replace", "delete", "keep"]
 State = Literal["pending", "running", "unhealthy", "stopped", "failed"]
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderAsked:
+    """An execution provider of ONNX Runtime that shall do the work, and whether it must."""
+
+    name: str
+    must: bool
+
+
 class TargetSettings(BaseModel):
     """Base of a target's settings: what ``--set`` and dray.yaml may say. Unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def provider_asked(self) -> ProviderAsked | None:
+        """What the image's ONNX Runtime has to bring besides the CPU; None for nothing."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

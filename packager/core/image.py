@@ -221,6 +221,7 @@ class BuiltImage:
         size_bytes: What travels, over all platforms, each blob once.
         layers: By platform, bottom first.
         location: Path of a layout or an archive; None where it is in an engine or a registry.
+        plain: Whether its ONNX Runtime is the one that dray locks, which computes on CPUs alone.
     """
 
     ref: ImageRef
@@ -229,3 +230,4 @@ class BuiltImage:
     size_bytes: int
     layers: Mapping[Platform, tuple[Layer, ...]]
     location: str | None = None
+    plain: bool = True

@@ -83,7 +83,8 @@ def build_layout(
     layout.name(top, request.ref.tag or "latest", ref=request.ref)
     blobs = {each.descriptor.digest: each.descriptor.size for found in layers.values() for each in found}
     ref = request.ref.with_digest(top.digest)
-    return BuiltImage(ref, top.digest, platforms, sum(blobs.values()), layers, str(out))
+    plain = not all(base.python.onnxruntime for base in bases)
+    return BuiltImage(ref, top.digest, platforms, sum(blobs.values()), layers, str(out), plain)
 
 
 def check_simulated(package: ModelPackage, platforms: Sequence[Platform]) -> None:
@@ -129,8 +130,12 @@ def added_layers(
     """
     progress.step(f"wheels for {base.platform} and Python {base.python}")
     texts = package.manifest.preprocessing is not None
-    python = base.python.version
-    wanted = Wanted(base.platform, python, texts, wheelhouse=request.wheelhouse, compiled=request.compiled)
+    python, own = base.python.version, base.python.onnxruntime
+    if own:
+        progress.detail(f"without onnxruntime: the base has one of its own, in {own}")
+    wanted = Wanted(
+        base.platform, python, texts, wheelhouse=request.wheelhouse, compiled=request.compiled, onnxruntime=not own
+    )
     return store.wheels(wanted), store.runtime(python, compiled=request.compiled), store.model(package)
 
 
@@ -195,6 +200,7 @@ def labels_of(package: ModelPackage, request: ImageRequest, base: Base) -> dict[
         **package_labels(package),
         "dray.python": str(base.python),
         "dray.compiled": compiler_release(base.python.version) if request.compiled else "false",
+        **({"dray.onnxruntime": "base"} if base.python.onnxruntime else {}),
     }
     return {**labels, "org.opencontainers.image.source": request.source} if request.source else labels
 

@@ -58,7 +58,8 @@ class LayerStore:
     def wheels(self, wanted: Wanted) -> Layer:
         """The locked wheels with their bill of materials."""
         compiled_by = compiler_release(wanted.python) if wanted.compiled else None
-        key = _key("wheels", lock_text(wanted.texts), str(wanted.platform), wanted.python, compiled_by, self.epoch)
+        lock = lock_text(wanted.texts, onnxruntime=wanted.onnxruntime)
+        key = _key("wheels", lock, str(wanted.platform), wanted.python, compiled_by, self.epoch)
 
         def make() -> Layer:
             with _scratch(self.folder) as folder:

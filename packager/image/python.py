@@ -15,6 +15,7 @@ from packager.core.process import bare_environment, run
 
 SUPPORTED: Final = ((3, 11), (3, 12), (3, 13))
 _INTERPRETER: Final = re.compile(r"(?P<folder>(?:[\w.+-]+/)*bin)/python3\.(?P<minor>[0-9]+)")
+_ONNXRUNTIME: Final = re.compile(r"(?P<folder>.+/(?:site|dist)-packages)/onnxruntime/__init__\.py")
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _BITS: Final = 0o111
@@ -26,10 +27,12 @@ class BasePython:
 
     Attributes:
         path: Absolute, in the image.
+        onnxruntime: Folder of packages where it finds an ONNX Runtime of the image's own; empty where it finds none.
     """
 
     version: tuple[int, int]
     path: str
+    onnxruntime: str = ""
 
     def __str__(self) -> str:
         return f"{self.version[0]}.{self.version[1]}"
@@ -42,16 +45,8 @@ def find_python(layers: Sequence[Path], what: str) -> BasePython:
         BaseUnusable: There is none, or none of a version that wheels are locked for.
         ImageInvalid: A layer cannot be read.
     """
-    found: dict[str, int] = {}
-    for layer in layers:
-        for name in _members(layer, what):
-            path = PurePosixPath(name)
-            if path.name == _OPAQUE:
-                _forget(found, str(path.parent))
-            elif path.name.startswith(_WHITEOUT):
-                _forget(found, str(path.with_name(path.name.removeprefix(_WHITEOUT))))
-            elif match := _INTERPRETER.fullmatch(name):
-                found[name] = int(match["minor"])
+    left = _left(layers, what)
+    found = {name: int(match["minor"]) for name in left if (match := _INTERPRETER.fullmatch(name))}
     if not found:
         raise BaseUnusable(
             f"{what} holds no Python", hint="use a base with Python 3.11 to 3.13, such as a distroless Python image"
@@ -64,7 +59,9 @@ def find_python(layers: Sequence[Path], what: str) -> BasePython:
             hint="use a base with one of these",
         )
     name, minor = max(usable.items(), key=lambda item: (item[1], "local" in item[0]))
-    return BasePython((3, minor), f"/{name}")
+    brought = {match["folder"] for each in left if (match := _ONNXRUNTIME.fullmatch(each))}
+    seen = [folder for folder in _searched(name, minor) if folder in brought]
+    return BasePython((3, minor), f"/{name}", f"/{seen[0]}" if seen else "")
 
 
 def compiler(version: tuple[int, int]) -> str:
@@ -107,19 +104,42 @@ def _is(interpreter: str, spelt: str) -> bool:
     return done.stdout.strip() == spelt
 
 
+def _left(layers: Sequence[Path], what: str) -> dict[str, None]:
+    """Programs and ONNX Runtimes that are there once all layers are on top of one another, in their order."""
+    found: dict[str, None] = {}
+    for layer in layers:
+        for name in _members(layer, what):
+            path = PurePosixPath(name)
+            if path.name == _OPAQUE:
+                _forget(found, str(path.parent))
+            elif path.name.startswith(_WHITEOUT):
+                _forget(found, str(path.with_name(path.name.removeprefix(_WHITEOUT))))
+            else:
+                found[name] = None
+    return found
+
+
+def _searched(interpreter: str, minor: int) -> tuple[str, ...]:
+    """Folders of packages of an interpreter; Debian's has more of them than others."""
+    prefix = str(PurePosixPath(interpreter).parent.parent)
+    own = (f"{prefix}/lib/python3.{minor}/site-packages", f"{prefix}/lib/python3.{minor}/dist-packages")
+    debian = (f"usr/local/lib/python3.{minor}/dist-packages", "usr/lib/python3/dist-packages")
+    return (*own, *debian) if prefix == "usr" else own
+
+
 def _members(layer: Path, what: str) -> Iterator[str]:
     try:
         with tarfile.open(layer, "r:*") as tar:
             for member in tar:
                 runs = member.issym() or member.islnk() or (member.isreg() and member.mode & _BITS)
                 name = member.name.removeprefix("./").strip("/")
-                if runs or PurePosixPath(name).name.startswith(_WHITEOUT):
+                if runs or PurePosixPath(name).name.startswith(_WHITEOUT) or _ONNXRUNTIME.fullmatch(name):
                     yield name
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ImageInvalid(f"a layer of {what} cannot be read: {error}", hint="pull or copy the base again") from error
 
 
-def _forget(found: dict[str, int], path: str) -> None:
+def _forget(found: dict[str, None], path: str) -> None:
     for name in [each for each in found if each == path or each.startswith(f"{path}/")]:
         del found[name]
 

@@ -4,10 +4,12 @@ The lock, with the hash of every file, ships with dray: an index that has newer 
 name, changes nothing. Only wheels are taken, so nothing is built.
 """
 
+import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,8 @@ _PLATFORMS: Final[Mapping[str, str]] = {
     "arm64": "aarch64-manylinux_2_28",
 }
 _TIMEOUT_S: Final = 600.0
+# Its line in the lock, and those of its hashes.
+_ONNXRUNTIME: Final = re.compile(r"^onnxruntime==.*\n(?: .*\n)*", re.MULTILINE)
 # What nothing imports when models are served.
 _PRUNED_IN: Final[Mapping[str, frozenset[str]]] = {
     "tests": frozenset(),
@@ -51,6 +55,7 @@ class Wanted:
         texts: Whether the model takes texts, which a tokenizer reads.
         wheelhouse: Folder of wheels that stands for the index.
         compiled: Whether modules are compiled.
+        onnxruntime: Whether ONNX Runtime is among them; a base may bring one with the providers of a card.
     """
 
     platform: Platform
@@ -58,11 +63,13 @@ class Wanted:
     texts: bool = False
     wheelhouse: Path | None = None
     compiled: bool = True
+    onnxruntime: bool = True
 
 
-def lock_text(texts: bool) -> str:
-    """The lock, as it ships."""
-    return files("packager.image").joinpath("locks", _lock_name(texts)).read_text(encoding="utf-8")
+def lock_text(texts: bool, *, onnxruntime: bool = True) -> str:
+    """The lock, as it ships, or all of it but ONNX Runtime."""
+    text = files("packager.image").joinpath("locks", _lock_name(texts)).read_text(encoding="utf-8")
+    return text if onnxruntime else _ONNXRUNTIME.sub("", text)
 
 
 def install_wheels(wanted: Wanted, out: Path, prefix: str) -> None:
@@ -121,8 +128,9 @@ def _install(wanted: Wanted, out: Path) -> None:
         raise WheelsUnavailable(
             f"there are no locked wheels for {wanted.platform}", hint=f"build for {' or '.join(sorted(_PLATFORMS))}"
         )
-    source = files("packager.image").joinpath("locks", _lock_name(wanted.texts))
-    with as_file(source) as lock:
+    with tempfile.TemporaryDirectory(prefix="dray-lock-") as folder:
+        lock = Path(folder) / "runtime.txt"
+        lock.write_text(lock_text(wanted.texts, onnxruntime=wanted.onnxruntime), encoding="utf-8")
         argv = [*tool.argv, "pip", "install", "--quiet", "--target", str(out), "--no-deps", "--require-hashes"]
         argv += ["--only-binary", ":all:", "--link-mode", "copy", "--requirements", str(lock)]
         argv += ["--python-platform", _PLATFORMS[wanted.platform.architecture]]

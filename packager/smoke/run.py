@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from packager.core.acceleration import in_words
 from packager.core.artifact import ModelPackage
 from packager.core.errors import InvocationError, NotReady
 from packager.core.protocols import InferenceClient, SelfTesting
@@ -104,9 +105,8 @@ def _same_signature(metadata: ModelMetadata, package: ModelPackage) -> _Seen:
 
 def _provider(acceleration: Mapping[str, Any]) -> _Seen:
     """Where the model is computed: the runtime itself refuses to be ready where that is not allowed."""
-    loud = "CPU FALLBACK: " if acceleration["fell_back"] else ""
     allowed = not acceleration["fell_back"] or acceleration["fallback"] != "forbid"
-    return _Seen(allowed, f"{loud}{acceleration['active']}; {acceleration['summary']}")
+    return _Seen(allowed, in_words(acceleration))
 
 
 def _self_test(client: SelfTesting, deadline: float) -> tuple[SmokeCheck, ...]:

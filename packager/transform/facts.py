@@ -80,13 +80,15 @@ def check_quantizable(facts: GraphFacts) -> None:
     if facts.wide:
         raise NothingToQuantize(
             f"the weights of this model are FP64 ({_listed(facts.wide)}), and only FP32 ones can be quantised",
-            hint="scikit-learn computes in float64, and so does what dray makes of it; package it without --quantize,"
+            hint="scikit-learn computes in float64, and so does what dray makes of it; package it without --quantize "
+            "(a target that asks for it: --set quantize=none),"
             " or train the network in a framework that computes in float32",
         )
     raise NothingToQuantize(
         "nothing in this model can be quantised: it has no FP32 weights in matrix products or convolutions, and"
         f" computes with {_listed(facts.operators)}",
-        hint="package it without --quantize; trees and look-ups are small and fast as they are",
+        hint="package it without --quantize (a target that asks for it: --set quantize=none); trees and look-ups are "
+        "small and fast as they are",
     )
 
 

@@ -6,6 +6,7 @@ judged by what ran where (``runtime.engine.placement``): shapes may be reckoned 
 """
 
 import contextlib
+import difflib
 import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,8 @@ _DEFAULT_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 # Options that name files which must be there. Source: ONNX Runtime, "Vitis AI Execution Provider".
 _FILES: Final = ("config_file", "xclbin")
+# Of whole names, which end alike: `VitisExecutionProvider` scores 0.96, a provider of somebody's own 0.8 at most.
+_CLOSE: Final = 0.9
 _REFUSES_CPU: Final = "session.disable_cpu_ep_fallback"
 
 
@@ -136,7 +139,12 @@ def _usable(settings: ProviderSettings) -> tuple[list[str], str]:
     absent = [name for name in settings.asked if name not in available]
     for name in absent:
         logger.warning("%s is not in this onnxruntime (it has %s); going on without", name, ", ".join(available))
-    why = f"{', '.join(absent)} is not in this onnxruntime {ort.__version__}" if absent else ""
+    near = _meant(absent)
+    why = (
+        f"{', '.join(absent)} is not in this onnxruntime {ort.__version__}{f'; {near}' if near else ''}"
+        if absent
+        else ""
+    )
     return [name for name in settings.asked if name in available], why
 
 
@@ -190,9 +198,21 @@ def _check_started(required: Sequence[str], active: Sequence[str]) -> None:
         )
 
 
+def _meant(names: Sequence[str]) -> str:
+    """The right name of the first that is none of ONNX Runtime's; empty where all are, or like none."""
+    known = ort.get_all_providers()
+    strange = next((name for name in names if name not in known), "")
+    near = difflib.get_close_matches(strange.lower(), [name.lower() for name in known], n=1, cutoff=_CLOSE)
+    return f"did you mean {next(name for name in known if name.lower() == near[0])}?" if near else ""
+
+
 def _missing(missing: Sequence[str], present: Sequence[str]) -> ProviderMissing:
+    usual = (
+        "an onnxruntime with that provider, in this environment or in the image's base; "
+        "where the CPU may stand in, DRAY_FALLBACK=allow, without DRAY_REQUIRE_PROVIDERS"
+    )
     return ProviderMissing(
         f"{', '.join(missing)} must be used and cannot be; onnxruntime {ort.__version__} has {', '.join(present)}",
-        hint="use an image with that provider, give the container its device, or drop it from DRAY_REQUIRE_PROVIDERS",
+        hint=_meant(missing) or usual,
         detail={"missing": list(missing), "present": list(present)},
     )

@@ -34,6 +34,6 @@ def _card(made: Made) -> dict[str, Any]:
     if isinstance(made, DockerSettings) and made.devices:
         return {"devices": made.devices}
     if isinstance(made, AksSettings) and made.resources:
-        (name, count), *_ = made.resources.items()
+        *_, (name, count) = made.resources.items()  # those of the user's own come before it
         return {"resource": name, "cards": count}
     return {}

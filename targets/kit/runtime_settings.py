@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from packager.core.deployment import TargetSettings
+from packager.core.deployment import ProviderAsked, TargetSettings
+from targets.kit.providers import ProviderName, refuse_misspelt_option
 
 
 class RuntimeSettings(TargetSettings):
@@ -26,22 +27,25 @@ class RuntimeSettings(TargetSettings):
     max_body_mib: int | None = Field(None, ge=1, le=65536, description="largest request body")
     request_timeout_s: float | None = Field(None, ge=0.01, le=86400, description="longest time a request may take")
     log_level: Literal["debug", "info", "warning", "error"] | None = Field(None, description="of the runtime")
-    provider: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9]+ExecutionProvider$",
-        description="execution provider; the CPU where left out",
-    )
+    provider: ProviderName | None = Field(None, description="execution provider; the CPU where left out")
     provider_options: Mapping[str, str | int | float | bool] = {}
     fallback: Literal["forbid", "allow"] = Field("forbid", description="whether the CPU may do the provider's work")
     made_for: Literal["fpga"] | None = Field(None, description="the target it was made for; never set by hand")
 
     @model_validator(mode="after")
     def _provided(self) -> Self:
+        if self.provider is not None:
+            refuse_misspelt_option(self.provider, self.provider_options)
         if self.provider == "CPUExecutionProvider":
             raise ValueError("the CPU's provider needs no name: leave provider out")
         if self.provider is None and (self.provider_options or self.fallback == "allow"):
             raise ValueError("provider_options and fallback belong to a provider: provider=NAMEExecutionProvider")
         return self
+
+    @property
+    def provider_asked(self) -> ProviderAsked | None:
+        """The card's."""
+        return ProviderAsked(self.provider, must=self.fallback == "forbid") if self.provider else None
 
     def environment(self) -> dict[str, str]:
         """The runtime's environment for what is set."""

@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,34 @@ def test_compiling_for_another_python_takes_that_python(monkeypatch: pytest.Monk
     with pytest.raises(CompilerMissing, match=r"Python 3\.10") as caught:
         compiler((3, 10))
     assert "uv python install 3.10" in caught.value.hint
+
+
+ORT = "site-packages/onnxruntime/__init__.py"
+
+
+@pytest.mark.parametrize(
+    ("layers", "folder"),
+    [
+        (
+            ({"usr/local/bin/python3.12": b"", f"usr/local/lib/python3.12/{ORT}": b""},),
+            "/usr/local/lib/python3.12/site-packages",
+        ),
+        (
+            ({**PYTHON, "usr/lib/python3/dist-packages/onnxruntime/__init__.py": b""},),
+            "/usr/lib/python3/dist-packages",
+        ),
+        (
+            ({"opt/conda/bin/python3.11": b"", f"opt/conda/lib/python3.11/{ORT}": b""},),
+            "/opt/conda/lib/python3.11/site-packages",
+        ),
+        # Of another Python, of an environment that this one does not look into, and removed by a later layer.
+        (({**PYTHON, f"usr/lib/python3.9/{ORT}": b""},), ""),
+        (({**PYTHON, f"opt/venv/lib/python3.11/{ORT}": b""},), ""),
+        (({**PYTHON, f"usr/lib/python3.11/{ORT}": b""}, {"usr/lib/python3.11/site-packages/.wh.onnxruntime": b""}), ""),
+        (({**PYTHON, "usr/lib/python3.11/site-packages/onnxruntime_extensions/__init__.py": b""},), ""),
+    ],
+)
+def test_an_onnxruntime_of_the_base_is_found_where_its_python_would(
+    tmp_path: Path, layers: Sequence[Mapping[str, bytes]], folder: str
+) -> None:
+    assert base(layout_of(tmp_path / "base", layers), tmp_path / "cache").python.onnxruntime == folder

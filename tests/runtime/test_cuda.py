@@ -74,7 +74,7 @@ def test_the_self_test_passes_on_the_card(package: VerifiedPackage) -> None:
 
 @pytest.mark.usefixtures("card")
 def test_tf32_would_not_pass(package: VerifiedPackage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.engine.session._PROVIDER_OPTIONS", {CUDA: {"use_tf32": "1"}})
+    monkeypatch.setattr("runtime.engine.providers._DEFAULT_OPTIONS", {CUDA: {"use_tf32": "1"}})
     with pytest.raises(SelfTestFailed, match=CUDA):
         self_test(load_model(package, ON_CUDA))
 

@@ -11,13 +11,14 @@ import pytest
 from runtime.contract.package import VerifiedPackage, read_package
 from runtime.engine.bring_up import bring_up
 from runtime.engine.placement import Placement, placed
+from runtime.engine.providers import ProviderSettings, open_session
 from runtime.engine.session import SessionSettings
 from runtime.errors import ProviderFellBack, ProviderMissing
 from runtime.settings import SettingInvalid, read_settings
 from tests.support.packages import make_package
 from tests.support.servers import running_server
 
-CPU, VITIS = "CPUExecutionProvider", "VitisAIExecutionProvider"
+CPU, VITIS, CUDA = "CPUExecutionProvider", "VitisAIExecutionProvider", "CUDAExecutionProvider"
 # It is in every wheel for Linux, and takes no node of an ordinary graph.
 AZURE, OPENVINO = "AzureExecutionProvider", "OpenVINOExecutionProvider"
 
@@ -94,6 +95,75 @@ def test_provider_that_does_not_start_is_refused_or_told(package: VerifiedPackag
     assert model.providers == (CPU,)
     assert model.placement is not None
     assert "did not start" in model.placement.in_words()
+
+
+class Starts:
+    """Stands for ONNX Runtime where a session is made; fails with these errors, one a time."""
+
+    def __init__(self, *errors: Exception | None, active: tuple[str, ...] = (VITIS, CPU)) -> None:
+        self.errors, self.active = list(errors), active
+        self.asked: list[tuple[list[Any], bool]] = []
+
+    def __call__(self, providers: list[tuple[str, dict[str, str]]], strict: bool) -> Any:
+        self.asked.append((providers, strict))
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
+        return self
+
+    def get_providers(self) -> list[str]:
+        return list(self.active)
+
+
+@pytest.fixture
+def everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An onnxruntime that says it has every provider."""
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [VITIS, CUDA, CPU])
+    monkeypatch.setattr("runtime.engine.providers._load_cuda", lambda: None)
+
+
+@pytest.mark.usefixtures("everything")
+def test_provider_that_is_there_and_fails_at_the_start_is_refused_or_told() -> None:
+    broken = RuntimeError("libxrt_core.so: cannot open shared object file")
+    with pytest.raises(ProviderMissing, match=f"{VITIS} must be used and does not start: libxrt_core.so"):
+        open_session(ProviderSettings(preferred=(VITIS,), fallback="forbid"), Starts(broken))
+    make = Starts(broken)
+    opened = open_session(ProviderSettings(preferred=(VITIS,), fallback="allow"), make)
+    assert opened.why == f"{VITIS} does not start: {broken}"
+    assert make.asked[-1] == ([(CPU, {})], False)
+
+
+@pytest.mark.usefixtures("everything")
+def test_cpu_is_never_listed_where_it_must_not_stand_in_until_only_that_is_in_the_way() -> None:
+    settings = ProviderSettings(preferred=(VITIS,), fallback="forbid", options={VITIS: {"cache_key": "a"}})
+    left = RuntimeError("nodes assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled")
+    make = Starts(left)
+    open_session(settings, make)
+    alone = [(VITIS, {"cache_key": "a"})]
+    assert make.asked == [(alone, True), (alone, False)]
+
+
+@pytest.mark.usefixtures("everything")
+def test_cuda_is_asked_for_full_precision_unless_somebody_says_otherwise() -> None:
+    make = Starts()
+    open_session(ProviderSettings(preferred=(CUDA,), require=(CUDA,)), Starts(active=(CUDA, CPU)))
+    open_session(ProviderSettings(preferred=(CUDA,), options={CUDA: {"use_tf32": "1", "device_id": "1"}}), make)
+    [(name, options), (last, _)] = make.asked[0][0]
+    assert (name, last, options["use_tf32"], options["device_id"]) == (CUDA, CPU, "1", "1")
+    make = Starts()
+    open_session(ProviderSettings(preferred=(CUDA,), fallback="forbid"), Starts(active=(CUDA,)))
+    open_session(ProviderSettings(preferred=(CUDA,)), make)
+    assert make.asked[0][0][0][1]["use_tf32"] == "0"
+
+
+@pytest.mark.parametrize("said", ["CudaExecutionProvider", "VitisExecutionProvider"])
+def test_misspelt_provider_is_told_the_right_name(package: VerifiedPackage, said: str) -> None:
+    with pytest.raises(ProviderMissing) as caught:
+        bring_up(package, asked(said, "forbid"))
+    assert "did you mean" in caught.value.hint
+    model, _, _ = bring_up(package, asked(said, "allow"))
+    assert model.placement is not None
+    assert "did you mean" in model.placement.in_words()
 
 
 # --- what counts as computing

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -231,15 +231,14 @@ def test_old_container_is_started_again_when_the_new_one_does_not_come_up_on_the
     target.destroy(first, SilentProgress())
 
 
+@dataclass(frozen=True, slots=True)
 class Deploys(DockerTarget):
     """The target with one release for all."""
 
-    __slots__ = ("release",)
-
-    def __init__(self, release: Release) -> None:
-        object.__setattr__(self, "release", release)
+    release: Release | None = None
 
     def release_for_tests(self, package: ModelPackage) -> Release:
+        assert self.release
         return self.release
 
 

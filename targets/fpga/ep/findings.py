@@ -15,6 +15,9 @@ _NP: Final = re.compile(r"^Standard_NP\d+", re.IGNORECASE)
 # Source: Microsoft, "NP size series retirement".
 NP_RETIRES: Final = "2027-05-31"
 CPU_FALLBACK: Final = "E-CPU-FALLBACK"
+_RESOURCE: Final = (
+    "--set resource=DOMAIN/NAME, as the device plugin calls it: kubectl get nodes -o jsonpath=..allocatable"
+)
 _ALLOW: Final = "--set fallback=allow serves on the CPU, and says so in every report"
 
 
@@ -23,9 +26,10 @@ def of_host(settings: EpSettings, needs: Needs, host: Host) -> Findings:
     if not host.seen:
         message = f"{host.where} was not looked at: whether it has the card and {settings.provider} shows at the start"
         return (Finding("E-UNCHECKED", message, "the runtime refuses to serve without them, unless fallback=allow"),)
+    absent = tuple(_absent(file, host) for file in host.absent)
     found = tuple(_lacking(settings, needs, host))
-    if settings.fallback == "forbid":
-        return found
+    if absent or settings.fallback == "forbid":
+        return (*found, *absent) if settings.fallback == "forbid" else absent
     lacking = "; ".join(each.message for each in found)
     if not lacking:
         return ()
@@ -38,8 +42,9 @@ def of_resource(settings: EpSettings, needs: Needs) -> Findings:
     if settings.where != "kubernetes" or not needs.nodes or resource_of(settings):
         return ()
     message = f"host=kubernetes, and no resource says what stands for the {needs.card} there"
-    hint = "--set resource=DOMAIN/NAME, as the device plugin calls it: kubectl get nodes -o jsonpath=..allocatable"
-    return (Finding(ConfigurationError.code, message, hint, blocking=True),)
+    if settings.fallback == "allow":
+        return (Finding(CPU_FALLBACK, f"THE CPU WILL DO THE WORK of {settings.provider}: {message}", _RESOURCE),)
+    return (Finding(ConfigurationError.code, message, _RESOURCE, blocking=True),)
 
 
 def of_size(settings: EpSettings, host: Host) -> Findings:
@@ -58,6 +63,12 @@ def of_release(settings: EpSettings, needs: Needs, release: Release) -> Findings
         return ()
     message = f"{settings.provider} takes int8 models with QDQ nodes, and this package is not one: the CPU would run it"
     return (Finding("E-NOT-QUANTIZED", message, "dray ship MODEL --quantize int8-static --calibration ROWS"),)
+
+
+def _absent(file: str, host: Host) -> Finding:
+    """A slip of whoever wrote the settings, which no fallback excuses."""
+    message = f"mounts or provider_options name {file!r}, and {host.where} has no such file or folder"
+    return Finding(ConfigurationError.code, message, "name one that is there", blocking=True)
 
 
 def _lacking(settings: EpSettings, needs: Needs, host: Host) -> Iterable[Finding]:

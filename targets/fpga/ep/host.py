@@ -26,6 +26,7 @@ class Host:
         xrt: Whether its software is there.
         providers: Of the onnxruntime that would serve; None where an image holds that.
         offered: Of a cluster's nodes that offer the card's resource, with their sizes; None of what is no cluster.
+        absent: Files of this machine that the settings name, and that are not there.
     """
 
     seen: bool
@@ -35,6 +36,7 @@ class Host:
     xrt: bool = False
     providers: tuple[str, ...] | None = None
     offered: Mapping[str, str] | None = None
+    absent: tuple[str, ...] = ()
 
     @property
     def has_card(self) -> bool:
@@ -42,13 +44,21 @@ class Host:
         return bool(self.offered if self.offered is not None else self.nodes)
 
 
-def look_here(needs: Needs, asked: Sequence[str] | None, *, root: Path = Path("/"), providers: bool = False) -> Host:
+def look_here(
+    needs: Needs,
+    asked: Sequence[str] | None,
+    *,
+    root: Path = Path("/"),
+    providers: bool = False,
+    files: Sequence[str] = (),
+) -> Host:
     """This machine.
 
     Args:
         asked: Device nodes that the settings name; those that look like the card's where None.
         root: Where ``/dev`` and ``/sys`` are.
         providers: Whether the onnxruntime of this environment would serve.
+        files: That the runtime reads, or a container gets.
     """
     nodes = tuple(node for node in asked if (root / node[1:]).exists()) if asked is not None else _nodes(needs, root)
     owners = {(root / node[1:]).stat().st_gid for node in nodes}
@@ -60,6 +70,7 @@ def look_here(needs: Needs, asked: Sequence[str] | None, *, root: Path = Path("/
         _has_xrt(root),
         # It takes a third of a second to import: not where a card is missing already.
         _providers() if providers and (nodes or not needs.nodes) else None,
+        absent=tuple(file for file in files if not (root / file.lstrip("/")).exists()),
     )
 
 

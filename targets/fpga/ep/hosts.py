@@ -19,12 +19,15 @@ def on_docker(settings: EpSettings, needs: Needs, host: Host) -> DockerSettings:
     named = settings.devices if settings.devices is not None else host.nodes
     # A device that is not there keeps the engine from starting the container at all.
     missing = host.seen and settings.fallback == "allow" and not host.has_card
-    devices = () if missing or needs.gpus else tuple(node for node in named if not host.seen or node in host.nodes)
+    # Nodes that somebody names are given as they are, without NVIDIA's toolkit.
+    toolkit = needs.gpus and not settings.devices
+    devices = () if missing or toolkit else tuple(node for node in named if not host.seen or node in host.nodes)
+    own = tuple(node for node in given.devices if not missing or node not in (settings.devices or ()))
     more: dict[str, Any] = {
-        "devices": tuple(dict.fromkeys((*given.devices, *devices))),
+        "devices": tuple(dict.fromkeys((*own, *devices))),
         "groups": tuple(dict.fromkeys((*given.groups, *(host.groups if devices else ())))),
         "mounts": tuple(dict.fromkeys((*given.mounts, *settings.mounts))),
-        "gpus": given.gpus or (settings.cards if needs.gpus and not missing else None),
+        "gpus": given.gpus or (settings.cards if toolkit and not missing else None),
     }
     return DockerSettings.model_validate({**_given(given), **_contract(settings), **more})
 

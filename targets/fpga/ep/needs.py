@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from targets.fpga.ep.settings import VITIS_AI, EpSettings
@@ -42,6 +43,8 @@ _KNOWN: Final[Mapping[str, Needs]] = {
     "TensorrtExecutionProvider": Needs("nvidia[0-9]*", "NVIDIA GPU", gpus=True, resource=_NVIDIA),
     "DmlExecutionProvider": Needs("dxg", "DirectX adapter"),
 }
+# Options that name files. Source: ONNX Runtime, "Vitis AI Execution Provider".
+_FILES: Final = ("config_file", "xclbin")
 _OPENVINO: Final = "OpenVINOExecutionProvider"
 
 
@@ -53,6 +56,27 @@ def needs_of(settings: EpSettings) -> Needs:
             return Needs(_RENDER, "GPU", vendor="0x8086")
         return Needs("accel/accel[0-9]*", "NPU") if "NPU" in device else Needs()
     return _KNOWN.get(settings.provider, Needs())
+
+
+def files_named(settings: EpSettings) -> tuple[str, ...]:
+    """Files that options of the provider name, absolute paths; another is up to the provider's own folder."""
+    named = (str(settings.provider_options.get(option, "")) for option in _FILES)
+    return tuple(file for file in named if file.startswith("/"))
+
+
+def mounted(settings: EpSettings) -> tuple[str, ...]:
+    """What a container reads of its engine's machine: mounts, and files of the provider's options that lie in them.
+
+    What no mount covers may be in the image.
+    """
+    pairs = [(Path(inside), Path(here)) for here, _, inside in (mount.rpartition(":") for mount in settings.mounts)]
+    named = [
+        str(here / PurePosixPath(file).relative_to(inside))
+        for file in files_named(settings)
+        for inside, here in pairs
+        if PurePosixPath(file).is_relative_to(inside)
+    ]
+    return tuple(dict.fromkeys([*(str(here) for _, here in pairs), *named]))
 
 
 def resource_of(settings: EpSettings) -> str | None:

@@ -10,7 +10,7 @@ from targets.docker import DockerSettings
 from targets.fpga import hosting
 from targets.fpga.ep.host import Host, look_at_nodes, look_here
 from targets.fpga.ep.hosts import on_docker, on_kubernetes, on_this_machine
-from targets.fpga.ep.needs import needs_of, resource_of
+from targets.fpga.ep.needs import files_named, mounted, needs_of, resource_of
 from targets.fpga.ep.target import Accelerated
 from targets.fpga.settings import FpgaSettings
 from targets.kit.engine.docker_host import docker_host
@@ -35,7 +35,7 @@ class OnDocker(Accelerated, hosting.OnDocker):
         engine = docker_host(settings.docker.context)
         if engine.remote:
             return Host(False, f"the engine's machine {engine.machine}")
-        return look_here(needs_of(settings), settings.devices, root=self.root)
+        return look_here(needs_of(settings), settings.devices, root=self.root, files=mounted(settings))
 
     def translated(self, settings: FpgaSettings, host: Host) -> DockerSettings:
         """With devices and groups."""
@@ -71,7 +71,7 @@ class OnThisMachine(Accelerated, hosting.OnThisMachine):
 
     def look(self, settings: FpgaSettings) -> Host:
         """This machine, and its onnxruntime."""
-        return look_here(needs_of(settings), None, root=self.root, providers=True)
+        return look_here(needs_of(settings), None, root=self.root, providers=True, files=files_named(settings))
 
     def translated(self, settings: FpgaSettings, host: Host) -> LocalSettings:
         """With the contract."""

@@ -58,12 +58,12 @@ class Accelerated(Hosted):
         """The card first, which costs milliseconds to look for; then what the host's own target says."""
         needs = needs_of(settings)
         found = findings.of_resource(settings, needs)
-        if not found:
+        if not any(each.blocking for each in found):
             try:
                 host = self.host(settings)
             except DrayError as error:
                 return (Finding.of_error(error),)
-            found = (*findings.of_host(settings, needs, host), *findings.of_size(settings, host))
+            found = (*found, *findings.of_host(settings, needs, host), *findings.of_size(settings, host))
         if any(each.blocking for each in found):
             return found
         return (*found, *self.inner.preflight(self.translated(settings, host)))

@@ -88,6 +88,12 @@ def test_body_is_as_dockers_own_sdk_makes_it(tmp_path: Path) -> None:
     asked = DeviceRequest(driver="nvidia", count=1, capabilities=[["gpu"]])
     assert gpu["HostConfig"]["DeviceRequests"] == [{key: value for key, value in asked.items() if value}]
     assert "Devices" not in gpu["HostConfig"]
+    named = ep(provider="CUDAExecutionProvider", devices=["/dev/nvidia0"])
+    without = body(tmp_path / "3", named, Host(True, "here", nodes=("/dev/nvidia0",)))["HostConfig"]
+    assert ([each["PathOnHost"] for each in without["Devices"]], "DeviceRequests" in without) == (
+        ["/dev/nvidia0"],
+        False,
+    )
 
 
 def test_container_without_a_card_gets_none_where_the_cpu_may_stand_in(tmp_path: Path) -> None:
@@ -179,6 +185,18 @@ def test_settings_of_a_release_lead_to_the_same_release_again(on: str) -> None:
         return on_docker(chosen, needs_of(chosen), nodes) if on == "docker" else on_kubernetes(chosen, nodes)
 
     assert made(asked_again(on, made(settings))) == made(settings)
+
+
+def test_card_that_is_gone_is_not_asked_for_by_the_release_before() -> None:
+    settings = ep(fallback="allow", docker={"devices": ["/dev/kmsg"]})
+    before = on_docker(settings, needs_of(settings), Host(True, "here", nodes=("/dev/dri/renderD1",), xrt=True))
+    again = asked_again("docker", before)
+    assert on_docker(again, needs_of(again), Host(True, "here")).devices == ()
+    mixed = ep(host="kubernetes", resource="amd.com/card", kubernetes={"resources": {"example.com/disk": 1}})
+    assert (
+        asked_again("kubernetes", on_kubernetes(mixed, look_at_nodes([NODE], "amd.com/card"))).resource
+        == "amd.com/card"
+    )
 
 
 def test_model_that_the_card_does_not_take_is_told(tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ def test_plan_is_the_clusters_own_under_the_name_of_this_target(cloud: AksCloud,
     assert {each.code for each in made.findings} >= {"E-UNCHECKED", "E-SIZE-RETIRES", "E-NOT-QUANTIZED"}
 
 
+def test_release_that_the_cpu_served_can_be_brought_back(cloud: AksCloud, state: Path) -> None:
+    settings = FpgaSettings(mode="ep", host="kubernetes", fallback="allow")
+    found = way(cloud).preflight(settings)
+    assert found[0].code == "E-CPU-FALLBACK"
+    assert "no resource says what stands for the AMD" in found[0].message
+    assert not any(each.blocking for each in found)
+
+
 def test_selector_without_nodes_is_not_guessed_at(cloud: AksCloud, state: Path) -> None:
     found = way(cloud).preflight(ep(kubernetes={"node_selector": {"pool": "grows-from-zero"}}))
     assert found[0].code == "E-UNCHECKED"

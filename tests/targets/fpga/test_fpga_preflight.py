@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from packager import pipeline
-from packager.core.deployment import Findings
+from packager.core.deployment import Findings, ProviderAsked
 from packager.core.errors import AcceleratorMissing, ConfigurationError, DrayError
 from packager.deploy.places import Place
 from packager.deploy.planning import refuse_blocking
@@ -118,6 +118,8 @@ def test_settings_that_name_no_way_are_refused(settings: dict[str, Any]) -> None
         {"host": "local", "docker": {"port": 8080}},
         {"host": "local", "devices": ["/dev/dri/renderD128"]},
         {"resource": "amd.com/card"},
+        {"cards": 2},
+        {"host": "local", "provider": "CUDAExecutionProvider", "cards": 2},
         {"provider": "CPUExecutionProvider"},
         {"devices": ["renderD128"]},
         {"host": "kubernetes", "resource": "card"},
@@ -160,3 +162,33 @@ def test_settings_of_the_page_are_what_yaml_and_the_schema_say(tmp_path: Path) -
     section = load_project(tmp_path / "dray.yaml").targets["card"]
     settings = FpgaSettings.model_validate(section.settings)
     assert (settings.where, settings.kubernetes.groups) == ("kubernetes", (109,))
+
+
+@pytest.mark.parametrize("said", ["standard_np10s", "STANDARD_NP10S", "NP10s", "Standard_NP10s"])
+def test_size_is_understood_in_any_case_and_written_as_nodes_have_it(said: str) -> None:
+    assert ep(vm_size=said).vm_size == "Standard_NP10s"
+    assert ep(vm_size="standard_NC4as_T4_v3").vm_size == "Standard_NC4as_T4_v3"
+
+
+def test_file_that_the_settings_name_and_that_is_not_there_is_named(carded: Path) -> None:
+    options = {"config_file": "/opt/vaip/config.json"}
+    local = OnThisMachine(root=carded).preflight(ep(host="local", provider_options=options, fallback="allow"))
+    assert [(each.code, each.blocking) for each in local] == [("E-CONFIG", True)]
+    assert "'/opt/vaip/config.json', and this machine has no such file" in local[0].message
+    mounted = ep(provider_options=options, mounts=["/srv/vaip:/opt/vaip"])
+    found = OnDocker(root=carded).preflight(mounted)
+    assert [each.message.split("'")[1] for each in found] == ["/srv/vaip", "/srv/vaip/config.json"]
+    (carded / "srv/vaip").mkdir(parents=True)
+    (carded / "srv/vaip/config.json").touch()
+    assert "E-CONFIG" not in codes(OnDocker(root=carded).preflight(mounted))
+
+
+def test_file_in_a_container_that_no_mount_covers_may_be_in_its_image(carded: Path) -> None:
+    settings = ep(provider_options={"config_file": "/opt/vaip/config.json", "xclbin": "dpu.xclbin"})
+    assert "E-CONFIG" not in codes(OnDocker(root=carded).preflight(settings))
+
+
+def test_image_needs_the_provider_of_a_card_and_none_for_a_circuit() -> None:
+    assert ep().provider_asked == ProviderAsked("VitisAIExecutionProvider", must=True)
+    assert ep(fallback="allow").provider_asked == ProviderAsked("VitisAIExecutionProvider", must=False)
+    assert FpgaSettings(mode="rtl").provider_asked is None
