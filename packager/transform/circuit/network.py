@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
 
 PADDING = -1
 
@@ -53,7 +54,38 @@ class Curve:
     function: Literal["sigmoid", "tanh"]
 
 
-Operation: TypeAlias = Select | Affine | Relu | Maximum | Join | Curve
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """Arrays by node, the root first; a row goes left where ``value <= threshold``. Several nodes may lead to one.
+
+    Attributes:
+        left, right: -1 at a leaf.
+        missing_left: Where NaN goes.
+        values: What a leaf adds to each output, (nodes, outputs).
+    """
+
+    feature: Integers
+    threshold: Floats
+    left: Integers
+    right: Integers
+    missing_left: Bools
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trees:
+    """``base`` and what the leaves add that a row ends in.
+
+    ``bits`` is 0 while thresholds are the model's; then input and thresholds are integers of so many bits, and the
+    largest of them stands for NaN.
+    """
+
+    trees: tuple[Tree, ...]
+    base: Floats
+    bits: int = 0
+
+
+Operation: TypeAlias = Select | Affine | Relu | Maximum | Join | Curve | Trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +117,8 @@ def shapes(network: Network) -> list[tuple[int, ...]]:
                 found.append((*source[:-1], weight.shape[1]))
             case Maximum():
                 found.append(source[:-1])
+            case Trees(_, base):
+                found.append(base.shape)
             case Relu() | Join() | Curve():
                 found.append(source)
     return found
@@ -123,3 +157,23 @@ def _apply(operation: Operation, values: Sequence[Floats]) -> Floats:
             return first + values[1]
         case Curve(function):
             return curve(function, first)
+        case Trees():
+            return _grown(operation, first)
+
+
+def _grown(forest: Trees, rows: Floats) -> Floats:
+    missing = np.isnan(rows) if not forest.bits else rows == (1 << forest.bits) - 1
+    sums = np.tile(forest.base, (len(rows), 1))
+    for tree in forest.trees:
+        sums += tree.values[_leaves(tree, rows, missing)]
+    return sums
+
+
+def _leaves(tree: Tree, rows: Floats, missing: Bools) -> Integers:
+    node, every = np.zeros(len(rows), np.int64), np.arange(len(rows))
+    while (inner := tree.left[node] >= 0).any():
+        feature = tree.feature[node]
+        goes_left = rows[every, feature] <= tree.threshold[node]
+        goes_left = np.where(missing[every, feature], tree.missing_left[node], goes_left)
+        node = np.where(inner, np.where(goes_left, tree.left[node], tree.right[node]), node)
+    return node
