@@ -15,6 +15,7 @@ from packager.transform.circuit.ends import from_circuit, run_model, to_circuit
 from packager.transform.circuit.estimate import MAX_LUTS, Estimate, check_size, estimated
 from packager.transform.circuit.fixing import Widths, fixed
 from packager.transform.circuit.frontend import Cut, cut
+from packager.transform.circuit.grid import on_grid
 from packager.transform.circuit.ir import Circuit
 from packager.transform.circuit.tracing import Rtl, traced, written
 from packager.transform.circuit.verify import Verified, rows_for, verified
@@ -69,7 +70,7 @@ def compiled(
         GateFailed: No width agrees with the original on enough rows.
         CircuitUnfaithful: The simulation differs from the reference, or a broken circuit would not have been noticed.
     """
-    parts = cut(model)
+    parts = on_grid(cut(model), _calibrating(feeds))
     chosen = _chosen(model, parts, feeds, asked)
     tell = on_step or _silent
     tell(f"tracing the circuit at {chosen.bits} bits (about {chosen.estimate.luts:,} look-up tables)")

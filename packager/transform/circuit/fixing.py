@@ -8,6 +8,8 @@ from packager.core.errors import CircuitRefused
 from packager.transform.circuit import network as floats
 from packager.transform.circuit.ir import (
     Circuit,
+    Decisions,
+    Forest,
     Format,
     Largest,
     Operation,
@@ -52,10 +54,16 @@ def fixed(network: Network, calibration: Floats, widths: Widths) -> Circuit:
         CircuitRefused: A constant or a table does not fit.
     """
     values = floats.evaluate(network, calibration)
-    building = _Building(network, values, widths, format_for(values[0], widths.input))
+    building = _Building(network, values, widths, _entering(network, values[0], widths))
     for number, layer in enumerate(network.layers, start=1):
         building.numbers[number] = building.add(layer, number)
     return Circuit(network.shape, building.input, tuple(building.steps))
+
+
+def _entering(network: Network, values: Floats, widths: Widths) -> Format:
+    """Trees compare what was made whole before; what others take is scaled here."""
+    first = network.layers[0].operation
+    return Format(False, first.bits, 0) if isinstance(first, floats.Trees) else format_for(values, widths.input)
 
 
 def format_for(values: Floats, bits: int) -> Format:
@@ -95,6 +103,8 @@ class _Building:
                 return self._total(self._narrow(sources[0]), self._narrow(sources[1]), layer.name)
             case floats.Curve(function):
                 return self._table(function, self._narrow(sources[0]), number, layer.name)
+            case floats.Trees():
+                return self._forest(layer.operation, self.numbers[sources[0]], layer.name)
 
     def _step(self, operation: Operation, sources: tuple[int, ...], result: Format, name: str) -> int:
         self.steps.append(Step(operation, sources, result, name))
@@ -153,6 +163,30 @@ class _Building:
         entries = floats.curve(function, dequantise(np.arange(before.low, before.high + 1), before))
         after = format_for(self.values[layer], self.widths.activations)
         return self._step(Table(quantise(entries, after)), (source,), after, name)
+
+    def _forest(self, forest: floats.Trees, source: int, name: str) -> int:
+        # All sums have one scale, and they are exact: what was lost was lost in the leaves.
+        scale = format_for(leaf_values(forest), self.widths.weights)
+        base = _bias(forest.base, scale.fraction, name)
+        trees = tuple(_decisions(tree, scale) for tree in forest.trees)
+        leaves = [tree.values[tree.left < 0] for tree in trees]
+        low = base + sum((each.min(axis=0) for each in leaves), np.zeros_like(base))
+        high = base + sum((each.max(axis=0) for each in leaves), np.zeros_like(base))
+        signed, bits = bits_for(int(low.min()), int(high.max()))
+        operation = Forest(trees, base, (1 << forest.bits) - 1)
+        return self._step(operation, (source,), Format(signed, bits, scale.fraction), name)
+
+
+def leaf_values(forest: floats.Trees) -> Floats:
+    """What all leaves add, in one row."""
+    return np.concatenate([tree.values[tree.left < 0].ravel() for tree in forest.trees])
+
+
+def _decisions(tree: floats.Tree, scale: Format) -> Decisions:
+    threshold = tree.threshold.astype(np.int64)
+    return Decisions(
+        tree.feature, threshold, tree.left, tree.right, tree.missing_left, quantise(tree.values, scale)
+    )
 
 
 def _bias(bias: Floats, fraction: int, name: str) -> Integers:

@@ -7,7 +7,7 @@ import onnx
 from onnx import numpy_helper, shape_inference
 
 from packager.core.errors import CircuitRefused
-from packager.transform.circuit.lowering import lowered
+from packager.transform.circuit.lowering import is_double, lowered
 from packager.transform.circuit.network import Network, Trees
 from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constant_of, refused
 
@@ -27,13 +27,17 @@ HOST_AFTER = frozenset((
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do."""
+    """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do.
+
+    ``double`` says that the tensor where it begins is FP64.
+    """
 
     before: onnx.ModelProto | None
     network: Network
     after: onnx.ModelProto | None
     entry: str
     exit: str
+    double: bool = False
 
 
 def cut(model: onnx.ModelProto) -> Cut:
@@ -64,9 +68,10 @@ def cut(model: onnx.ModelProto) -> Cut:
     _check_alone(network)
     before = _part(model, early, [], entry) if early else None
     double = ends in forests and forests[ends].double
-    if [one.name for one in graph.output] == [ends] and not double:
-        return Cut(before, network, None, entry, ends)
-    return Cut(before, network, _part(model, _widened(late, ends) if double else late, [ends], None), entry, ends)
+    after = None
+    if [one.name for one in graph.output] != [ends] or double:
+        after = _part(model, _widened(late, ends) if double else late, [ends], None)
+    return Cut(before, network, after, entry, ends, is_double(graph, entry))
 
 
 def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:

@@ -1,4 +1,4 @@
-"""Alkaid's part: operations on symbols, which it turns into adders and tables. With ``mutation`` its only user."""
+"""Alkaid's part: operations on symbols, which it turns into adders and tables. With ``growing`` and ``mutation`` its only user."""
 
 import re
 import tempfile
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from packager.core.errors import CircuitRefused
+from packager.transform.circuit.growing import grown
 from packager.transform.circuit.ir import (
     Circuit,
+    Forest,
     Format,
     Largest,
     Operation,
@@ -143,6 +145,8 @@ def _apply(step: Step, source: Format, values: list["FVArray"]) -> "FVArray":
         case Table(table):
             flat = [one.lookup(_column(one, table, source)) for one in np.asarray(first).ravel()]
             return FVArray(np.array(flat, dtype=object).reshape(first.shape), first.solver_options, hwconf=first.hwconf)
+        case Forest():
+            return grown(operation, first)
 
 
 def _placed(values: "FVArray", index: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> "FVArray":
