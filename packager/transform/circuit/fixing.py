@@ -1,6 +1,6 @@
 """From floats to integers: a power-of-two scale for each tensor, by what calibration rows make of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -165,28 +165,45 @@ class _Building:
         return self._step(Table(quantise(entries, after)), (source,), after, name)
 
     def _forest(self, forest: floats.Trees, source: int, name: str) -> int:
+        if forest.missing is None:
+            raise ValueError("trees are put on a grid before they are made whole")
+        forest = lightened(forest)
         # All sums have one scale, and they are exact: what was lost was lost in the leaves.
-        scale = format_for(leaf_values(forest), self.widths.weights)
+        scale = leaf_format(forest, self.widths.weights)
         base = _bias(forest.base, scale.fraction, name)
         trees = tuple(_decisions(tree, scale) for tree in forest.trees)
         leaves = [tree.values[tree.left < 0] for tree in trees]
         low = base + sum((each.min(axis=0) for each in leaves), np.zeros_like(base))
         high = base + sum((each.max(axis=0) for each in leaves), np.zeros_like(base))
         signed, bits = bits_for(int(low.min()), int(high.max()))
-        operation = Forest(trees, base, (1 << forest.bits) - 1)
-        return self._step(operation, (source,), Format(signed, bits, scale.fraction), name)
+        return self._step(
+            Forest(trees, base, forest.missing), (source,), Format(signed, bits, scale.fraction), name
+        )
 
 
-def leaf_values(forest: floats.Trees) -> Floats:
-    """What all leaves add, in one row."""
-    return np.concatenate([tree.values[tree.left < 0].ravel() for tree in forest.trees])
+def lightened(forest: floats.Trees) -> floats.Trees:
+    """The same sums with smaller leaves: what all leaves of a tree add, the base does."""
+    base, trees = forest.base.copy(), []
+    for tree in forest.trees:
+        leaves = tree.values[tree.left < 0]
+        common = np.maximum(leaves.min(axis=0), 0.0) + np.minimum(leaves.max(axis=0), 0.0)
+        base += common
+        trees.append(replace(tree, values=np.where((tree.left < 0)[:, None], tree.values - common, 0.0)))
+    return replace(forest, trees=tuple(trees), base=base)
+
+
+def leaf_format(forest: floats.Trees, bits: int) -> Format:
+    """The coarsest of the formats that lose the least of the leaves: votes, which are whole, stay so."""
+    values = np.concatenate([tree.values[tree.left < 0].ravel() for tree in forest.trees])
+    finest = format_for(values, bits)
+    tried = [replace(finest, fraction=finest.fraction - less) for less in range(bits + 1)]
+    losses = [float(np.square(dequantise(quantise(values, one), one) - values).sum()) for one in tried]
+    return next(one for one, loss in zip(reversed(tried), reversed(losses), strict=True) if loss == min(losses))
 
 
 def _decisions(tree: floats.Tree, scale: Format) -> Decisions:
     threshold = tree.threshold.astype(np.int64)
-    return Decisions(
-        tree.feature, threshold, tree.left, tree.right, tree.missing_left, quantise(tree.values, scale)
-    )
+    return Decisions(tree.feature, threshold, tree.left, tree.right, tree.missing_left, quantise(tree.values, scale))
 
 
 def _bias(bias: Floats, fraction: int, name: str) -> Integers:

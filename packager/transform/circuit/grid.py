@@ -25,34 +25,46 @@ _OPSET = 18
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """How a feature's values become integers of ``bits`` bits: ``floor(value * 2 ** fraction + 1/2) - offset``.
+    """How the values of each feature become integers: ``floor(value * 2 ** fraction + 1/2) - offset``.
 
-    They saturate at the two ends, below the largest integer, which stands for NaN. A threshold ``t`` becomes
-    ``floor(t * 2 ** fraction) - offset``: of two values of which one is on the grid, both orders are alike, and a value
-    is on the other side of a threshold only where it is within half a step of it.
+    They saturate at 0 and, with the feature's ``width`` in bits, at ``2 ** width - 2``; the integer above stands for
+    NaN. All lie in the upper bits of one format, so that narrow features need no format of their own. A threshold ``t``
+    becomes ``floor(t * 2 ** fraction) - offset``: a value on the grid is on the same side of it as before, and another
+    is on the wrong one only within half a step of it.
     """
 
-    bits: int
+    widths: Integers
     fractions: Integers
     offsets: Integers
 
     @property
-    def missing(self) -> int:
-        """The integer of NaN."""
-        return (1 << self.bits) - 1
+    def bits(self) -> int:
+        """Of the format of all features."""
+        return int(self.widths.max())
+
+    @property
+    def missing(self) -> Integers:
+        """The least integer of each feature that stands for NaN."""
+        return ((1 << self.widths) - 1) << self.shifts
+
+    @property
+    def shifts(self) -> Integers:
+        """Bits to the left of each feature's integers."""
+        return np.asarray(self.bits - self.widths, np.int64)
 
     def integers(self, values: Floats) -> Integers:
-        """The host's rounding, in numpy; the package holds it as ONNX."""
+        """The host's rounding, in numpy; a package holds it as ONNX."""
         with np.errstate(over="ignore"):
             scaled = np.floor(np.ldexp(values, self.fractions) + 0.5) - self.offsets
-        clipped = np.clip(np.where(np.isnan(values), 0.0, scaled), 0, self.missing - 1)
-        return np.where(np.isnan(values), self.missing, clipped).astype(np.int64)
+        inside = np.clip(np.where(np.isnan(values), 0.0, scaled), 0, (1 << self.widths) - 2)
+        return np.where(np.isnan(values), (1 << self.bits) - 1, inside.astype(np.int64) << self.shifts)
 
-    def threshold(self, feature: Integers, values: Floats) -> Integers:
-        """The thresholds of these features."""
+    def thresholds(self, feature: Integers, values: Floats) -> Integers:
+        """The greatest integers that are at or below thresholds of these features."""
         with np.errstate(over="ignore"):
             scaled = np.floor(np.ldexp(values, self.fractions[feature])) - self.offsets[feature]
-        return np.clip(scaled, -1, self.missing - 1).astype(np.int64)
+        whole = np.clip(scaled, -1, (1 << self.widths[feature]) - 2).astype(np.int64)
+        return ((whole + 1) << self.shifts[feature]) - 1
 
 
 def on_grid(cut: Cut, feeds: Mapping[str, NDArray[Any]]) -> Cut:
@@ -66,28 +78,25 @@ def on_grid(cut: Cut, feeds: Mapping[str, NDArray[Any]]) -> Cut:
         return cut
     grid = chosen(first, to_circuit(cut, feeds))
     trees = tuple(_rounded(tree, grid) for tree in first.trees)
-    layer = Layer(replace(first, trees=trees, bits=grid.bits), (0,), cut.network.layers[0].name)
+    whole = replace(first, trees=trees, bits=grid.bits, missing=grid.missing)
+    network = Network(cut.network.shape, (Layer(whole, (0,), cut.network.layers[0].name),))
     entry = f"{cut.entry}/integers"
-    before = _before(cut, grid, entry)
-    return replace(cut, before=before, network=Network(cut.network.shape, (layer,)), entry=entry)
+    return replace(cut, before=_before(cut, grid, entry), network=network, entry=entry)
 
 
 def chosen(trees: Trees, rows: Floats) -> Grid:
-    """The narrowest grid on which every comparison of these rows is decided as without it, and a margin.
+    """For each feature the narrowest grid on which all of these rows are decided as without it, and a margin.
 
     Raises:
-        CircuitRefused: The thresholds are beyond what can be scaled.
+        CircuitRefused: A threshold is NaN.
     """
-    thresholds = _thresholds(trees)
-    if any(np.isnan(each).any() for each in thresholds.values()):
-        raise CircuitRefused("a threshold of the trees is NaN", hint="train the model anew; it decides nothing there")
-    for bits in range(_NARROWEST, WIDEST + 1):
-        grid = _grid(thresholds, bits, rows.shape[1])
-        if not _turned(grid, thresholds, rows):
-            # Values that are all on the grid leave none between.
-            more = 0 if _all_on(grid, thresholds, rows) else _MARGIN
-            return _grid(thresholds, min(bits + more, WIDEST), rows.shape[1])
-    return grid
+    scales = np.tile(np.array([_NARROWEST, 0, 0], np.int64), (rows.shape[1], 1))
+    for feature, thresholds in _thresholds(trees).items():
+        if np.isnan(thresholds).any():
+            raise CircuitRefused("a threshold of the trees is NaN", hint="train the model anew: it decides nothing there")
+        if len(thresholds):
+            scales[feature] = _narrowest(thresholds, rows[:, feature])
+    return Grid(*scales.T)
 
 
 def _thresholds(trees: Trees) -> dict[int, Floats]:
@@ -101,18 +110,31 @@ def _thresholds(trees: Trees) -> dict[int, Floats]:
     return {feature: values[~np.isinf(values)] for feature, values in finite.items()}
 
 
-def _grid(thresholds: Mapping[int, Floats], bits: int, width: int) -> Grid:
-    fractions, offsets = np.zeros(width, np.int64), np.zeros(width, np.int64)
-    for feature, values in thresholds.items():
-        if len(values):
-            fractions[feature], offsets[feature] = _scale(float(values[0]), float(values[-1]), bits)
-    return Grid(bits, fractions, offsets)
+def _narrowest(thresholds: Floats, values: Floats) -> tuple[int, int, int]:
+    """Width, fraction and offset for one feature."""
+    values = values[~np.isnan(values)]
+    for width in range(_NARROWEST, WIDEST + 1):
+        fraction, offset = _scale(float(thresholds[0]), float(thresholds[-1]), width)
+        grid = Grid(*np.array([[width], [fraction], [offset]], np.int64))
+        if _decides(grid, thresholds, values):
+            # Values that are all on the grid leave none between.
+            scaled = np.ldexp(values, fraction)
+            width = min(width if (scaled == np.floor(scaled)).all() else width + _MARGIN, WIDEST)
+            break
+    return width, *_scale(float(thresholds[0]), float(thresholds[-1]), width)
 
 
-def _scale(low: float, high: float, bits: int) -> tuple[int, int]:
+def _decides(grid: Grid, thresholds: Floats, values: Floats) -> bool:
+    """Whether every comparison is decided on the grid as without it: as many thresholds are below each value."""
+    rounded = grid.thresholds(np.zeros(len(thresholds), np.int64), thresholds)
+    whole = grid.integers(values[:, None])[:, 0]
+    return np.array_equal(np.searchsorted(thresholds, values), np.searchsorted(rounded, whole))
+
+
+def _scale(low: float, high: float, width: int) -> tuple[int, int]:
     """The largest fraction at which both ends, and what lies beyond them, have integers; and the lower end's."""
     # Of the integers, the largest is NaN's, and one has to be above the largest threshold.
-    most = (1 << bits) - 3
+    most = (1 << width) - 3
     largest = max(abs(low), abs(high), 2.0**-900)
     fraction = _LARGEST - int(np.frexp(largest)[1])
     if high > low:
@@ -122,27 +144,8 @@ def _scale(low: float, high: float, bits: int) -> tuple[int, int]:
     return fraction, int(np.floor(np.ldexp(low, fraction)))
 
 
-def _turned(grid: Grid, thresholds: Mapping[int, Floats], rows: Floats) -> bool:
-    """Whether a comparison of one of the rows is decided otherwise on the grid."""
-    whole = grid.integers(rows)
-    for feature, values in thresholds.items():
-        there = ~np.isnan(rows[:, feature])
-        # Of ascending thresholds, as many are below a value as decide to the right.
-        rounded = grid.threshold(np.full(len(values), feature), values)
-        before = np.searchsorted(values, rows[there, feature])
-        if not np.array_equal(before, np.searchsorted(rounded, whole[there, feature])):
-            return True
-    return False
-
-
-def _all_on(grid: Grid, thresholds: Mapping[int, Floats], rows: Floats) -> bool:
-    used = list(thresholds)
-    scaled = np.ldexp(rows[:, used], grid.fractions[used])
-    return bool((np.isnan(scaled) | (scaled == np.floor(scaled))).all())
-
-
 def _rounded(tree: Tree, grid: Grid) -> Tree:
-    threshold = np.where(tree.left < 0, 0, grid.threshold(tree.feature, tree.threshold))
+    threshold = np.where(tree.left < 0, 0, grid.thresholds(tree.feature, tree.threshold))
     return replace(tree, threshold=threshold.astype(np.float64))
 
 
@@ -166,12 +169,13 @@ def _nodes(source: str, grid: Grid, entry: str) -> list[onnx.NodeProto]:
     """``Grid.integers``, step by step in float64."""
     constants = {
         "scale": np.ldexp(np.ones(len(grid.fractions)), grid.fractions), "half": np.array(0.5),
-        "offset": grid.offsets.astype(np.float64), "least": np.array(0.0), "most": np.array(grid.missing - 1.0),
-        "missing": np.array(float(grid.missing)),
+        "offset": grid.offsets.astype(np.float64), "least": np.array(0.0), "most": (1 << grid.widths) - 2.0,
+        "place": np.ldexp(np.ones(len(grid.shifts)), grid.shifts), "missing": np.array((1 << grid.bits) - 1.0),
     }  # fmt: skip
     steps = [
         ("Cast", ["wide"]), ("Mul", ["scaled", "scale"]), ("Add", ["raised", "half"]), ("Floor", ["whole"]),
         ("Sub", ["moved", "offset"]), ("Max", ["above", "least"]), ("Min", ["inside", "most"]),
+        ("Mul", ["placed", "place"]),
     ]  # fmt: skip
     nodes = [
         helper.make_node("Constant", [], [f"{entry}/{name}"], value=numpy_helper.from_array(np.asarray(value)))

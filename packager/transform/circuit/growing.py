@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from packager.transform.circuit.ir import Decisions, Forest
+from packager.transform.circuit.network import Integers
 
 if TYPE_CHECKING:
     from alkaid.trace import FVariable, FVArray
@@ -17,7 +18,7 @@ class _Comparators:
     """Decisions by what they ask; trees that ask the same share one."""
 
     numbers: list["FVariable"]
-    missing: int
+    missing: Integers
     made: dict[tuple[int, int, bool], "FVariable"] = field(default_factory=dict)
 
     def left(self, feature: int, threshold: int, *, missing_left: bool) -> "FVariable":
@@ -26,8 +27,7 @@ class _Comparators:
         if asked not in self.made:
             at_most = (self.numbers[feature] - float(threshold + 1)).is_negative()
             if missing_left:
-                # Nothing is above the integer that stands for what is missing.
-                at_most = at_most | (~(self.numbers[feature] - float(self.missing)).is_negative())
+                at_most = at_most | ~(self.numbers[feature] - float(self.missing[feature])).is_negative()
             self.made[asked] = at_most
         return self.made[asked]
 

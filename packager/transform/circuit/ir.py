@@ -91,11 +91,14 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
-    """``base`` and the values of the leaves that a row ends in, exact; the integer ``missing`` is no number."""
+    """``base`` and the values of the leaves that a row ends in, exact.
+
+    ``missing`` is, for each number of a row, the least integer that says that there is none.
+    """
 
     trees: tuple[Decisions, ...]
     base: Integers
-    missing: int
+    missing: Integers
 
 
 Operation: TypeAlias = Place | Product | Positive | Largest | Total | Rescale | Table | Forest

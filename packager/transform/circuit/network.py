@@ -76,13 +76,14 @@ class Tree:
 class Trees:
     """``base`` and what the leaves add that a row ends in.
 
-    ``bits`` is 0 while thresholds are the model's; then input and thresholds are integers of so many bits, and the
-    largest of them stands for NaN.
+    ``bits`` is 0 while thresholds are the model's; then input and thresholds are integers of so many bits, and those
+    from ``missing`` on, which each feature has its own of, stand for NaN.
     """
 
     trees: tuple[Tree, ...]
     base: Floats
     bits: int = 0
+    missing: Integers | None = None
 
 
 Operation: TypeAlias = Select | Affine | Relu | Maximum | Join | Curve | Trees
@@ -162,7 +163,7 @@ def _apply(operation: Operation, values: Sequence[Floats]) -> Floats:
 
 
 def _grown(forest: Trees, rows: Floats) -> Floats:
-    missing = np.isnan(rows) if not forest.bits else rows == (1 << forest.bits) - 1
+    missing = np.isnan(rows) if forest.missing is None else rows >= forest.missing
     sums = np.tile(forest.base, (len(rows), 1))
     for tree in forest.trees:
         sums += tree.values[_leaves(tree, rows, missing)]

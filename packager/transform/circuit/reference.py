@@ -83,13 +83,13 @@ def _apply(step: Step, source: Format, values: Sequence[Integers]) -> Integers:
             return base + sum((_decided(tree, first, missing) for tree in trees), np.zeros_like(base))
 
 
-def _decided(tree: Decisions, rows: Integers, missing: int) -> Integers:
+def _decided(tree: Decisions, rows: Integers, missing: Integers) -> Integers:
     """The values of the leaf that each row ends in."""
     node, every = np.zeros(len(rows), np.int64), np.arange(len(rows))
     for _ in range(len(tree.left)):
-        value = rows[every, tree.feature[node]]
-        # What is missing is the largest integer, so no threshold below it takes it to the left by itself.
-        left = np.where(value == missing, tree.missing_left[node], value <= tree.threshold[node])
+        feature = tree.feature[node]
+        value = rows[every, feature]
+        left = np.where(value >= missing[feature], tree.missing_left[node], value <= tree.threshold[node])
         following = np.where(left, tree.left[node], tree.right[node])
         if (following < 0).all():
             break
