@@ -1,13 +1,12 @@
 """Trees as alkaid's symbols: one comparator for each threshold of a feature, and selections from the leaves up."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from packager.transform.circuit.ir import Decisions, Forest
-from packager.transform.circuit.network import Integers
+from packager.transform.circuit.network import Integers, upwards
 
 if TYPE_CHECKING:
     from alkaid.trace import FVariable, FVArray
@@ -51,7 +50,7 @@ def grown(forest: Forest, numbers: "FVArray") -> "FVArray":
 def _tree(tree: Decisions, output: int, comparators: _Comparators) -> "FVariable | int":
     """What a tree adds to an output, a number where that is the same in all its leaves."""
     found: dict[int, FVariable | int] = {}
-    for node in _upwards(tree):
+    for node in upwards(tree.left, tree.right):
         if tree.left[node] < 0:
             found[node] = int(tree.values[node, output])
             continue
@@ -70,20 +69,6 @@ def _selected(decided: "FVariable", left: "FVariable | int", right: "FVariable |
     if decided.low == decided.high:
         return left if decided.low else right
     return decided.msb_mux(*(float(side) if isinstance(side, int) else side for side in (left, right)))
-
-
-def _upwards(tree: Decisions) -> Iterator[int]:
-    """Nodes that the root leads to, each after those it leads to, and once."""
-    waiting, seen = [(0, False)], set()
-    while waiting:
-        node, ready = waiting.pop()
-        if ready:
-            yield node
-        elif node not in seen:
-            seen.add(node)
-            waiting.append((node, True))
-            if tree.left[node] >= 0:
-                waiting += [(int(tree.right[node]), False), (int(tree.left[node]), False)]
 
 
 def _added(terms: list["FVariable"]) -> "FVariable":

@@ -1,6 +1,6 @@
 """A network in floats, in the few operations that a circuit is made of; what ONNX calls many names is one of these."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -131,6 +131,20 @@ def evaluate(network: Network, rows: Floats) -> list[Floats]:
     for layer in network.layers:
         tensors.append(_apply(layer.operation, [tensors[source] for source in layer.sources]))
     return tensors
+
+
+def upwards(left: Integers, right: Integers) -> Iterator[int]:
+    """Nodes of a tree that its root leads to, each after those that it leads to, and once."""
+    waiting, seen = [(0, False)], set()
+    while waiting:
+        node, ready = waiting.pop()
+        if ready:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            waiting.append((node, True))
+            if left[node] >= 0:
+                waiting += [(int(right[node]), False), (int(left[node]), False)]
 
 
 def curve(function: str, values: Floats) -> Floats:
