@@ -46,7 +46,7 @@ def _of_tree(
 
 
 def _boxes(tree: Decisions, missing: Integers) -> list[tuple[Integers, Integers]]:
-    """The least and the greatest numbers that lead to each leaf, of those that are numbers; empty boxes are left out."""
+    """The least and the greatest numbers that lead to each leaf; those that no number leads to are left out."""
     found = []
     waiting = [(0, np.zeros_like(missing), missing - 1)]
     while waiting:

@@ -34,21 +34,24 @@ def trees_of(node: onnx.NodeProto, attributes: Mapping[str, Any], *, double: boo
     if how not in ("SUM", "AVERAGE"):
         raise _refused(node, f"its leaves are joined by {how}")
     prefix, count = _answers(node, attributes)
-    weights = _numbers(attributes, f"{prefix}_weights")
-    targets = _integers(attributes, f"{prefix}_ids")
     numbers = _integers(attributes, "nodes_treeids")
     order = np.unique(numbers)
-    places = list(zip(_integers(attributes, f"{prefix}_treeids"), _integers(attributes, f"{prefix}_nodeids")))
-    added: dict[tuple[int, int], Floats] = {}
-    for (tree, leaf), target, weight in zip(places, targets, weights, strict=True):
-        added.setdefault((int(tree), int(leaf)), np.zeros(count))[target] += weight
-    scale = len(order) if how == "AVERAGE" else 1
+    added = _added(attributes, prefix, count, len(order) if how == "AVERAGE" else 1)
     columns = _columns(attributes, modes, double=double)
-    trees = [_tree(node, columns, np.flatnonzero(numbers == each), int(each), added, scale, count) for each in order]
+    trees = [_tree(node, columns, np.flatnonzero(numbers == each), added, count) for each in order]
     base = _numbers(attributes, "base_values")
     if len(base) not in (0, count):
         raise _refused(node, f"it has {len(base)} base values for {count} outputs")
     return Trees(tuple(trees), base if len(base) else np.zeros(count))
+
+
+def _added(attributes: Mapping[str, Any], prefix: str, count: int, shared: int) -> dict[tuple[int, int], Floats]:
+    """By tree and node, what it adds to each output."""
+    columns = [_integers(attributes, f"{prefix}_{name}").tolist() for name in ("treeids", "nodeids", "ids")]
+    found: dict[tuple[int, int], Floats] = {}
+    for tree, node, target, weight in zip(*columns, _numbers(attributes, f"{prefix}_weights"), strict=True):
+        found.setdefault((tree, node), np.zeros(count))[target] += weight / shared
+    return found
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
@@ -87,6 +90,7 @@ def _columns(attributes: Mapping[str, Any], modes: NDArray[np.str_], *, double: 
     if len(given := _integers(attributes, "nodes_missing_value_tracks_true")):
         tracks = given.astype(bool)
     return {
+        "tree": _integers(attributes, "nodes_treeids"),
         "number": _integers(attributes, "nodes_nodeids"),
         "leaf": modes == "LEAF",
         "feature": _integers(attributes, "nodes_featureids"),
@@ -98,11 +102,12 @@ def _columns(attributes: Mapping[str, Any], modes: NDArray[np.str_], *, double: 
 
 
 def _tree(
-    node: onnx.NodeProto, columns: Mapping[str, NDArray[Any]], rows: Integers, number: int,
-    added: Mapping[tuple[int, int], Floats], scale: int, count: int,
+    node: onnx.NodeProto, columns: Mapping[str, NDArray[Any]], rows: Integers,
+    added: Mapping[tuple[int, int], Floats], count: int,
 ) -> Tree:  # fmt: skip
     """One tree, its nodes renumbered from 0; the first one given is the root."""
     mine = {name: column[rows] for name, column in columns.items()}
+    number = int(mine["tree"][0])
     place = {int(each): at for at, each in enumerate(mine["number"])}
     leaf = mine["leaf"]
     try:
@@ -113,7 +118,7 @@ def _tree(
     except KeyError as error:
         raise _refused(node, f"tree {number} leads to node {error}, which it has not") from error
     nothing = np.zeros(count)
-    values = [added.get((number, int(each)), nothing) / scale for each in mine["number"]]
+    values = [added.get((number, int(each)), nothing) for each in mine["number"]]
     return Tree(
         feature=np.where(leaf, 0, mine["feature"]),
         threshold=np.where(leaf, 0.0, mine["threshold"]),

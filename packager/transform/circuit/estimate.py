@@ -6,7 +6,20 @@ import numpy as np
 
 from packager.core.errors import CircuitTooLarge
 from packager.transform.circuit.fixing import Widths, format_for, leaf_format, lightened
-from packager.transform.circuit.network import Affine, Curve, Floats, Integers, Join, Maximum, Network, Relu, Tree, Trees, shapes, upwards
+from packager.transform.circuit.network import (
+    Affine,
+    Curve,
+    Floats,
+    Integers,
+    Join,
+    Maximum,
+    Network,
+    Relu,
+    Tree,
+    Trees,
+    shapes,
+    upwards,
+)
 from packager.transform.circuit.reference import quantise
 
 MAX_LUTS = 150_000
@@ -18,7 +31,8 @@ _SHARED = 0.39
 _CARRY = 3
 
 
-# For each bit: of a comparator with a constant, of a selection among leaves, of a sum over trees (three terms an adder).
+# For each bit of trees: of a comparator with a constant, of a selection among leaves, of a sum (three terms an adder).
+# They were from 25% below to 60% above alkaid's own estimates for 15 ensembles of three widths.
 _COMPARED, _SELECTED, _SUMMED = 0.15, 0.2, 0.6
 
 
@@ -88,13 +102,17 @@ def _trees(forest: Trees, widths: Widths) -> float:
     selected = added = 0.0
     for tree in light.trees:
         inner = tree.left >= 0
-        asked |= set(zip(*(each[inner].tolist() for each in (tree.feature, tree.threshold, tree.missing_left)), strict=True))
+        asked |= set(
+            zip(*(each[inner].tolist() for each in (tree.feature, tree.threshold, tree.missing_left)), strict=True)
+        )
         whole = quantise(tree.values, scale)
         leaves = whole[~inner]
         bits = _bits(leaves.max(axis=0) - np.minimum(leaves.min(axis=0), 0))
         selected += float((_selections(tree, whole) * bits).sum()) * _SELECTED
         added += float((bits + (bits > 0)).sum()) * _SUMMED
-    compared = sum(_COMPARED * _span(int(threshold) + 1, forest.bits) + 0.3 * missing for _, threshold, missing in asked)
+    compared = sum(
+        _COMPARED * _span(int(threshold) + 1, forest.bits) + 0.3 * missing for _, threshold, missing in asked
+    )
     return compared + selected + added
 
 
@@ -112,7 +130,7 @@ def _selections(tree: Tree, values: Integers) -> Integers:
 
 
 def _bits(values: Integers) -> Integers:
-    return np.ceil(np.log2(values + 1.0)).astype(np.int64)
+    return np.asarray(np.ceil(np.log2(values + 1.0)), np.int64)
 
 
 def _span(value: int, bits: int) -> int:

@@ -73,7 +73,7 @@ def format_for(values: Floats, bits: int) -> Format:
     most = float(np.abs(finite).max(initial=0.0))
     widest = bits - signed - int(np.ceil(np.log2(most))) if most > 0 else 0
     tried = [Format(signed, bits, widest + more) for more in _FRACTIONS_TRIED]
-    return min(tried, key=lambda one: float(np.square(dequantise(quantise(finite, one), one) - finite).sum()))
+    return min(tried, key=lambda one: _lost(finite, one))
 
 
 @dataclass(slots=True)
@@ -165,7 +165,8 @@ class _Building:
         return self._step(Table(quantise(entries, after)), (source,), after, name)
 
     def _forest(self, forest: floats.Trees, source: int, name: str) -> int:
-        if forest.missing is None:
+        missing = forest.missing
+        if missing is None:
             raise ValueError("trees are put on a grid before they are made whole")
         forest = lightened(forest)
         # All sums have one scale, and they are exact: what was lost was lost in the leaves.
@@ -176,9 +177,7 @@ class _Building:
         low = base + sum((each.min(axis=0) for each in leaves), np.zeros_like(base))
         high = base + sum((each.max(axis=0) for each in leaves), np.zeros_like(base))
         signed, bits = bits_for(int(low.min()), int(high.max()))
-        return self._step(
-            Forest(trees, base, forest.missing), (source,), Format(signed, bits, scale.fraction), name
-        )
+        return self._step(Forest(trees, base, missing), (source,), Format(signed, bits, scale.fraction), name)
 
 
 def lightened(forest: floats.Trees) -> floats.Trees:
@@ -193,12 +192,16 @@ def lightened(forest: floats.Trees) -> floats.Trees:
 
 
 def leaf_format(forest: floats.Trees, bits: int) -> Format:
-    """The coarsest of the formats that lose the least of the leaves: votes, which are whole, stay so."""
+    """The coarsest of the formats that lose the least of leaves and base: votes, which are whole, stay so."""
     values = np.concatenate([tree.values[tree.left < 0].ravel() for tree in forest.trees])
     finest = format_for(values, bits)
     tried = [replace(finest, fraction=finest.fraction - less) for less in range(bits + 1)]
-    losses = [float(np.square(dequantise(quantise(values, one), one) - values).sum()) for one in tried]
+    losses = [_lost(values, one) + _lost(forest.base, replace(one, bits=_BIAS_BITS, signed=True)) for one in tried]
     return next(one for one, loss in zip(reversed(tried), reversed(losses), strict=True) if loss == min(losses))
+
+
+def _lost(values: Floats, to: Format) -> float:
+    return float(np.square(dequantise(quantise(values, to), to) - values).sum())
 
 
 def _decisions(tree: floats.Tree, scale: Format) -> Decisions:

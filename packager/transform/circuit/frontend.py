@@ -69,8 +69,12 @@ def cut(model: onnx.ModelProto) -> Cut:
     before = _part(model, early, [], entry) if early else None
     double = ends in forests and forests[ends].double
     after = None
-    if [one.name for one in graph.output] != [ends] or double:
+    if [one.name for one in graph.output] != [ends]:
         after = _part(model, _widened(late, ends) if double else late, [ends], None)
+    elif double:
+        raise CircuitRefused(
+            f"{ends!r} is FP64, and a circuit's answer is FP32", hint="end the model with a Cast to FP32"
+        )
     return Cut(before, network, after, entry, ends, is_double(graph, entry))
 
 

@@ -93,7 +93,9 @@ def chosen(trees: Trees, rows: Floats) -> Grid:
     scales = np.tile(np.array([_NARROWEST, 0, 0], np.int64), (rows.shape[1], 1))
     for feature, thresholds in _thresholds(trees).items():
         if np.isnan(thresholds).any():
-            raise CircuitRefused("a threshold of the trees is NaN", hint="train the model anew: it decides nothing there")
+            raise CircuitRefused(
+                "a threshold of the trees is NaN", hint="train the model anew: it decides nothing there"
+            )
         if len(thresholds):
             scales[feature] = _narrowest(thresholds, rows[:, feature])
     return Grid(*scales.T)
@@ -113,19 +115,18 @@ def _thresholds(trees: Trees) -> dict[int, Floats]:
 def _narrowest(thresholds: Floats, values: Floats) -> tuple[int, int, int]:
     """Width, fraction and offset for one feature."""
     values = values[~np.isnan(values)]
-    for width in range(_NARROWEST, WIDEST + 1):
-        fraction, offset = _scale(float(thresholds[0]), float(thresholds[-1]), width)
-        grid = Grid(*np.array([[width], [fraction], [offset]], np.int64))
-        if _decides(grid, thresholds, values):
-            # Values that are all on the grid leave none between.
-            scaled = np.ldexp(values, fraction)
-            width = min(width if (scaled == np.floor(scaled)).all() else width + _MARGIN, WIDEST)
-            break
-    return width, *_scale(float(thresholds[0]), float(thresholds[-1]), width)
+    low, high = float(thresholds[0]), float(thresholds[-1])
+    grids = ((width, *_scale(low, high, width)) for width in range(_NARROWEST, WIDEST + 1))
+    width, fraction, _ = next((one for one in grids if _decides(one, thresholds, values)), (WIDEST, 0, 0))
+    # Values that are all on the grid leave none between.
+    scaled = np.ldexp(values, fraction)
+    width = min(width if (scaled == np.floor(scaled)).all() else width + _MARGIN, WIDEST)
+    return width, *_scale(low, high, width)
 
 
-def _decides(grid: Grid, thresholds: Floats, values: Floats) -> bool:
+def _decides(one: tuple[int, int, int], thresholds: Floats, values: Floats) -> bool:
     """Whether every comparison is decided on the grid as without it: as many thresholds are below each value."""
+    grid = Grid(*(np.array([number], np.int64) for number in one))
     rounded = grid.thresholds(np.zeros(len(thresholds), np.int64), thresholds)
     whole = grid.integers(values[:, None])[:, 0]
     return np.array_equal(np.searchsorted(thresholds, values), np.searchsorted(rounded, whole))
@@ -173,7 +174,7 @@ def _nodes(source: str, grid: Grid, entry: str) -> list[onnx.NodeProto]:
         "place": np.ldexp(np.ones(len(grid.shifts)), grid.shifts), "missing": np.array((1 << grid.bits) - 1.0),
     }  # fmt: skip
     steps = [
-        ("Cast", ["wide"]), ("Mul", ["scaled", "scale"]), ("Add", ["raised", "half"]), ("Floor", ["whole"]),
+        ("Mul", ["scaled", "scale"]), ("Add", ["raised", "half"]), ("Floor", ["whole"]),
         ("Sub", ["moved", "offset"]), ("Max", ["above", "least"]), ("Min", ["inside", "most"]),
         ("Mul", ["placed", "place"]),
     ]  # fmt: skip
@@ -181,12 +182,11 @@ def _nodes(source: str, grid: Grid, entry: str) -> list[onnx.NodeProto]:
         helper.make_node("Constant", [], [f"{entry}/{name}"], value=numpy_helper.from_array(np.asarray(value)))
         for name, value in constants.items()
     ]
-    last = source
-    for op_type, (name, *others) in steps:
-        given = {"to": TensorProto.DOUBLE} if op_type == "Cast" else {}
-        inputs = [last, *(f"{entry}/{other}" for other in others)]
+    last = f"{entry}/wide"
+    nodes.append(helper.make_node("Cast", [source], [last], to=TensorProto.DOUBLE))
+    for op_type, (name, other) in steps:
+        nodes.append(helper.make_node(op_type, [last, f"{entry}/{other}"], [f"{entry}/{name}"]))
         last = f"{entry}/{name}"
-        nodes.append(helper.make_node(op_type, inputs, [last], **given))
     return [
         *nodes,
         helper.make_node("IsNaN", [f"{entry}/wide"], [f"{entry}/nan"]),

@@ -19,8 +19,8 @@ def looked_up(
 ) -> tuple[Trees, onnx.NodeProto, Nodes] | None:
     """The trees with the values themselves, the node that adds them up, and all nodes that this stands for.
 
-    None where the graph does something else with the ensemble's answers. The order that is known here:
-    Cast, Add (offsets), Gather (values), Reshape and Add (what boosting starts from) at will, CumSum, Gather (its last).
+    None where the graph does something else with the ensemble's answers. The order that is known here: Cast, Add
+    (offsets), Gather (values), Reshape and Add (what boosting starts from) at will, CumSum, Gather (its last).
     """
     chain = _chain(node, nodes)
     kinds = [each.op_type for each in chain]

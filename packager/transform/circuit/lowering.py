@@ -126,7 +126,9 @@ def _classified(tail: _Tail, node: onnx.NodeProto, attributes: Mapping[str, Any]
     """The label and the scores of a TreeEnsembleClassifier, as ONNX Runtime makes them of its sums."""
     transform = _transform(node, attributes)
     whole = attributes.get("classlabels_int64s")
-    names = np.array(whole, np.int64) if whole else np.array([one.decode() for one in attributes["classlabels_strings"]])
+    names = (
+        np.array(whole, np.int64) if whole else np.array([one.decode() for one in attributes["classlabels_strings"]])
+    )
     labels = tail.constant(names if whole else names.astype(object))
     label = node.output[0]
     scores = node.output[1] if len(node.output) > 1 and node.output[1] else f"{raw}/scores"
