@@ -184,8 +184,8 @@ def _nodes(source: str, grid: Grid, entry: str) -> list[onnx.NodeProto]:
     ]
     last = f"{entry}/wide"
     nodes.append(helper.make_node("Cast", [source], [last], to=TensorProto.DOUBLE))
-    for op_type, (name, other) in steps:
-        nodes.append(helper.make_node(op_type, [last, f"{entry}/{other}"], [f"{entry}/{name}"]))
+    for op_type, (name, *others) in steps:
+        nodes.append(helper.make_node(op_type, [last, *(f"{entry}/{one}" for one in others)], [f"{entry}/{name}"]))
         last = f"{entry}/{name}"
     return [
         *nodes,
