@@ -42,6 +42,10 @@ def trees_of(node: onnx.NodeProto, attributes: Mapping[str, Any], *, double: boo
     base = _numbers(attributes, "base_values")
     if len(base) not in (0, count):
         raise _refused(node, f"it has {len(base)} base values for {count} outputs")
+    # ONNX Runtime forgets the base value, and the class, of an output that no leaf of a row adds to.
+    left_out = _left_out(attributes, prefix, count, modes)
+    if left_out and (count > 1 if prefix == "class" else base[left_out].any() if len(base) else False):
+        raise _refused(node, f"to output {left_out[0]} not every row has a leaf that adds, be it zero")
     return Trees(tuple(trees), base if len(base) else np.zeros(count))
 
 
@@ -52,6 +56,17 @@ def _added(attributes: Mapping[str, Any], prefix: str, count: int, shared: int) 
     for tree, node, target, weight in zip(*columns, _numbers(attributes, f"{prefix}_weights"), strict=True):
         found.setdefault((tree, node), np.zeros(count))[target] += weight / shared
     return found
+
+
+def _left_out(attributes: Mapping[str, Any], prefix: str, count: int, modes: NDArray[np.str_]) -> list[int]:
+    """Outputs without a tree all of whose leaves add to them."""
+    trees = _integers(attributes, "nodes_treeids")
+    leaves = np.bincount(trees[modes == "LEAF"], minlength=int(trees.max()) + 1)
+    columns = (_integers(attributes, f"{prefix}_{name}") for name in ("ids", "treeids", "nodeids"))
+    listed = np.unique(np.stack(list(columns), axis=1), axis=0)
+    found = np.zeros((count, len(leaves)), np.int64)
+    np.add.at(found, (listed[:, 0], listed[:, 1]), 1)
+    return np.flatnonzero(~(found == leaves)[:, leaves > 0].any(axis=1)).tolist()
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:

@@ -116,12 +116,14 @@ def _narrowest(thresholds: Floats, values: Floats) -> tuple[int, int, int]:
     """Width, fraction and offset for one feature."""
     values = values[~np.isnan(values)]
     low, high = float(thresholds[0]), float(thresholds[-1])
-    grids = ((width, *_scale(low, high, width)) for width in range(_NARROWEST, WIDEST + 1))
-    width, fraction, _ = next((one for one in grids if _decides(one, thresholds, values)), (WIDEST, 0, 0))
+    every = [(width, *_scale(low, high, width)) for width in range(_NARROWEST, WIDEST + 1)]
+    fitting = [one for one in every if _decides(one, thresholds, values)]
+    if not fitting:
+        return every[-1]
+    scaled = np.ldexp(values, fitting[0][1])
     # Values that are all on the grid leave none between.
-    scaled = np.ldexp(values, fraction)
-    width = min(width if (scaled == np.floor(scaled)).all() else width + _MARGIN, WIDEST)
-    return width, *_scale(low, high, width)
+    wanted = fitting[0][0] + (0 if (scaled == np.floor(scaled)).all() else _MARGIN)
+    return next((one for one in fitting if one[0] >= wanted), fitting[-1])
 
 
 def _decides(one: tuple[int, int, int], thresholds: Floats, values: Floats) -> bool:

@@ -143,7 +143,7 @@ def _classified(tail: _Tail, node: onnx.NodeProto, attributes: Mapping[str, Any]
     flat = tail.add("Reshape", [raw, tail.constant(np.array([-1], np.int64))])
     above = tail.add("Greater", [flat, tail.constant(np.array(0.5 if shares else 0.0, np.float32))])
     tail.add("Gather", [labels, tail.add("Cast", [above], to=TensorProto.INT64)], label)
-    if shares:
+    if shares and transform == "NONE":
         other = tail.add("Sub", [tail.constant(np.array(1.0, np.float32)), raw])
         tail.add("Concat", [other, raw], scores, axis=1)
         return
