@@ -10,6 +10,7 @@ from packager.core.errors import CircuitRefused
 from packager.transform.circuit.lowering import is_double, lowered
 from packager.transform.circuit.network import Network, Trees
 from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constant_of, refused
+from packager.transform.circuit.scales import Grid
 
 # What may stand at the ends, on the host: it is computed there as it is, in floats.
 HOST_BEFORE = frozenset((
@@ -29,7 +30,9 @@ HOST_AFTER = frozenset((
 class Cut:
     """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do.
 
-    ``double`` says that the tensor where it begins is FP64.
+    Attributes:
+        double: Whether the tensor where the circuit begins is FP64.
+        grid: How its numbers were made whole, where trees have scales of their own for each.
     """
 
     before: onnx.ModelProto | None
@@ -38,6 +41,7 @@ class Cut:
     entry: str
     exit: str
     double: bool = False
+    grid: Grid | None = None
 
 
 def cut(model: onnx.ModelProto) -> Cut:

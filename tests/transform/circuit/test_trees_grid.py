@@ -1,4 +1,4 @@
-"""Values and thresholds as integers: which comparisons keep their answer, and how near to a threshold one may lose it."""
+"""Values and thresholds as integers: which comparisons keep their answer, and how near to a threshold one may not."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from packager.core.errors import CircuitRefused
 from packager.transform.circuit.ends import to_circuit
 from packager.transform.circuit.frontend import cut
-from packager.transform.circuit.grid import WIDEST, Grid, chosen, on_grid
+from packager.transform.circuit.grid import WIDEST, chosen, on_grid
 from packager.transform.circuit.network import Tree, Trees, evaluate
+from packager.transform.circuit.scales import Grid
 from tests.support.circuits import mlp
 from tests.support.tree_models import regressor, rows_around
 
@@ -75,6 +76,7 @@ def test_missing_numbers_have_an_integer_of_their_own() -> None:
     whole = grid.integers(np.array([[np.nan, np.nan], [np.inf, np.inf], [-np.inf, 4.0]]))
     assert whole.tolist() == [[31, 31], [24, 30], [0, 4]]
     assert grid.missing.tolist() == [28, 31]
+    assert grid.table() == "feature,bits,fraction,offset,shift\n0,3,0,0,2\n1,5,0,0,0\n"
 
 
 def test_the_hosts_part_rounds_as_the_grid_does() -> None:
