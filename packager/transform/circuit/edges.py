@@ -1,51 +1,44 @@
-"""Rows for the verification of trees: into every leaf, along both sides of every threshold on the way there."""
+"""Rows for the verification of trees: into every leaf, along all thresholds on the way there."""
 
 import numpy as np
 
 from packager.transform.circuit.ir import Circuit, Decisions, Forest
 from packager.transform.circuit.network import Integers
 
-# More rows say little more, and each is simulated.
-MOST = 4096
+# Rows are simulated twice; of an ensemble with more leaves than this allows, some are left to the samples.
+MOST = 20_000
+Box = tuple[Integers, Integers]
 
 
 def edges(circuit: Circuit, samples: Integers) -> Integers:
-    """Samples changed to end in each leaf of each tree, one bound of the leaf's box met at a time; none without trees.
+    """Samples moved into the leaves of all trees: into both corners of each one's box, and there with a number missing.
 
-    A threshold that is off by one, or a leaf that is wrong, shows in one of them, unless all trees hide it together.
+    In a corner all thresholds on the way to the leaf are met at once: one that is off by one leads elsewhere.
     """
     random = np.random.default_rng(0)
-    found = [
-        row
-        for step in circuit.steps
-        if isinstance(step.operation, Forest)
-        for tree in step.operation.trees
-        for row in _of_tree(tree, step.operation.missing, circuit.format.high, samples, random)
-    ]
-    if not found:
+    forests = [step.operation for step in circuit.steps if isinstance(step.operation, Forest)]
+    boxes = [box for forest in forests for tree in forest.trees for box in _boxes(tree, forest.missing)]
+    if not boxes:
         return np.zeros((0, *circuit.shape), np.int64)
-    kept = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST)).astype(np.int64))
-    return np.stack([found[at] for at in kept])
+    chosen = [boxes[at] for at in random.permutation(len(boxes))[: MOST // 3]]
+    rows = [row for box in chosen for row in _corners(box, forests[0].missing, circuit.format.high, samples, random)]
+    return np.stack(rows)
 
 
-def _of_tree(
-    tree: Decisions, missing: Integers, most: int, samples: Integers, random: np.random.Generator
-) -> list[Integers]:
-    rows: list[Integers] = []
-    for low, high in _boxes(tree, missing):
-        inside = np.clip(samples[random.integers(len(samples))], low, high)
-        for feature in np.flatnonzero((low > 0) | (high < missing - 1)):
-            for bound in {int(low[feature]), int(high[feature])}:
-                row = inside.copy()
-                row[feature] = bound
-                rows.append(row)
-        absent = inside.copy()
-        absent[random.integers(len(absent))] = most
-        rows += [inside, absent]
-    return rows
+def _corners(
+    box: Box, missing: Integers, most: int, samples: Integers, random: np.random.Generator
+) -> tuple[Integers, Integers, Integers]:
+    low, high = box
+    sample = np.clip(samples[random.integers(len(samples))], low, high)
+    bounded = np.flatnonzero((low > 0) | (high < missing - 1))
+    lower, upper, absent = (sample.copy() for _ in range(3))
+    # Where there is no bound the sample stays: a corner of everything would be far from all of them.
+    lower[low > 0], upper[high < missing - 1] = low[low > 0], high[high < missing - 1]
+    absent[random.choice(bounded if len(bounded) else len(absent))] = most
+    return lower, upper, absent
 
 
-def _boxes(tree: Decisions, missing: Integers) -> list[tuple[Integers, Integers]]:
+def _boxes(tree: Decisions, missing: Integers) -> list[Box]:
     """The least and the greatest numbers that lead to each leaf; those that no number leads to are left out."""
     found = []
     waiting = [(0, np.zeros_like(missing), missing - 1)]

@@ -7,7 +7,7 @@ import onnx
 from onnx import numpy_helper, shape_inference
 
 from packager.core.errors import CircuitRefused
-from packager.transform.circuit.lowering import is_double, lowered
+from packager.transform.circuit.lowering import kind_of, lowered
 from packager.transform.circuit.network import Network, Trees
 from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constant_of, refused
 from packager.transform.circuit.scales import Grid
@@ -31,7 +31,7 @@ class Cut:
     """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do.
 
     Attributes:
-        double: Whether the tensor where the circuit begins is FP64.
+        kind: ONNX's type of the tensor where the circuit begins.
         grid: How its numbers were made whole, where trees have scales of their own for each.
     """
 
@@ -40,7 +40,7 @@ class Cut:
     after: onnx.ModelProto | None
     entry: str
     exit: str
-    double: bool = False
+    kind: int = onnx.TensorProto.FLOAT
     grid: Grid | None = None
 
 
@@ -79,7 +79,7 @@ def cut(model: onnx.ModelProto) -> Cut:
         raise CircuitRefused(
             f"{ends!r} is FP64, and a circuit's answer is FP32", hint="end the model with a Cast to FP32"
         )
-    return Cut(before, network, after, entry, ends, is_double(graph, entry))
+    return Cut(before, network, after, entry, ends, kind_of(graph, entry))
 
 
 def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -194,8 +194,7 @@ def _part(
     inputs += [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in entries]
     outputs = list(graph.output)
     if answer is not None:
-        kinds = {one.name: one.type.tensor_type.elem_type for one in graph.value_info}
-        outputs = [onnx.helper.make_tensor_value_info(answer, kinds.get(answer, onnx.TensorProto.FLOAT), None)]
+        outputs = [onnx.helper.make_tensor_value_info(answer, kind_of(graph, answer), None)]
     weights = [one for one in graph.initializer if one.name in read]
     part = onnx.helper.make_graph(kept, graph.name, inputs, outputs, weights)
     return onnx.helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -113,8 +113,7 @@ def _before(cut: Cut, grid: Grid, entry: str) -> onnx.ModelProto:
     """The host's first part, ended by the rounding: the numbers that leave it are the circuit's integers."""
     model = onnx.ModelProto()
     if cut.before is None:
-        kind = TensorProto.DOUBLE if cut.double else TensorProto.FLOAT
-        value = helper.make_tensor_value_info(cut.entry, kind, ["rows", *cut.network.shape])
+        value = helper.make_tensor_value_info(cut.entry, cut.kind, ["rows", *cut.network.shape])
         graph = helper.make_graph([], "before", [value], [])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
     else:

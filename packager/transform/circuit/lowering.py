@@ -74,7 +74,7 @@ def _replaced(
 ) -> tuple[Nodes, Nodes, Ensemble]:
     """The nodes that go, those that come (the raw sums first), and the trees."""
     attributes = attributes_of(node)
-    trees = trees_of(node, attributes, double=is_double(graph, node.input[0]))
+    trees = trees_of(node, attributes, double=kind_of(graph, node.input[0]) == TensorProto.DOUBLE)
     tail = _Tail(node.output[0], [])
     if node.op_type == "TreeEnsembleClassifier":
         raw = f"{node.output[0]}/sums"
@@ -95,10 +95,10 @@ def _sums(node: onnx.NodeProto, output: str) -> onnx.NodeProto:
     return helper.make_node("TreeEnsembleRegressor", [node.input[0]], [output], name=node.name, domain=_ML)
 
 
-def is_double(graph: onnx.GraphProto, name: str) -> bool:
-    """Whether a tensor of the graph is FP64."""
+def kind_of(graph: onnx.GraphProto, name: str) -> int:
+    """ONNX's type of a tensor, FP32 where the graph does not say."""
     known = {one.name: one.type.tensor_type.elem_type for one in [*graph.input, *graph.value_info]}
-    return known.get(name) == TensorProto.DOUBLE
+    return known.get(name, 0) or TensorProto.FLOAT
 
 
 def _transform(node: onnx.NodeProto, attributes: Mapping[str, Any]) -> str:
