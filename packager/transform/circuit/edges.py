@@ -33,7 +33,7 @@ def _corners(
     bounded = np.flatnonzero((low > 0) | (high < missing - 1))
     lower, upper, absent = (sample.copy() for _ in range(3))
     # Where there is no bound the sample stays: a corner of everything would be far from all of them.
-    lower[low > 0], upper[high < missing - 1] = low[low > 0], high[high < missing - 1]
+    lower[bounded], upper[bounded] = low[bounded], high[bounded]
     absent[random.choice(bounded if len(bounded) else len(absent))] = most
     return lower, upper, absent
 

@@ -76,7 +76,7 @@ def test_reference_and_program_decide_as_plain_python_does(seed: int, bits: int,
 
 @pytest.mark.parametrize("seed", range(3))
 def test_broken_thresholds_selections_and_sums_are_noticed(seed: int) -> None:
-    model = regressor(seed, trees=5, depth=3, targets=2)
+    model = regressor(seed, trees=8, depth=2, targets=2)
     parts, circuit = made(model, {"x": rows_around(model, 50)})
     samples = reference.quantise(to_circuit(parts, {"x": rows_around(model, 20)}), circuit.format)
     rows, trace = rows_for(circuit, samples), traced(circuit, "trees")
