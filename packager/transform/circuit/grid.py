@@ -21,6 +21,8 @@ _NARROWEST = 3
 _MARGIN = 2
 # Scaled thresholds stay whole numbers that a float64 holds with room for fractions.
 _LARGEST = 40
+# Beyond FP32. LightGBM writes 1e300 for infinity, and a grid that reached so far would tell nothing else apart.
+_ENDLESS = 2.0**128
 _OPSET = 18
 
 
@@ -59,14 +61,14 @@ def chosen(trees: Trees, rows: Floats) -> Grid:
 
 
 def _thresholds(trees: Trees) -> dict[int, Floats]:
-    """Distinct finite thresholds by feature, ascending."""
+    """Distinct thresholds by feature, ascending, without those that stand for an end of all numbers."""
     found: dict[int, list[Floats]] = {}
     for tree in trees.trees:
         inner = tree.left >= 0
         for feature in np.unique(tree.feature[inner]):
             found.setdefault(int(feature), []).append(tree.threshold[inner & (tree.feature == feature)])
-    finite = {feature: np.unique(np.concatenate(values)) for feature, values in sorted(found.items())}
-    return {feature: values[~np.isinf(values)] for feature, values in finite.items()}
+    distinct = {feature: np.unique(np.concatenate(values)) for feature, values in sorted(found.items())}
+    return {feature: values[~(np.abs(values) >= _ENDLESS)] for feature, values in distinct.items()}
 
 
 def _narrowest(thresholds: Floats, values: Floats) -> tuple[int, int, int]:
@@ -77,17 +79,23 @@ def _narrowest(thresholds: Floats, values: Floats) -> tuple[int, int, int]:
     fitting = [one for one in every if _decides(one, thresholds, values)]
     if not fitting:
         return every[-1]
-    scaled = np.ldexp(values, fitting[0][1])
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(values, fitting[0][1])
     # Values that are all on the grid leave none between.
     wanted = fitting[0][0] + (0 if (scaled == np.floor(scaled)).all() else _MARGIN)
     return next((one for one in fitting if one[0] >= wanted), fitting[-1])
 
 
 def _decides(one: tuple[int, int, int], thresholds: Floats, values: Floats) -> bool:
-    """Whether every comparison is decided on the grid as without it: as many thresholds are below each value."""
+    """Whether thresholds stay apart, and every comparison is decided as without the grid.
+
+    It is where as many thresholds are below each value.
+    """
     grid = Grid(*(np.array([number], np.int64) for number in one))
     rounded = grid.thresholds(np.zeros(len(thresholds), np.int64), thresholds)
     whole = grid.integers(values[:, None])[:, 0]
+    if len(np.unique(rounded)) < len(rounded):
+        return False
     return np.array_equal(np.searchsorted(thresholds, values), np.searchsorted(rounded, whole))
 
 

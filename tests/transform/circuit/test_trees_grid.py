@@ -71,6 +71,21 @@ def test_values_that_nothing_of_sixteen_bits_tells_apart_get_sixteen() -> None:
     assert grid.bits == WIDEST
 
 
+def test_thresholds_stay_apart_though_no_sample_tells_them_apart() -> None:
+    thresholds = [0.0, 0.01, 5.0]
+    grid = chosen(stumps(thresholds), np.array([[np.nan], [3e38]]))
+    assert len({*grid.thresholds(np.zeros(3, np.int64), np.array(thresholds)).tolist()}) == 3
+    assert sides(grid, np.array([0.005]), 0.0).tolist() == [False]
+    assert sides(grid, np.array([0.005]), 0.01).tolist() == [True]
+
+
+def test_a_threshold_that_stands_for_infinity_takes_all_numbers_to_the_left() -> None:
+    grid = chosen(stumps([1e300, 0.5, 0.25]), np.array([[0.3], [0.2]]))
+    assert grid.bits <= 6
+    assert sides(grid, np.array([0.3, 3e38]), 1e300).tolist() == [True, True]
+    assert sides(grid, np.array([0.3, 0.2, 1.0]), 0.25).tolist() == [False, True, False]
+
+
 def test_missing_numbers_have_an_integer_of_their_own() -> None:
     grid = Grid(np.array([3, 5]), np.array([0, 0]), np.array([0, 0]))
     whole = grid.integers(np.array([[np.nan, np.nan], [np.inf, np.inf], [-np.inf, 4.0]]))
