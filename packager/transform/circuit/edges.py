@@ -39,10 +39,11 @@ def _corners(
 
 
 def _boxes(tree: Decisions, missing: Integers) -> list[Box]:
-    """The least and the greatest numbers that lead to each leaf; those that no number leads to are left out."""
-    found = []
+    """The least and the greatest numbers on each way to a leaf; those that no number leads to are left out."""
+    found: list[Box] = []
     waiting = [(0, np.zeros_like(missing), missing - 1)]
-    while waiting:
+    # Where nodes share what they lead to, as tests of sets do, there may be more ways than anyone can go.
+    while waiting and len(found) < MOST:
         node, low, high = waiting.pop()
         if (low > high).any():
             continue

@@ -111,8 +111,9 @@ def test_the_estimate_is_near_alkaids_and_refuses_before_anything_slow(tmp_path:
     model = regressor(3, trees=30, depth=4)
     feeds = {"x": rows_around(model)}
     parts, circuit = made(model, feeds)
-    written_luts = written(traced(circuit, "trees")).luts
-    assert 0.6 * written_luts < estimated(parts.network, Widths.of(6)).luts < 1.8 * written_luts
+    rtl = written(traced(circuit, "trees"))
+    assert 0.6 * rtl.luts < estimated(parts.network, Widths.of(6)).luts < 1.8 * rtl.luts
+    assert written(traced(circuit, "trees")).sources == rtl.sources
     steps: list[str] = []
     with pytest.raises(CircuitTooLarge, match=r"look-up tables, and 50 are the most") as caught:
         compiled(model, feeds, "trees", Asked(max_luts=50), tmp_path, on_step=steps.append)
