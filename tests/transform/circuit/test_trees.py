@@ -74,6 +74,18 @@ def test_reference_and_program_decide_as_plain_python_does(seed: int, bits: int,
     assert np.array_equal(interpreted(traced(circuit, "trees").logic, rows), expected)
 
 
+def test_branches_that_several_nodes_lead_to_are_made_once() -> None:
+    model = regressor(5, trees=2, depth=3)
+    (leads,) = (one for one in model.graph.node[0].attribute if one.name == "nodes_falsenodeids")
+    leads.ints[1] = 5  # of the other half of the tree, as dray writes tests of sets
+    rows = rows_around(model)
+    parts, circuit = made(model, {"x": rows}, bits=12)
+    asked = rows_for(circuit, reference.quantise(to_circuit(parts, {"x": rows}), circuit.format))
+    expected = reference.run(circuit, asked)
+    assert expected.tolist() == [plain(circuit.steps[0].operation, row) for row in asked.tolist()]
+    assert np.array_equal(interpreted(traced(circuit, "trees").logic, asked), expected)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_broken_thresholds_selections_and_sums_are_noticed(seed: int) -> None:
     model = regressor(seed, trees=8, depth=2, targets=2)
