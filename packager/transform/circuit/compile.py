@@ -16,6 +16,7 @@ from packager.transform.circuit.ends import from_circuit, run_model, to_circuit
 from packager.transform.circuit.estimate import MAX_LUTS, Estimate, check_size, estimated
 from packager.transform.circuit.fixing import Widths, fixed
 from packager.transform.circuit.frontend import Cut, cut
+from packager.transform.circuit.grid import on_grid
 from packager.transform.circuit.ir import Circuit
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
 from packager.transform.circuit.tracing import Rtl, traced, written
@@ -99,7 +100,7 @@ def compiled(
         GateFailed: No width agrees with the original on enough rows.
         CircuitUnfaithful: The simulation differs from the reference, or a broken circuit would not have been noticed.
     """
-    parts = cut(canonical(model))
+    parts = on_grid(cut(canonical(model)), _calibrating(feeds))
     tried = _tried(parts, feeds, run_model(model, feeds) if expected is None else expected, labelled, asked)
     chosen = tried[-1]
     tell = on_step or _silent

@@ -57,7 +57,7 @@ def write_circuit(made: Compiled, samples: Integers, device: Device, folder: Pat
         latency_cycles=found.first,
         initiation_interval=interval,
     )
-    write_project(place / "project", project_files(made.rtl, device, _facts(made, model)))
+    write_project(place / "project", project_files(made.rtl, device, _facts(made, model), made.cut.grid))
     return model
 
 

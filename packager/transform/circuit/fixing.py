@@ -1,6 +1,6 @@
 """From floats to integers: a power-of-two scale for each tensor, by what calibration rows make of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from packager.core.errors import CircuitRefused
 from packager.transform.circuit import network as floats
 from packager.transform.circuit.ir import (
     Circuit,
+    Decisions,
+    Forest,
     Format,
     Largest,
     Operation,
@@ -52,10 +54,16 @@ def fixed(network: Network, calibration: Floats, widths: Widths) -> Circuit:
         CircuitRefused: A constant or a table does not fit.
     """
     values = floats.evaluate(network, calibration)
-    building = _Building(network, values, widths, format_for(values[0], widths.input))
+    building = _Building(network, values, widths, _entering(network, values[0], widths))
     for number, layer in enumerate(network.layers, start=1):
         building.numbers[number] = building.add(layer, number)
     return Circuit(network.shape, building.input, tuple(building.steps))
+
+
+def _entering(network: Network, values: Floats, widths: Widths) -> Format:
+    """Trees compare what was made whole before; what others take is scaled here."""
+    first = network.layers[0].operation
+    return Format(False, first.bits, 0) if isinstance(first, floats.Trees) else format_for(values, widths.input)
 
 
 def format_for(values: Floats, bits: int) -> Format:
@@ -65,7 +73,7 @@ def format_for(values: Floats, bits: int) -> Format:
     most = float(np.abs(finite).max(initial=0.0))
     widest = bits - signed - int(np.ceil(np.log2(most))) if most > 0 else 0
     tried = [Format(signed, bits, widest + more) for more in _FRACTIONS_TRIED]
-    return min(tried, key=lambda one: float(np.square(dequantise(quantise(finite, one), one) - finite).sum()))
+    return min(tried, key=lambda one: _lost(finite, one))
 
 
 @dataclass(slots=True)
@@ -95,6 +103,8 @@ class _Building:
                 return self._total(self._narrow(sources[0]), self._narrow(sources[1]), layer.name)
             case floats.Curve(function):
                 return self._table(function, self._narrow(sources[0]), number, layer.name)
+            case floats.Trees():
+                return self._forest(layer.operation, self.numbers[sources[0]], layer.name)
 
     def _step(self, operation: Operation, sources: tuple[int, ...], result: Format, name: str) -> int:
         self.steps.append(Step(operation, sources, result, name))
@@ -153,6 +163,50 @@ class _Building:
         entries = floats.curve(function, dequantise(np.arange(before.low, before.high + 1), before))
         after = format_for(self.values[layer], self.widths.activations)
         return self._step(Table(quantise(entries, after)), (source,), after, name)
+
+    def _forest(self, forest: floats.Trees, source: int, name: str) -> int:
+        missing = forest.missing
+        if missing is None:
+            raise ValueError("trees are put on a grid before they are made whole")
+        forest = lightened(forest)
+        # All sums have one scale, and they are exact: what was lost was lost in the leaves.
+        scale = leaf_format(forest, self.widths.weights)
+        base = _bias(forest.base, scale.fraction, name)
+        trees = tuple(_decisions(tree, scale) for tree in forest.trees)
+        leaves = [tree.values[tree.left < 0] for tree in trees]
+        low = base + sum((each.min(axis=0) for each in leaves), np.zeros_like(base))
+        high = base + sum((each.max(axis=0) for each in leaves), np.zeros_like(base))
+        signed, bits = bits_for(int(low.min()), int(high.max()))
+        return self._step(Forest(trees, base, missing), (source,), Format(signed, bits, scale.fraction), name)
+
+
+def lightened(forest: floats.Trees) -> floats.Trees:
+    """The same sums with smaller leaves: what all leaves of a tree add, the base does."""
+    base, trees = forest.base.copy(), []
+    for tree in forest.trees:
+        leaves = tree.values[tree.left < 0]
+        common = np.maximum(leaves.min(axis=0), 0.0) + np.minimum(leaves.max(axis=0), 0.0)
+        base += common
+        trees.append(replace(tree, values=np.where((tree.left < 0)[:, None], tree.values - common, 0.0)))
+    return replace(forest, trees=tuple(trees), base=base)
+
+
+def leaf_format(forest: floats.Trees, bits: int) -> Format:
+    """The coarsest of the formats that lose the least of leaves and base: votes, which are whole, stay so."""
+    values = np.concatenate([tree.values[tree.left < 0].ravel() for tree in forest.trees])
+    finest = format_for(values, bits)
+    tried = [replace(finest, fraction=finest.fraction - less) for less in range(bits + 1)]
+    losses = [_lost(values, one) + _lost(forest.base, replace(one, bits=_BIAS_BITS, signed=True)) for one in tried]
+    return next(one for one, loss in zip(reversed(tried), reversed(losses), strict=True) if loss == min(losses))
+
+
+def _lost(values: Floats, to: Format) -> float:
+    return float(np.square(dequantise(quantise(values, to), to) - values).sum())
+
+
+def _decisions(tree: floats.Tree, scale: Format) -> Decisions:
+    threshold = tree.threshold.astype(np.int64)
+    return Decisions(tree.feature, threshold, tree.left, tree.right, tree.missing_left, quantise(tree.values, scale))
 
 
 def _bias(bias: Floats, fraction: int, name: str) -> Integers:

@@ -32,6 +32,7 @@ from packager.transform.circuit.estimate import MAX_LUTS, check_size, estimated
 from packager.transform.circuit.files import resources, write_circuit, write_simulation
 from packager.transform.circuit.fixing import Widths
 from packager.transform.circuit.frontend import Cut, ancestors, cut
+from packager.transform.circuit.network import Trees
 from packager.transform.circuit.project import Device
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
 from packager.transform.circuit.truth import (
@@ -159,6 +160,8 @@ def check_circuit(raw: RawConversion, asked: CircuitAsked) -> None:
             f"the model has {size:,} bytes, far more than any circuit could hold", hint="deploy it another way"
         )
     network = cut(canonical(onnx.load(raw.onnx))).network
+    if isinstance(network.layers[0].operation, Trees):
+        return  # how large they are is known once the samples have put them on a grid
     check_size(estimated(network, Widths.of(asked.bits or SEARCHED[0])), asked.max_luts or MAX_LUTS)
 
 

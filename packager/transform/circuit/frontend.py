@@ -7,19 +7,22 @@ import onnx
 from onnx import numpy_helper, shape_inference
 
 from packager.core.errors import CircuitRefused
-from packager.transform.circuit.network import Network
+from packager.transform.circuit.lowering import kind_of, lowered
+from packager.transform.circuit.network import Network, Trees
 from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constant_of, refused
+from packager.transform.circuit.scales import Grid
 
 # What may stand at the ends, on the host: it is computed there as it is, in floats.
 HOST_BEFORE = frozenset((
     "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Add", "Sub",
-    "Mul", "Div", "Scaler", "Imputer",
+    "Mul", "Div", "Scaler", "Imputer", "Where", "Equal", "Abs", "LessOrEqual", "IsNaN",
 ))  # fmt: skip
 HOST_AFTER = frozenset((
     "Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ArgMax", "ArrayFeatureExtractor", "Cast", "Identity",
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Concat", "Add", "Sub", "Mul", "Div", "Neg",
     "Gather", "LabelEncoder", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "Where", "Not",
-    "Normalizer", "Clip", "Slice", "Abs", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape",
+    "Normalizer", "Clip", "Slice", "Transpose", "Binarizer", "ReduceMax", "TopK", "Round", "Exp", "Shape",
+    "Abs", "Log", "Pow",
 ))  # fmt: skip
 
 
@@ -28,13 +31,20 @@ FLOAT = onnx.TensorProto.FLOAT
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do."""
+    """A model cut where the circuit begins and ends; ``before`` and ``after`` are None where nothing is left to do.
+
+    Attributes:
+        kind: ONNX's type of the tensor where the circuit begins.
+        grid: How its numbers were made whole, where trees have scales of their own for each.
+    """
 
     before: onnx.ModelProto | None
     network: Network
     after: onnx.ModelProto | None
     entry: str
     exit: str
+    kind: int = onnx.TensorProto.FLOAT
+    grid: Grid | None = None
 
 
 def cut(model: onnx.ModelProto) -> Cut:
@@ -43,7 +53,8 @@ def cut(model: onnx.ModelProto) -> Cut:
     Raises:
         CircuitRefused: Names the operators that have no circuit, or what stands between.
     """
-    graph = shape_inference.infer_shapes(model).graph
+    model, forests = lowered(shape_inference.infer_shapes(model))
+    graph = model.graph
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     constants |= {node.output[0]: constant_of(node) for node in graph.node if node.op_type == "Constant"}
     nodes = [node for node in graph.node if node.op_type != "Constant"]
@@ -56,14 +67,22 @@ def cut(model: onnx.ModelProto) -> Cut:
     entry = first.input[0]
     early = ancestors(nodes, {entry})
     _gate(early, HOST_BEFORE, "before the first layer")
-    assembly = Assembly(constants, _consumers(graph))
+    assembly = Assembly(constants, _consumers(graph), {name: found.trees for name, found in forests.items()})
     assembly.tensors[entry], assembly.shapes[entry] = 0, _row_shape(graph, entry)
     late = _assemble(assembly, [node for node in nodes if node not in early], nodes)
     ends = _ends(graph, late, assembly, entry)
     network = Network(assembly.shapes[entry], tuple(assembly.layers[: assembly.tensors[ends]]))
+    _check_alone(network)
     before = _part(model, early, [], entry) if early else None
-    after = None if [one.name for one in graph.output] == [ends] else _part(model, late, [ends], None)
-    return Cut(before, network, after, entry, ends)
+    double = ends in forests and forests[ends].double
+    after = None
+    if [one.name for one in graph.output] != [ends]:
+        after = _part(model, _widened(late, ends) if double else late, [ends], None)
+    elif double:
+        raise CircuitRefused(
+            f"{ends!r} is FP64, and a circuit's answer is FP32", hint="end the model with a Cast to FP32"
+        )
+    return Cut(before, network, after, entry, ends, kind_of(graph, entry))
 
 
 def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -75,7 +94,8 @@ def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.N
     unknown: list[onnx.NodeProto] = []
     for node in rest:
         inside = any(name in assembly.tensors for name in node.input)
-        wanted = id(node) in needed or (inside and not _better_outside(node))
+        grown = any(name in assembly.forests for name in node.input)
+        wanted = id(node) in needed or (inside and not grown and not _better_outside(node))
         if inside and wanted and node.op_type in CONVERT:
             CONVERT[node.op_type](assembly, node)
         elif id(node) in needed:
@@ -87,6 +107,27 @@ def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.N
         raise refused(unknown[0], f"between layers stand {', '.join(names)}")
     _gate(late, HOST_AFTER, "after the last layer")
     return late
+
+
+def _check_alone(network: Network) -> None:
+    if len(network.layers) > 1 and (found := [one for one in network.layers if isinstance(one.operation, Trees)]):
+        others = sorted({one.name for one in network.layers} - {found[0].name})
+        raise CircuitRefused(
+            f"{found[0].name} and {', '.join(others)} would be one circuit, and trees are made alone",
+            hint="deploy the model with another target, or with mode=ep",
+        )
+
+
+def _widened(nodes: list[onnx.NodeProto], name: str) -> list[onnx.NodeProto]:
+    """The nodes with a FP64 tensor that the host gets as FP32, as it gets everything from a circuit."""
+    wide = f"{name}/double"
+    changed = [onnx.helper.make_node("Cast", [name], [wide], to=onnx.TensorProto.DOUBLE)]
+    for node in nodes:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.input[:] = [wide if one == name else one for one in node.input]
+        changed.append(copy)
+    return changed
 
 
 def _better_outside(node: onnx.NodeProto) -> bool:
@@ -157,7 +198,7 @@ def _part(
     types = _types(model)
     outputs = list(graph.output)
     if answer is not None:
-        outputs = [onnx.helper.make_tensor_value_info(answer, types.get(answer, onnx.TensorProto.FLOAT), None)]
+        outputs = [onnx.helper.make_tensor_value_info(answer, kind_of(graph, answer), None)]
     weights = [one for one in graph.initializer if one.name in read]
     kept = _cast(kept, {name: types[name] for name in entries if types.get(name, FLOAT) != FLOAT})
     part = onnx.helper.make_graph(kept, graph.name, inputs, outputs, weights)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from packager.transform.circuit.network import Integers
+from packager.transform.circuit.network import Bools, Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,34 @@ class Table:
     values: Integers
 
 
-Operation: TypeAlias = Place | Product | Positive | Largest | Total | Rescale | Table
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """One tree in arrays by node, the root first; left and right are -1 at a leaf, which adds its ``values``.
+
+    A row goes left where its number is at most ``threshold``, and where it is missing and ``missing_left`` says so.
+    """
+
+    feature: Integers
+    threshold: Integers
+    left: Integers
+    right: Integers
+    missing_left: Bools
+    values: Integers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forest:
+    """``base`` and the values of the leaves that a row ends in, exact.
+
+    ``missing`` is, for each number of a row, the least integer that says that there is none.
+    """
+
+    trees: tuple[Decisions, ...]
+    base: Integers
+    missing: Integers
+
+
+Operation: TypeAlias = Place | Product | Positive | Largest | Total | Rescale | Table | Forest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,13 @@ from packager.transform.circuit.tracing import Traced, interpreted
 if TYPE_CHECKING:
     from alkaid.types import CombLogic
 
-# Numbers of alkaid's operations: a sum and a difference of two, one shifted.
-_SUM, _DIFFERENCE = 0, 1
+# Numbers of alkaid's operations: a sum and a difference of two, one shifted; a sum with a constant; a selection; bit by
+# bit, "and" or "or" of two.
+_SUM, _DIFFERENCE, _CONSTANT, _SELECTION, _BITS = 0, 1, 4, 6, 10
+SUMS = frozenset({_SUM, _DIFFERENCE})
+GROWN = SUMS | {_CONSTANT, _SELECTION, _BITS}
 MUTANTS = 20
-# A broken adder can compute the same (of a bit that is always zero), so not all need be noticed.
+# A broken operation can compute the same (of a bit that is always zero), so not all need be noticed.
 LEAST_CAUGHT = 0.9
 
 
@@ -28,23 +31,29 @@ class Mutations:
     one: Traced | None
 
 
-def mutated(trace: Traced, rows: Integers, expected: Integers, *, count: int = MUTANTS, seed: int = 0) -> Mutations:
-    """Break one adder at a time, and ask alkaid's interpreter for the answers to these rows.
+def mutated(
+    trace: Traced, rows: Integers, expected: Integers,
+    *, kinds: frozenset[int] = SUMS, count: int = MUTANTS, seed: int = 0,
+) -> Mutations:  # fmt: skip
+    """Break one operation at a time, and ask alkaid's interpreter for the answers to these rows.
+
+    Args:
+        kinds: Operations that are broken: a sum becomes a difference, a selection the other one, a constant one more.
 
     Raises:
         CircuitUnfaithful: Too many broken circuits answer as the reference does.
     """
-    adders = [at for at, op in enumerate(trace.logic.ops) if op.opcode in (_SUM, _DIFFERENCE)]
-    chosen = np.random.default_rng(seed).permutation(adders)[:count]
+    places = [at for at, op in enumerate(trace.logic.ops) if op.opcode in kinds]
+    chosen = np.random.default_rng(seed).permutation(places)[:count]
     wanted = expected.reshape(len(expected), -1)
     caught = []
     for at in chosen:
-        broken = _flipped(trace.logic, int(at))
+        broken = _broken(trace.logic, int(at))
         if _differs(broken, rows, wanted):
             caught.append(Traced(broken, trace.luts, trace.name))
     if len(caught) < LEAST_CAUGHT * len(chosen):
         raise CircuitUnfaithful(
-            f"of {len(chosen)} circuits with one broken adder, the rows at hand show only {len(caught)}",
+            f"of {len(chosen)} circuits with one broken operation, the rows at hand show only {len(caught)}",
             hint="give more samples, of all kinds that the model will be asked about (--samples)",
         )
     return Mutations(len(chosen), len(caught), caught[0] if caught else None)
@@ -57,8 +66,21 @@ def _differs(broken: "CombLogic", rows: Integers, wanted: Integers) -> bool:
         return True
 
 
-def _flipped(logic: "CombLogic", at: int) -> "CombLogic":
-    """The program with one sum made a difference, or the other way round."""
+def _broken(logic: "CombLogic", at: int) -> "CombLogic":
+    """The program with one operation changed."""
     ops = list(logic.ops)
-    ops[at] = ops[at]._replace(opcode=_DIFFERENCE if ops[at].opcode == _SUM else _SUM)
+    op = ops[at]
+    match op.opcode:
+        case 0 | 1:
+            ops[at] = op._replace(opcode=_DIFFERENCE if op.opcode == _SUM else _SUM)
+        case 4:
+            # A threshold one step off; never zero, which is no sum.
+            value, *rest = op.data
+            ops[at] = op._replace(data=(value + (1 if value != -1 else -1), *rest))
+        case 10:
+            shift, which = op.data
+            ops[at] = op._replace(data=(shift, 1 - which if which < 2 else 0))
+        case _:
+            left, right, *decided = op.addr
+            ops[at] = op._replace(addr=(right, left, *decided))
     return logic._replace(ops=ops)

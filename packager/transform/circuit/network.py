@@ -1,6 +1,6 @@
 """A network in floats, in the few operations that a circuit is made of; what ONNX calls many names is one of these."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
 
 PADDING = -1
 
@@ -53,7 +54,39 @@ class Curve:
     function: Literal["sigmoid", "tanh"]
 
 
-Operation: TypeAlias = Select | Affine | Relu | Maximum | Join | Curve
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """Arrays by node, the root first; a row goes left where ``value <= threshold``. Several nodes may lead to one.
+
+    Attributes:
+        left, right: -1 at a leaf.
+        missing_left: Where NaN goes.
+        values: What a leaf adds to each output, (nodes, outputs).
+    """
+
+    feature: Integers
+    threshold: Floats
+    left: Integers
+    right: Integers
+    missing_left: Bools
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trees:
+    """``base`` and what the leaves add that a row ends in.
+
+    ``bits`` is 0 while thresholds are the model's; then input and thresholds are integers of so many bits, and those
+    from ``missing`` on, which each feature has its own of, stand for NaN.
+    """
+
+    trees: tuple[Tree, ...]
+    base: Floats
+    bits: int = 0
+    missing: Integers | None = None
+
+
+Operation: TypeAlias = Select | Affine | Relu | Maximum | Join | Curve | Trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +118,8 @@ def shapes(network: Network) -> list[tuple[int, ...]]:
                 found.append((*source[:-1], weight.shape[1]))
             case Maximum():
                 found.append(source[:-1])
+            case Trees(_, base):
+                found.append(base.shape)
             case Relu() | Join() | Curve():
                 found.append(source)
     return found
@@ -96,6 +131,20 @@ def evaluate(network: Network, rows: Floats) -> list[Floats]:
     for layer in network.layers:
         tensors.append(_apply(layer.operation, [tensors[source] for source in layer.sources]))
     return tensors
+
+
+def upwards(left: Integers, right: Integers) -> Iterator[int]:
+    """Nodes of a tree that its root leads to, each after those that it leads to, and once."""
+    waiting, seen = [(0, False)], set()
+    while waiting:
+        node, ready = waiting.pop()
+        if ready:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            waiting.append((node, True))
+            if left[node] >= 0:
+                waiting += [(int(right[node]), False), (int(left[node]), False)]
 
 
 def curve(function: str, values: Floats) -> Floats:
@@ -123,3 +172,23 @@ def _apply(operation: Operation, values: Sequence[Floats]) -> Floats:
             return first + values[1]
         case Curve(function):
             return curve(function, first)
+        case Trees():
+            return _grown(operation, first)
+
+
+def _grown(forest: Trees, rows: Floats) -> Floats:
+    missing = np.isnan(rows) if forest.missing is None else rows >= forest.missing
+    sums = np.tile(forest.base, (len(rows), 1))
+    for tree in forest.trees:
+        sums += tree.values[_leaves(tree, rows, missing)]
+    return sums
+
+
+def _leaves(tree: Tree, rows: Floats, missing: Bools) -> Integers:
+    node, every = np.zeros(len(rows), np.int64), np.arange(len(rows))
+    while (inner := tree.left[node] >= 0).any():
+        feature = tree.feature[node]
+        goes_left = rows[every, feature] <= tree.threshold[node]
+        goes_left = np.where(missing[every, feature], tree.missing_left[node], goes_left)
+        node = np.where(inner, np.where(goes_left, tree.left[node], tree.right[node]), node)
+    return node

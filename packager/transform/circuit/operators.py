@@ -1,6 +1,6 @@
 """What each ONNX operator is in the operations of a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from packager.transform.circuit.network import (
     Operation,
     Relu,
     Select,
+    Trees,
 )
 
 
@@ -29,6 +30,8 @@ class Assembly:
 
     constants: dict[str, NDArray[np.generic]]
     consumers: dict[str, int]
+    # By the name of what they answer.
+    forests: Mapping[str, Trees] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
     tensors: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -239,12 +242,20 @@ def _same(at: Assembly, node: onnx.NodeProto) -> None:
     at.result(node, at.tensors[name], at.shapes[name])
 
 
+def _trees(at: Assembly, node: onnx.NodeProto) -> None:
+    if node.output[0] not in at.forests:
+        raise refused(node, "only ensembles of trees that were read are taken")
+    forest = at.forests[node.output[0]]
+    at.result(node, at.layer(forest, (at.tensors[node.input[0]],), node.op_type), forest.base.shape)
+
+
 # What a circuit is for: a graph without any of these stays where it is.
-COMPUTING = frozenset({"Gemm", "MatMul", "Conv"})
+COMPUTING = frozenset({"Gemm", "MatMul", "Conv", "TreeEnsembleRegressor"})
 
 CONVERT: dict[str, Callable[[Assembly, onnx.NodeProto], None]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Conv": _conv, "MaxPool": _pool, "AveragePool": _pool,
     "GlobalAveragePool": _pool, "Flatten": _reshape, "Reshape": _reshape, "Transpose": _reshape, "Relu": _relu,
     "Sigmoid": _curve, "Tanh": _curve, "Add": _elementwise, "Sub": _elementwise, "Mul": _elementwise,
     "Div": _elementwise, "BatchNormalization": _normalise, "Identity": _same, "Dropout": _same,
+    "TreeEnsembleRegressor": _trees,
 }  # fmt: skip

@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from packager.transform.circuit.scales import Grid
 from packager.transform.circuit.simulator import sources_of
 from packager.transform.circuit.tracing import Port, Rtl
 
 # Sources of alkaid's own that every design holds; what the licence asks for stands beside them.
 _LIBRARY = frozenset({"binop.v", "multiplier.v", "mux.v", "negative.v", "shift_adder.v", "ternary_adder.v"})
+
+_INPUTS = """
+`inputs.csv` says how a feature becomes an integer of the input: `floor(value * 2 ** fraction + 1/2) - offset`, held at
+0 and at `2 ** bits - 2`, then shifted left by `shift`. All bits set stand for a number that is missing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +25,17 @@ class Device:
     clock_ns: float = 5.0
 
 
-def project_files(rtl: Rtl, device: Device, facts: Mapping[str, str]) -> dict[str, str]:
-    """Files of the folder by relative path."""
+def project_files(rtl: Rtl, device: Device, facts: Mapping[str, str], grid: Grid | None = None) -> dict[str, str]:
+    """Files of the folder by relative path; with a ``grid``, what each number of the input stands for is told too."""
     top = f"{rtl.name}_stream"
     files = {f"src/{'alkaid/' if name in _LIBRARY else ''}{name}": text for name, text in sources_of(rtl).items()}
+    if grid is not None:
+        files["inputs.csv"] = grid.table()
     return {
         **files,
         f"constraints/{top}.xdc": _constraints(device),
         "vivado.tcl": _script(top, device),
-        "README.md": _readme(rtl, device, facts),
+        "README.md": _readme(rtl, device, facts) + (_INPUTS if grid is not None else ""),
     }
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from packager.core.errors import CircuitRefused
 from packager.transform.circuit.ir import (
     Circuit,
+    Decisions,
+    Forest,
     Format,
     Largest,
     Operation,
@@ -77,6 +79,22 @@ def _apply(step: Step, source: Format, values: Sequence[Integers]) -> Integers:
             return np.clip(_shifted(first, shift), step.format.low, step.format.high)
         case Table(table):
             return table[first - source.low]
+        case Forest(trees, base, missing):
+            return base + sum((_decided(tree, first, missing) for tree in trees), np.zeros_like(base))
+
+
+def _decided(tree: Decisions, rows: Integers, missing: Integers) -> Integers:
+    """The values of the leaf that each row ends in."""
+    node, every = np.zeros(len(rows), np.int64), np.arange(len(rows))
+    for _ in range(len(tree.left)):
+        feature = tree.feature[node]
+        value = rows[every, feature]
+        left = np.where(value >= missing[feature], tree.missing_left[node], value <= tree.threshold[node])
+        following = np.where(left, tree.left[node], tree.right[node])
+        if (following < 0).all():
+            break
+        node = np.where(following < 0, node, following)
+    return tree.values[node]
 
 
 def _shifted(values: Integers, shift: int) -> Integers:

@@ -1,4 +1,4 @@
-"""Alkaid's part: operations on symbols, which it turns into adders and tables. With ``mutation`` its only user."""
+"""Alkaid's part: operations on symbols, which it turns into adders and tables (``growing`` and ``mutation`` use it)."""
 
 import re
 import tempfile
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from packager.core.errors import CircuitRefused
+from packager.transform.circuit.growing import grown
 from packager.transform.circuit.ir import (
     Circuit,
+    Forest,
     Format,
     Largest,
     Operation,
@@ -101,7 +103,11 @@ def interpreted(logic: "CombLogic", rows: Integers) -> Integers:
 
 
 def written(trace: Traced, stage_ns: float = STAGE_NS) -> Rtl:
-    """Verilog of the pipeline: a new row in each cycle."""
+    """Verilog of the pipeline: a new row in each cycle.
+
+    Raises:
+        CircuitRefused: The answers are the same whatever is asked.
+    """
     from alkaid.codegen.rtl import RTLModel
 
     with tempfile.TemporaryDirectory(prefix="dray-rtl-") as folder:
@@ -109,6 +115,11 @@ def written(trace: Traced, stage_ns: float = STAGE_NS) -> Rtl:
         model.write()
         sources = {path.name: path.read_text() for path in sorted(Path(folder, "src").rglob("*.v"))}
     entry, answer = model.fsm.inp_signals[0], model.fsm.out_signals[0]
+    if not (_port(entry.precisions).bits and _port(answer.precisions).bits):
+        raise CircuitRefused(
+            "the circuit gives the same answer to everything",
+            hint="ask for more --bits, or look at the model's weights",
+        )
     cycles = answer.schedule.bias
     luts = round(sum(float(part.cost) for part in model.fsm.logic.values()))
     return Rtl(sources, trace.name, _port(entry.precisions), _port(answer.precisions), cycles, model.reg_bits, luts)
@@ -143,6 +154,8 @@ def _apply(step: Step, source: Format, values: list["FVArray"]) -> "FVArray":
         case Table(table):
             flat = [one.lookup(_column(one, table, source)) for one in np.asarray(first).ravel()]
             return FVArray(np.array(flat, dtype=object).reshape(first.shape), first.solver_options, hwconf=first.hwconf)
+        case Forest():
+            return grown(operation, first)
 
 
 def _placed(values: "FVArray", index: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> "FVArray":

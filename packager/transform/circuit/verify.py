@@ -8,8 +8,9 @@ import numpy as np
 
 from packager.core.errors import CircuitUnfaithful
 from packager.transform.circuit import reference
-from packager.transform.circuit.ir import Circuit
-from packager.transform.circuit.mutation import mutated
+from packager.transform.circuit.edges import edges
+from packager.transform.circuit.ir import Circuit, Forest
+from packager.transform.circuit.mutation import GROWN, SUMS, mutated
 from packager.transform.circuit.network import Integers
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S, built, simulate
 from packager.transform.circuit.tracing import Rtl, Traced, written
@@ -32,12 +33,12 @@ class Verified:
 
 
 def rows_for(circuit: Circuit, samples: Integers) -> Integers:
-    """The samples, rows from all over the input's format, and its two extremes."""
+    """The samples, rows from all over the input's format, its two extremes, and the edges of trees."""
     random = np.random.default_rng(0)
     low, high = circuit.format.low, circuit.format.high
     anywhere = random.integers(low, high + 1, size=(_RANDOM_ROWS, *circuit.shape))
     extremes = np.stack([np.full(circuit.shape, low), np.full(circuit.shape, high)])
-    return np.concatenate([samples, anywhere, extremes]).astype(np.int64)
+    return np.concatenate([samples, anywhere, extremes, edges(circuit, samples)]).astype(np.int64)
 
 
 def verified(
@@ -51,7 +52,7 @@ def verified(
     timeout_s: float = BUILD_TIMEOUT_S,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> Verified:
-    """Simulate all rows, with a free stream and with one that pauses, and break adders.
+    """Simulate all rows, with a free stream and with one that pauses, and break operations.
 
     Args:
         break_rtl: Build the Verilog of one broken circuit as well, which takes as long as the circuit itself.
@@ -62,7 +63,7 @@ def verified(
     """
     expected = reference.run(circuit, rows)
     on_step("breaking it on purpose, to see that its rows notice")
-    broken = mutated(trace, rows, expected)
+    broken = mutated(trace, rows, expected, kinds=_kinds(circuit))
     on_step(f"building its simulation, for {len(rows):,} rows")
     library = built(rtl, cache, timeout_s=timeout_s)
     free = simulate(library, rtl, rows)
@@ -75,12 +76,17 @@ def verified(
     return Verified(len(rows), free.cycles, free.first, broken.made, broken.caught, noticed)
 
 
+def _kinds(circuit: Circuit) -> frozenset[int]:
+    """What is broken: sums, and where there are trees their selections and thresholds as well."""
+    return GROWN if any(isinstance(step.operation, Forest) for step in circuit.steps) else SUMS
+
+
 def _notices(broken: Traced, rows: Integers, expected: Integers, cache: Path, timeout_s: float) -> bool:
     rtl = written(broken)
     answers = simulate(built(rtl, cache, timeout_s=timeout_s), rtl, rows).rows
     if np.array_equal(answers, expected.reshape(answers.shape)):
         raise CircuitUnfaithful(
-            "Verilog with a broken adder answers as the reference does", hint="report it with the model"
+            "Verilog with a broken operation answers as the reference does", hint="report it with the model"
         )
     return True
 
