@@ -39,7 +39,7 @@ format: $(STAMP)  ## apply the formatting
 	$(BIN)/ruff check --fix-only .
 
 lock: $(STAMP)  ## resolve the pinned versions of the development environment anew
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra otel --extra text --extra docker --extra image --extra aks --extra iot --extra fpga --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra otel --extra text --extra docker --extra image --extra aks --extra iot --extra fpga --extra fpga-synthesis --group dev pyproject.toml --output-file constraints.txt
 
 lock-runtime: $(STAMP)  ## lock, with hashes, what container images install
 	$(BIN)/python tools/lock_runtime.py

@@ -16,6 +16,7 @@ from packager.transform.circuit.estimate import MAX_LUTS, Estimate, check_size, 
 from packager.transform.circuit.fixing import Widths, fixed
 from packager.transform.circuit.frontend import Cut, cut
 from packager.transform.circuit.ir import Circuit
+from packager.transform.circuit.synthesis import Synthesised, check_netlist, synthesised
 from packager.transform.circuit.tracing import Rtl, traced, written
 from packager.transform.circuit.verify import Verified, rows_for, verified
 
@@ -27,12 +28,18 @@ _ENOUGH_TO_SPLIT = 40
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a circuit has to be: ``bits`` None lets the agreement choose the fewest that will do."""
+    """What a circuit has to be: ``bits`` None lets the agreement choose the fewest that will do.
+
+    With ``synthesize``, yosys counts its cells on the family of ``part`` (None: the default one's), and all rows are
+    asked of the netlist too, which takes minutes.
+    """
 
     bits: int | None = None
     max_luts: int = MAX_LUTS
     min_agreement: float = MIN_AGREEMENT
     break_rtl: bool = False
+    synthesize: bool = False
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +54,7 @@ class Compiled:
     luts: int
     rtl: Rtl
     verified: Verified
+    synthesised: Synthesised | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +75,9 @@ def compiled(
         CircuitRefused: An operator has no circuit.
         CircuitTooLarge: By an estimate it needs more than ``max_luts``.
         GateFailed: No width agrees with the original on enough rows.
-        CircuitUnfaithful: The simulation differs from the reference, or a broken circuit would not have been noticed.
+        CircuitUnfaithful: The simulation or the netlist differs from the reference, or a broken circuit would not have
+            been noticed.
+        CompilerMissing: Verilator, its compiler, or the yosys that was asked for is not here.
     """
     parts = cut(model)
     chosen = _chosen(model, parts, feeds, asked)
@@ -79,7 +89,12 @@ def compiled(
     tell("building its simulation")
     rows = rows_for(chosen.circuit, reference.quantise(to_circuit(parts, feeds), chosen.circuit.format))
     found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=asked.break_rtl)
-    return Compiled(parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found)
+    cells = None
+    if asked.synthesize:
+        tell("synthesising it")
+        cells = synthesised(rtl, cache, part=asked.part)
+        check_netlist(cells, chosen.circuit, rtl, rows)
+    return Compiled(parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found, cells)
 
 
 def _silent(_step: str) -> None:

@@ -21,6 +21,8 @@ from packager.transform.circuit.tracing import Port, Rtl
 
 BUILD_TIMEOUT_S = 420.0
 _LIBRARY = "circuit.so"
+# Half of what Verilator writes runs once, at the start.
+_OPTIMISED = "OPT_FAST=-O1 OPT_GLOBAL=-O1 OPT_SLOW=-O0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,12 @@ def built(rtl: Rtl, cache: Path, *, timeout_s: float = BUILD_TIMEOUT_S) -> Path:
         CompilerMissing: Verilator, perl, make or a C++ compiler is not here.
         CircuitUnfaithful: Verilator refuses the sources, or does not end in time.
     """
-    files = {**sources_of(rtl), "harness.cpp": harness(rtl)}
+    return built_of(sources_of(rtl), rtl, cache, timeout_s=timeout_s)
+
+
+def built_of(sources: Mapping[str, str], rtl: Rtl, cache: Path, *, timeout_s: float = BUILD_TIMEOUT_S) -> Path:
+    """As ``built``, of other sources with this circuit's stream module: its netlist, for one."""
+    files = {**sources, "harness.cpp": harness(rtl)}
     folder = cache / _digest(files)
     if (folder / _LIBRARY).is_file():
         return folder / _LIBRARY
@@ -97,8 +104,8 @@ def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -
     verilog = sorted(name for name in files if name.endswith(".v"))
     verilate = [
         "perl", str(root / "bin" / "verilator"), "--cc", "--build", "-j", "1", "--prefix", "Vtop", "--top-module", top,
-        "-Wno-fatal", "-Wno-WIDTH", "--output-split", "2000", "-CFLAGS", "-O1 -fPIC -std=c++17",
-        "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", *verilog,
+        "-Wno-fatal", "-Wno-WIDTH", "--output-split", "2000", "-CFLAGS", "-fPIC -std=c++17",
+        "-MAKEFLAGS", f"CFG_CXXFLAGS_PCH_I=-include {_OPTIMISED}", *verilog,
     ]  # fmt: skip
     link = [
         "g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-Iobj_dir", f"-I{root / 'include'}",
