@@ -69,8 +69,8 @@ def page(rows: Sequence[Row], subjects: Mapping[str, str], machine: str, plot: s
 
 Written by `make fpga-report`, on {machine}. Nothing ran on an FPGA: answers are those of the simulated Verilog. Look-up
 tables are estimates of dray and alkaid, or what yosys' `synth_xilinx` made for UltraScale+ (synthesised, not placed;
-placement can put two small tables into one). Accuracy is on rows that were not trained on, half of which set the scales;
-cycles are from a row's offer to its answer. Seconds and samples/s are of processor time; "simulation s" is Verilator's
+placement can put two small tables into one). Accuracy is on rows that were not trained on; half of them set the scales.
+Cycles are from a row's offer to its answer. Seconds and samples/s are of processor time; "simulation s" is Verilator's
 build and all that was compared.
 
 {told}

@@ -18,8 +18,8 @@ from packager.transform.circuit.tracing import Port, Rtl
 _BEATS = 4
 
 
-def evaluate(gates: Gates, rtl: Rtl, rows: Integers) -> Integers:
-    """What the netlist of the stream module answers.
+def evaluate(gates: Gates, rtl: Rtl, rows: Integers, *, held: bool = False) -> Integers:
+    """What the netlist of the stream module answers; if ``held``, answers are taken only when all rows are in.
 
     Raises:
         CircuitUnfaithful: Answers stay away, or the stream is not ready for a row in each cycle.
@@ -29,7 +29,7 @@ def evaluate(gates: Gates, rtl: Rtl, rows: Integers) -> Integers:
     padded = np.resize(flat, (lanes * _BEATS, flat.shape[1])).reshape(lanes, _BEATS, -1)
     running = _Running(gates, lanes)
     asked = [_bits_of(padded[:, beat], rtl.input) for beat in range(_BEATS)]
-    found = [_integers_of(bits, rtl.output, lanes) for bits in running.transfer(asked, rtl.latency)]
+    found = [_integers_of(bits, rtl.output, lanes) for bits in running.transfer(asked, rtl.latency, held=held)]
     answers = np.stack(found, axis=1).reshape(lanes * _BEATS, -1)[: len(flat)]
     shift = rtl.output.shift
     return answers << shift if shift >= 0 else answers >> -shift
@@ -46,22 +46,23 @@ class _Running:
             self.values[register.output] = self.ones * register.initial
         self.memories = [[self.ones * (each.initial >> at & 1) for at in range(each.places)] for each in gates.memories]
 
-    def transfer(self, asked: Sequence[Sequence[int]], latency: int) -> list[list[int]]:
-        """Bits of the answers to rows that are offered in consecutive cycles, to a side that is always ready."""
-        self._drive(s_axis_tvalid=0, m_axis_tready=1, rst=1)
+    def transfer(self, asked: Sequence[Sequence[int]], latency: int, *, held: bool) -> list[list[int]]:
+        """Bits of the answers to rows that are offered in consecutive cycles."""
+        self._drive(s_axis_tvalid=0, m_axis_tready=0, rst=1)
         self._settle()
         self._tick()
         self._drive(rst=0)
         found: list[list[int]] = []
-        for cycle in range(len(asked) + latency + 4):
-            offered = cycle < len(asked)
-            self._drive(s_axis_tvalid=int(offered))
+        taken_from = len(asked) + latency + 2 if held else 0
+        for cycle in range(2 * len(asked) + latency + 4):
+            offered, taken = cycle < len(asked), cycle >= taken_from
+            self._drive(s_axis_tvalid=int(offered), m_axis_tready=int(taken))
             if offered:
                 self._put("s_axis_tdata", asked[cycle])
             self._settle()
             if offered and self._get("s_axis_tready") != [self.ones]:
                 raise _silent("is not ready for a row in each cycle")
-            if self._get("m_axis_tvalid") == [self.ones]:
+            if taken and self._get("m_axis_tvalid") == [self.ones]:
                 found.append(self._get("m_axis_tdata"))
             self._tick()
         if len(found) != len(asked):
