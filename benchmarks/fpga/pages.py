@@ -71,7 +71,7 @@ Written by `make fpga-report`, on {machine}. Nothing ran on an FPGA: answers are
 tables are estimates of dray and alkaid, or what yosys' `synth_xilinx` made for UltraScale+ (synthesised, not placed;
 placement can put two small tables into one). Accuracy is on rows that were not trained on; half of them set the scales.
 Cycles are from a row's offer to its answer. Seconds and samples/s are of processor time; "simulation s" is Verilator's
-build and all that was compared.
+build and all that was compared, "yosys s" also the evaluation of its netlist.
 
 {told}
 
