@@ -1,7 +1,7 @@
 """The report of ``make fpga-report``: what small networks lose and need as circuits, over bit widths.
 
-    make fpga-report                          all models at 4, 6 and 8 bits, yosys at 4 and 6
-    make fpga-report REPORT_ARGS=--quick      the two smallest at 4 bits, without yosys: minutes
+    make fpga-report                          all models at 4, 6 and 8 bits, with yosys
+    make fpga-report REPORT_ARGS=--quick      the smallest at 4 bits, without yosys: half a minute
     make fpga-report REPORT_ARGS="--only digits-mlp --bits 5,8 --synthesize 8"
 
 Rows are kept as they come: a run that was broken off, or asked again, measures what is missing. ``--fresh`` forgets.
@@ -49,7 +49,8 @@ def main() -> None:
             print(table([row]).splitlines()[-1 if row.refused else 2], flush=True)
             rows.append(row)
     print("\n" + table(rows))
-    write(given.out, rows, told)
+    whole = not (given.quick or given.only or given.bits or given.synthesize)
+    write(given.out or (ROOT / "benchmarks" / "results" if whole else given.cache / "report"), rows, told)
 
 
 def row_of(name: str, subject: Subject, bits: int, record: Record, cache: Path, *, synthesize: bool) -> Row:
@@ -85,8 +86,8 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few rows, no yosys")
     parser.add_argument("--only", help=f"of {', '.join(SUBJECTS)}, with commas")
     parser.add_argument("--bits", default=None, help="with commas (4,6,8)")
-    parser.add_argument("--synthesize", default=None, help="bits at which yosys runs, with commas, or none (4,6)")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--synthesize", default=None, help="bits at which yosys runs, with commas, or none (all)")
+    parser.add_argument("--out", type=Path, help="a whole run writes to benchmarks/results, any other to the cache")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "fpga")
     parser.add_argument("--fresh", action="store_true", help="measure all rows again")
     return parser.parse_args()
@@ -98,7 +99,7 @@ def _plan(given: argparse.Namespace) -> Plan:
     if unknown:
         raise SystemExit(f"no such model: {', '.join(unknown)} (there are {', '.join(SUBJECTS)})")
     bits = given.bits or ("4" if given.quick else "4,6,8")
-    synthesize = given.synthesize or ("none" if given.quick else "4,6")
+    synthesize = given.synthesize or ("none" if given.quick else bits)
     return Plan(tuple(subjects), _numbers(bits), frozenset(_numbers(synthesize)))
 
 
