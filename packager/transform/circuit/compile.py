@@ -19,6 +19,7 @@ from packager.transform.circuit.frontend import Cut, cut
 from packager.transform.circuit.grid import on_grid
 from packager.transform.circuit.ir import Circuit
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
+from packager.transform.circuit.synthesis import Synthesised, check_netlist, synthesised
 from packager.transform.circuit.tracing import Rtl, traced, written
 from packager.transform.circuit.verify import Verified, rows_for, verified
 from runtime.contract.transformation import OutputAgreement
@@ -38,12 +39,16 @@ class Asked:
     Attributes:
         bits: None lets the agreement choose the fewest that will do.
         break_rtl: Whether a broken circuit's Verilog is built as well; None where that is soon done.
+        synthesize: Whether yosys counts its cells on the family of ``part`` (None: the default one's), and all rows are
+            asked of the netlist too, which takes minutes.
     """
 
     bits: int | None = None
     max_luts: int = MAX_LUTS
     min_agreement: float = MIN_AGREEMENT
     break_rtl: bool | None = None
+    synthesize: bool = False
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +72,7 @@ class Compiled:
     agreements: Mapping[str, OutputAgreement]
     tried: Mapping[int, float]
     calibration_rows: int
+    synthesised: Synthesised | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +104,9 @@ def compiled(
         CircuitRefused: An operator has no circuit.
         CircuitTooLarge: By an estimate it needs more than ``max_luts``.
         GateFailed: No width agrees with the original on enough rows.
-        CircuitUnfaithful: The simulation differs from the reference, or a broken circuit would not have been noticed.
+        CircuitUnfaithful: The simulation or the netlist differs from the reference, or a broken circuit would not have
+            been noticed.
+        CompilerMissing: Verilator, its compiler, or the yosys that was asked for is not here.
     """
     parts = on_grid(cut(canonical(model)), _calibrating(feeds))
     tried = _tried(parts, feeds, run_model(model, feeds) if expected is None else expected, labelled, asked)
@@ -111,9 +119,15 @@ def compiled(
     rows = rows_for(chosen.circuit, reference.quantise(to_circuit(parts, feeds), chosen.circuit.format))
     broken = rtl.luts <= MOST_LUTS_BROKEN if asked.break_rtl is None else asked.break_rtl
     found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=broken, timeout_s=timeout_s, on_step=tell)
+    cells = None
+    if asked.synthesize:
+        tell("synthesising it")
+        cells = synthesised(rtl, cache, part=asked.part)
+        check_netlist(cells, chosen.circuit, rtl, rows)
     return Compiled(
         parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found,
         chosen.agreements, {each.bits: each.agreement for each in tried}, len(next(iter(_calibrating(feeds).values()))),
+        cells,
     )  # fmt: skip
 
 

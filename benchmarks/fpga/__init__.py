@@ -1,0 +1,1 @@
+"""Small networks as circuits, over bit widths: accuracy, resources, latency, what was compared, and the time taken."""
