@@ -74,15 +74,9 @@ def cut(model: onnx.ModelProto) -> Cut:
     network = Network(assembly.shapes[entry], tuple(assembly.layers[: assembly.tensors[ends]]))
     _check_alone(network)
     before = _part(model, early, [], entry) if early else None
-    double = ends in forests and forests[ends].double
-    after = None
-    if [one.name for one in graph.output] != [ends]:
-        after = _part(model, _widened(late, ends) if double else late, [ends], None)
-    elif double:
-        raise CircuitRefused(
-            f"{ends!r} is FP64, and a circuit's answer is FP32", hint="end the model with a Cast to FP32"
-        )
-    return Cut(before, network, after, entry, ends, kind_of(graph, entry))
+    kind = onnx.TensorProto.DOUBLE if ends in forests and forests[ends].double else _types(model).get(ends, FLOAT)
+    after, given = _behind(model, late, ends, kind)
+    return Cut(before, network, after, entry, given, kind_of(graph, entry))
 
 
 def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -118,16 +112,14 @@ def _check_alone(network: Network) -> None:
         )
 
 
-def _widened(nodes: list[onnx.NodeProto], name: str) -> list[onnx.NodeProto]:
-    """The nodes with a FP64 tensor that the host gets as FP32, as it gets everything from a circuit."""
-    wide = f"{name}/double"
-    changed = [onnx.helper.make_node("Cast", [name], [wide], to=onnx.TensorProto.DOUBLE)]
-    for node in nodes:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.input[:] = [wide if one == name else one for one in node.input]
-        changed.append(copy)
-    return changed
+def _behind(
+    model: onnx.ModelProto, late: list[onnx.NodeProto], ends: str, kind: int
+) -> tuple[onnx.ModelProto | None, str]:
+    """What the host does with the circuit's answer, and the name it gets it by: as FP32, whatever the model has."""
+    if kind == FLOAT:
+        return (None if [one.name for one in model.graph.output] == [ends] else _part(model, late, [ends], None)), ends
+    given = f"{ends}/circuit"
+    return _part(model, [onnx.helper.make_node("Cast", [given], [ends], to=kind), *late], [given], None), given
 
 
 def _better_outside(node: onnx.NodeProto) -> bool:
@@ -195,12 +187,10 @@ def _part(
     kept = [node for node in constant if node.output[0] in read] + nodes
     inputs = [one for one in graph.input if one.name in read]
     inputs += [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in entries]
-    types = _types(model)
     outputs = list(graph.output)
     if answer is not None:
-        outputs = [onnx.helper.make_tensor_value_info(answer, kind_of(graph, answer), None)]
+        outputs = [onnx.helper.make_tensor_value_info(answer, _types(model).get(answer, FLOAT), None)]
     weights = [one for one in graph.initializer if one.name in read]
-    kept = _cast(kept, {name: types[name] for name in entries if types.get(name, FLOAT) != FLOAT})
     part = onnx.helper.make_graph(kept, graph.name, inputs, outputs, weights)
     return onnx.helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
 
@@ -209,18 +199,3 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
     graph = shape_inference.infer_shapes(model).graph
     known = [*graph.input, *graph.value_info, *graph.output]
     return {one.name: one.type.tensor_type.elem_type for one in known if one.type.tensor_type.elem_type}
-
-
-def _cast(nodes: list[onnx.NodeProto], types: dict[str, int]) -> list[onnx.NodeProto]:
-    """The nodes behind casts to what they take: a circuit's answers come as float32, whatever its model computes in."""
-    if not types:
-        return nodes
-    wide = {name: f"{name}/as_the_model_has_it" for name in types}
-    casts = [onnx.helper.make_node("Cast", [name], [wide[name]], to=kind) for name, kind in types.items()]
-    copies = []
-    for node in nodes:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.input[:] = [wide.get(name, name) for name in node.input]
-        copies.append(copy)
-    return casts + copies
