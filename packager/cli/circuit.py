@@ -8,6 +8,15 @@ from runtime.contract.circuit import Resources
 # A label and its text, for a page of any width.
 Line = tuple[str, str]
 
+# What an agreement is a share of; the numbers beside it say nothing of how far scores may be off.
+_JUDGED_BY = {
+    "labels": "same label",
+    "classes": "same highest score",
+    "variance": "variance explained",
+    "cosine": "mean cosine",
+}
+_OF_CLASSES = {"labels", "classes"}
+
 
 def circuit(found: CircuitSummary) -> Iterable[Line]:
     """Its lines."""
@@ -18,7 +27,8 @@ def circuit(found: CircuitSummary) -> Iterable[Line]:
         f"{found.bits} bits, answers in the graph's place; {simulated}; not synthesised, not run on a device",
     )
     for name, share in found.agreement.items():
-        yield "agreement", f"{name}: {share:.4f} with the source; gate: at least {found.min_agreement:g}"
+        how = _JUDGED_BY.get(found.judged_by.get(name, ""), "agreement")
+        yield "agreement", f"{name}: {share:.4f} with the source ({how}); gate: at least {found.min_agreement:g}"
     if len(found.tried) > 1:
         yield "tried", tried
     yield "accuracy", _accuracy(found)
@@ -36,7 +46,9 @@ def circuit(found: CircuitSummary) -> Iterable[Line]:
 
 
 def _accuracy(found: CircuitSummary) -> str:
-    if (told := found.accuracy) is None:
+    if (told := found.accuracy) is None and not _OF_CLASSES & set(found.judged_by.values()):
+        return "none: the model answers with numbers, not with labels"
+    if told is None:
         return "not measured: --truth FILE gives the right labels"
     return f"{told.before:.4f} -> {told.after:.4f} on {told.rows} rows ({told.output}, by --truth)"
 

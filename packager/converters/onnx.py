@@ -179,8 +179,14 @@ def _answers(session: "ort.InferenceSession", inputs: list[_Input], samples: Map
 
 
 def _fed(entry: _Input, values: Any) -> Any:
+    import numpy as np
+
     try:
-        return values.astype(str).astype(object) if entry.dtype == "BYTES" else values.astype(DTYPES[entry.dtype].numpy)
+        if entry.dtype == "BYTES":
+            return values.astype(str).astype(object)
+        # Values that do not fit are refused where the samples are held against the signature.
+        with np.errstate(all="ignore"):
+            return values.astype(DTYPES[entry.dtype].numpy)
     except (ValueError, TypeError) as error:
         raise SampleError(
             f"the samples of {entry.name!r} are {values.dtype}, the model takes {entry.dtype}: {error}",

@@ -13,6 +13,7 @@ class CircuitSummary(BaseModel):
 
     Attributes:
         agreement: With the source, by output; ``min_agreement`` is the gate that it passed.
+        judged_by: The measure that each of these is (``OutputAgreement.measures``): the one that agrees least.
         tried: Agreement by bits, of the widths that were tried.
         accuracy: None where nobody gave the truth: it was not measured.
         compared: Rows of integers whose simulated answers equal the reference's bit for bit.
@@ -26,6 +27,7 @@ class CircuitSummary(BaseModel):
     name: str
     bits: int
     agreement: Mapping[str, float]
+    judged_by: Mapping[str, str]
     min_agreement: float
     tried: Mapping[str, float]
     accuracy: Accuracy | None
@@ -49,6 +51,10 @@ class CircuitSummary(BaseModel):
             name=model.name,
             bits=model.bits,
             agreement={name: each.agreement for name, each in found.agreement.items()},
+            judged_by={
+                name: min(each.measures, key=each.measures.__getitem__, default="")
+                for name, each in found.agreement.items()
+            },
             min_agreement=found.min_agreement,
             tried=found.tried,
             accuracy=found.accuracy,

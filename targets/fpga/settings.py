@@ -24,5 +24,5 @@ class FpgaSettings(EpSettings, RtlSettings):
         for mode, names in _OF.items():
             strange = sorted(names & self.model_fields_set)
             if strange and self.mode and mode != self.mode:
-                raise ValueError(f"{strange[0]} is of mode={mode}, and mode={self.mode}")
+                raise ValueError(f"{strange[0]} is of mode={mode}, and mode={self.mode} is set")
         return self

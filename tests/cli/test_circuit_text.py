@@ -14,7 +14,8 @@ from runtime.contract.circuit import Accuracy, Resources
 def summary(**changed: Any) -> CircuitSummary:
     return CircuitSummary(
         **{
-            "name": "dray_small", "bits": 6, "agreement": {"label": 0.9912}, "min_agreement": 0.98,
+            "name": "dray_small", "bits": 6, "agreement": {"label": 0.9912}, "judged_by": {"label": "labels"},
+            "min_agreement": 0.98,
             "tried": {"5": 0.9, "6": 0.9912}, "accuracy": None,
             "resources": (Resources(by="alkaid 0.8.2 (estimate)", luts=12_345, flip_flops=678),),
             "latency_cycles": 11, "initiation_interval": 1, "compared": 606, "mutants": 20, "caught": 19,
@@ -44,6 +45,16 @@ def test_what_was_measured_is_said_with_its_rows(broken: bool, ending: str) -> N
     assert f"Verilog of a broken one {ending}" in text
     assert "latency: 11 cycles, a row every 2 cycles (simulated)" in text
     assert "tried" not in text
+
+
+def test_an_agreement_says_what_it_is_a_share_of_and_numbers_have_no_accuracy() -> None:
+    scores = told(summary(agreement={"p": 0.99}, judged_by={"p": "classes"}))
+    assert "agreement: p: 0.9900 with the source (same highest score); gate" in scores
+    assert "accuracy: not measured" in scores
+    numbers = told(summary(agreement={"y": 0.99}, judged_by={"y": "variance"}))
+    assert "agreement: y: 0.9900 with the source (variance explained); gate" in numbers
+    assert "accuracy: none: the model answers with numbers" in numbers
+    assert "--truth" not in numbers
 
 
 def test_a_deployment_shows_its_circuit_and_keeps_it_in_json() -> None:

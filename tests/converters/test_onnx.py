@@ -83,6 +83,12 @@ def test_samples_of_another_width_are_refused(tmp_path: Path) -> None:
         convert(double(tmp_path / "m.onnx"), tmp_path / "s.npy")
 
 
+def test_values_that_whole_numbers_cannot_hold_pass_without_a_warning(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.array([[1.0, np.nan]], np.float32))
+    raw = convert(double(tmp_path / "m.onnx", dtype=TensorProto.INT64), tmp_path / "rows.npy")
+    assert np.isnan(arrays(raw.samples)["x"]).any()
+
+
 def test_text_for_numbers_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", np.array([["a", "b"]]))
     with pytest.raises(SampleError, match=r"the model takes FP32"):

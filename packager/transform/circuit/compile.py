@@ -167,12 +167,22 @@ def _tried(
 
 def _nothing_agrees(tried: Sequence[_Tried], asked: Asked) -> GateFailed:
     best = max(tried, key=lambda one: one.agreement)
+    widths = "" if len(tried) == 1 else f", the best of {tried[0].bits} to {tried[-1].bits},"
     return GateFailed(
-        f"at {best.bits} bits the circuit agrees with the original on {best.agreement:.2%} of the samples,"
+        f"at {best.bits} bits{widths} the circuit agrees with the original on {best.agreement:.2%} of the samples,"
         f" and {asked.min_agreement:.2%} are asked for",
-        hint="ask for more bits (--bits), allow a larger circuit (--max-luts), or take less with --min-agreement",
+        hint=f"{_more(tried[-1].bits, asked)}, or take less with --min-agreement",
         detail={"tried": {str(one.bits): one.agreement for one in tried}},
     )
+
+
+def _more(last: int, asked: Asked) -> str:
+    """What would give more agreement, when the last width tried was this one."""
+    if asked.bits is not None:
+        return "ask for more bits (--bits)"
+    if last < SEARCHED[-1]:
+        return "allow a larger circuit (--max-luts)"
+    return "look at the samples: values far from all others stretch the scales, and some may not be finite"
 
 
 def _check_traced(luts: int, asked: Asked) -> None:

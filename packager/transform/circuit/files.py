@@ -88,7 +88,7 @@ def _facts(made: Compiled, model: CircuitModel) -> dict[str, str]:
     """Only what is the same on every machine: the folder is content, which the digest covers."""
     return {
         "bits of weights and of numbers between layers": str(made.bits),
-        "input": f"integer x 2^{-model.input.fraction}",
+        "input": "as `inputs.csv` says" if made.cut.grid is not None else f"integer x 2^{-model.input.fraction}",
         "output": f"port value x 2^{model.output.shift - model.output.fraction}",
         "cycles from a row's acceptance to its answer (simulated)": str(model.latency_cycles),
         "cycles between two rows (simulated)": str(model.initiation_interval),

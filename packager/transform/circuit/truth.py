@@ -128,6 +128,19 @@ def accuracy(truth: Words, where: Labelled, before: Array, after: Array) -> Accu
     return Accuracy(rows=len(truth), output=where.output, before=shares[0], after=shares[1])
 
 
+def one_class_alone(answers: Mapping[str, Array], scores: frozenset[str]) -> list[str]:
+    """Outputs of labels, and those of scores of classes among the rest, that say the same of all rows."""
+    kinds = {name: found for name, found in answers.items() if name in scores or found.dtype.kind != "f"}
+    return [name for name, found in kinds.items() if len(set(_chosen(found))) == 1]
+
+
+def _chosen(answers: Array) -> list[Any]:
+    """The label or the number of the highest score, by row; nothing of numbers that stand for themselves."""
+    if answers.dtype.kind != "f":
+        return list(answers.tolist()) if answers.ndim == 1 else []
+    return list(answers.argmax(axis=1).tolist()) if answers.ndim == 2 and answers.shape[1] > 1 else []
+
+
 def _labels(answers: Array, where: Labelled) -> Array:
     if where.classes is None:
         return np.array([_word(value) for value in answers.reshape(-1).tolist()], dtype=object)

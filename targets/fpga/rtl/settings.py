@@ -32,5 +32,5 @@ class RtlSettings(HostedSettings):
             return self
         for name, host in (("docker", self.docker), ("kubernetes", self.kubernetes), ("local", self.local)):
             if cards := sorted(host.model_fields_set & {*_OF_CARDS}):
-                raise ValueError(f"{name}.{cards[0]} is of mode=ep, and mode=rtl")
+                raise ValueError(f"{name}.{cards[0]} is of mode=ep, and mode=rtl is set")
         return self

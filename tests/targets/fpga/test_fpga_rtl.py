@@ -117,11 +117,14 @@ def test_plan_says_that_it_is_a_simulation_and_what_of(target: FpgaTarget, tmp_p
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"mode": "rtl", "fallback": "allow"}, "fallback is of mode=ep, and mode=rtl"),
-        ({"mode": "rtl", "unchecked": True}, "unchecked is of mode=ep, and mode=rtl"),
-        ({"mode": "rtl", "local": {"provider": "CUDAExecutionProvider"}}, "local.provider is of mode=ep, and mode=rtl"),
-        ({"mode": "ep", "bits": 8}, "bits is of mode=rtl, and mode=ep"),
-        ({"mode": "ep", "clock_ns": 4}, "clock_ns is of mode=rtl, and mode=ep"),
+        ({"mode": "rtl", "fallback": "allow"}, "fallback is of mode=ep, and mode=rtl is set"),
+        ({"mode": "rtl", "unchecked": True}, "unchecked is of mode=ep, and mode=rtl is set"),
+        (
+            {"mode": "rtl", "local": {"provider": "CUDAExecutionProvider"}},
+            "local.provider is of mode=ep, and mode=rtl is set",
+        ),
+        ({"mode": "ep", "bits": 8}, "bits is of mode=rtl, and mode=ep is set"),
+        ({"mode": "ep", "clock_ns": 4}, "clock_ns is of mode=rtl, and mode=ep is set"),
         ({"mode": "rtl", "bits": 1}, "greater than or equal to 2"),
         ({"mode": "rtl", "part": "a; exec rm"}, "should match pattern"),
         ({"mode": "rtl", "docker": {"port": 8080}}, "docker.port is set, and host=local"),

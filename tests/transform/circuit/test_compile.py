@@ -38,7 +38,9 @@ def test_a_project_folder_holds_all_that_the_vendors_tool_reads(tmp_path: Path) 
     script = (tmp_path / "project/vivado.tcl").read_text()
     assert "set_property top dray_small_stream" in script
     assert {path.name for path in (tmp_path / "project/src").glob("*.v")} >= {"dray_small_stream.v", "dray_small.v"}
-    assert "has not run on a device" in (tmp_path / "project/README.md").read_text()
+    read_me = (tmp_path / "project/README.md").read_text()
+    assert "has not run on a device" in read_me
+    assert "`vivado -mode batch -source vivado.tcl`" in read_me
     again = compiled(mlp(), FEEDS, "small", Asked(bits=4, min_agreement=0), tmp_path / "cache")
     assert again.rtl.sources == found.rtl.sources
 
@@ -54,3 +56,13 @@ def test_too_few_bits_are_refused_with_the_agreement_they_gave(tmp_path: Path) -
     with pytest.raises(GateFailed, match=r"at 2 bits .* agrees .* on \d") as caught:
         compiled(mlp(), FEEDS, "small", Asked(bits=2, min_agreement=1.0), tmp_path)
     assert set(caught.value.detail["tried"]) == {"2"}
+    assert "more bits" in (caught.value.hint or "")
+
+
+def test_where_no_width_agrees_the_samples_are_pointed_at_and_not_the_bits(tmp_path: Path) -> None:
+    strange = {name: rows.copy() for name, rows in FEEDS.items()}
+    next(iter(strange.values()))[0, 0] = 1e30
+    with pytest.raises(GateFailed, match=r"at \d+ bits, the best of 4 to 12, .* agrees") as caught:
+        compiled(mlp(), strange, "small", Asked(), tmp_path)
+    assert "values far from all others" in (caught.value.hint or "")
+    assert "--bits" not in (caught.value.hint or "")

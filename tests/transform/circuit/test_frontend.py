@@ -61,6 +61,40 @@ def test_an_operator_at_the_end_that_no_host_part_may_hold_is_refused_by_name() 
         cut(model)
 
 
+def test_several_operators_are_refused_in_one_sentence() -> None:
+    model = mlp()
+    model.graph.node[-1].op_type = "Hardmax"
+    model.graph.node.append(helper.make_node("Erf", ["probabilities"], ["erf"]))
+    model.graph.output[0].name = "erf"
+    with pytest.raises(CircuitRefused, match="Erf, Hardmax after the last layer have no circuit, and are not left"):
+        cut(model)
+
+
+@pytest.mark.parametrize(("operator", "constant"), [("Mul", 0.0), ("Add", 0.0), ("Div", 4.0)])
+def test_a_constant_after_a_layer_goes_into_its_weights(operator: str, constant: float) -> None:
+    found = cut(_then(operator, constant))
+    rows = np.random.default_rng(1).normal(size=(9, 4)).astype(np.float32)
+    assert evaluate(found.network, to_circuit(found, {"x": rows}))[-1] == pytest.approx(
+        run_model(_then(operator, constant), {"x": rows})["y"], abs=1e-5
+    )
+
+
+def test_a_division_by_zero_is_refused() -> None:
+    with pytest.raises(CircuitRefused, match=r"Div .* divides by zero"):
+        cut(_then("Div", 0.0))
+
+
+def _then(operator: str, constant: float) -> onnx.ModelProto:
+    """A layer, an operator with a constant, and another layer, so that it stands between the two."""
+    weights = {"w": np.eye(4, 3, dtype=np.float32) + 1, "c": np.float32([constant]), "v": np.eye(3, dtype=np.float32)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node(operator, ["m", "c"], ["s"]),
+        helper.make_node("MatMul", ["s", "v"], ["y"]),
+    ]
+    return model_of(nodes, weights, [4], ["y"])
+
+
 def test_a_graph_without_layers_is_refused() -> None:
     with pytest.raises(CircuitRefused, match="computes with Relu"):
         cut(model_of([helper.make_node("Relu", ["x"], ["y"])], {}, [3], ["y"]))

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from packager.core.errors import SampleError
-from packager.transform.circuit.truth import accuracy, check_truth, labelled_output, of_judged, read_truth
+from packager.transform.circuit.truth import (
+    accuracy,
+    check_truth,
+    labelled_output,
+    of_judged,
+    one_class_alone,
+    read_truth,
+)
 from runtime.contract.manifest import Signature, TensorSpec
 
 SPECS = {
@@ -86,3 +93,10 @@ def test_the_truth_follows_the_rows_that_were_kept() -> None:
     assert of_judged(truth, 100, 100) == truth
     assert of_judged(truth, 100, 3) == ("0", "49", "99")
     assert of_judged(truth, 50, 2) == ("0", "99")
+
+
+def test_outputs_that_say_the_same_class_of_all_rows_are_named() -> None:
+    alike = {"label": np.array([5, 5]), "scores": SCORES[[0, 0]], "prices": SCORES[[0, 0]]}
+    assert one_class_alone(ANSWERS, frozenset({"scores"})) == []
+    assert one_class_alone(alike, frozenset({"scores"})) == ["label", "scores"]
+    assert one_class_alone({"label": np.array(["a", "a"], dtype=object)}, frozenset()) == ["label"]
