@@ -75,7 +75,7 @@ class Clock:
 def measured(subject: Subject, bits: int, cache: Path, *, synthesize: bool) -> Row:
     """The row; a refusal is one too."""
     clock = Clock()
-    asked = Asked(bits=bits, min_agreement=0.0, synthesize=synthesize)
+    asked = Asked(bits=bits, min_agreement=0.0, break_rtl=False, synthesize=synthesize)
     try:
         found = compiled(subject.model, subject.feeds, "report", asked, cache, on_step=clock.step)
     except DrayError as refusal:

@@ -42,7 +42,8 @@ def with_free_rows(model: onnx.ModelProto) -> onnx.ModelProto:
 def _relu(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> onnx.NodeProto | None:
     if node.op_type != "Max" or len(node.input) != 2:
         return None
-    others = [name for name in node.input if not _is(constants, name, 0)]
+    # A zero with axes of its own might make more of the other.
+    others = [name for name in node.input if not (_is(constants, name, 0) and constants[name].shape in ((), (1,)))]
     if len(others) != 1 or others[0] in constants:
         return None
     return helper.make_node("Relu", others, list(node.output), name=node.name)

@@ -65,12 +65,15 @@ def cut(model: onnx.ModelProto) -> Cut:
             hint=f"a circuit is made of layers of {', '.join(sorted(COMPUTING))}",
         )
     entry = first.input[0]
+    if entry in constants:
+        raise refused(first, "only a constant second matrix is taken")
     early = ancestors(nodes, {entry})
     _gate(early, HOST_BEFORE, "before the first layer")
     assembly = Assembly(constants, _consumers(graph), {name: found.trees for name, found in forests.items()})
     assembly.tensors[entry], assembly.shapes[entry] = 0, _row_shape(graph, entry)
     late = _assemble(assembly, [node for node in nodes if node not in early], nodes)
     ends = _ends(graph, late, assembly, entry)
+    _check_shapes(graph, assembly, nodes)
     network = Network(assembly.shapes[entry], tuple(assembly.layers[: assembly.tensors[ends]]))
     _check_alone(network)
     before = _part(model, early, [], entry) if early else None
@@ -101,6 +104,20 @@ def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.N
         raise refused(unknown[0], f"between layers stand {', '.join(names)}")
     _gate(late, HOST_AFTER, "after the last layer")
     return late
+
+
+def _check_shapes(graph: onnx.GraphProto, assembly: Assembly, nodes: list[onnx.NodeProto]) -> None:
+    """What ONNX says of each tensor has to be what the network makes: a broadcast may have made more of it."""
+    told = {one.name: one.type.tensor_type.shape.dim for one in [*graph.value_info, *graph.output]}
+    for node in nodes:
+        shape = assembly.shapes.get(node.output[0])
+        sizes = [size.dim_value for size in told.get(node.output[0], ())]
+        if shape is None or not sizes:
+            continue
+        if len(sizes) != len(shape) + 1 or any(
+            size not in (0, own) for size, own in zip(sizes[1:], shape, strict=True)
+        ):
+            raise refused(node, f"it gives rows of {tuple(sizes[1:])}, and a circuit's would be {shape}")
 
 
 def _check_alone(network: Network) -> None:
@@ -142,7 +159,7 @@ def _gate(nodes: Iterable[onnx.NodeProto], allowed: frozenset[str], where: str) 
 def _ends(graph: onnx.GraphProto, late: list[onnx.NodeProto], assembly: Assembly, entry: str) -> str:
     read = [name for node in late for name in node.input] + [one.name for one in graph.output]
     found = sorted({name for name in read if name in assembly.tensors and name != entry})
-    if len({assembly.tensors[name] for name in found}) != 1:
+    if len(found) != 1:
         raise CircuitRefused(
             f"the circuit would end in {len(found)} places: {', '.join(found)}",
             hint="a circuit has one answer; give a model with one output",
@@ -193,6 +210,12 @@ def _part(
     if answer is not None:
         outputs = [onnx.helper.make_tensor_value_info(answer, _types(model).get(answer, FLOAT), None)]
     weights = [one for one in graph.initializer if one.name in read]
+    made = {name for node in kept for name in node.output} | {one.name for one in [*inputs, *weights]}
+    if absent := sorted((read | {one.name for one in outputs}) - made - {""}):
+        raise CircuitRefused(
+            f"{', '.join(absent)} would be needed on both sides of the circuit, or is not made by it",
+            hint="a circuit has one way in and one out; give a model whose first part ends in its first layer alone",
+        )
     part = onnx.helper.make_graph(kept, graph.name, inputs, outputs, weights)
     return onnx.helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
 

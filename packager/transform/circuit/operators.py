@@ -35,8 +35,8 @@ class Assembly:
     layers: list[Layer] = field(default_factory=list)
     tensors: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    # Layers whose weights may still take in a constant factor or sum: those whose result goes to one place.
-    open: dict[str, int] = field(default_factory=dict)
+    # Layers whose weights may still take in a constant factor or sum, and which axis of the tensor their outputs are.
+    open: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def layer(self, operation: Operation, sources: tuple[int, ...], name: str) -> int:
         """Number of a new layer's result."""
@@ -48,9 +48,19 @@ class Assembly:
         self.tensors[node.output[0]] = tensor
         self.shapes[node.output[0]] = shape
 
-    def constant(self, name: str) -> Floats:
-        """A constant as float64."""
-        return np.asarray(self.constants[name], np.float64)
+    def constant(self, node: onnx.NodeProto, place: int) -> Floats:
+        """A constant operand as float64.
+
+        Raises:
+            CircuitRefused: It is computed, or no number at all places.
+        """
+        name = node.input[place] if place < len(node.input) else ""
+        if name not in self.constants:
+            raise refused(node, f"its operand {name!r} is no constant")
+        value = np.asarray(self.constants[name], np.float64)
+        if not np.isfinite(value).all():
+            raise refused(node, f"its constant {name!r} holds {value[~np.isfinite(value)].flat[0]}")
+        return value
 
 
 def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
@@ -79,18 +89,21 @@ def refused(node: onnx.NodeProto, why: str) -> CircuitRefused:
 def _gemm(at: Assembly, node: onnx.NodeProto) -> None:
     if attribute(node, "transA", 0) or node.input[1] not in at.constants:
         raise refused(node, "only a constant second matrix is taken")
-    weight = at.constant(node.input[1]) * float(str(attribute(node, "alpha", 1.0)))
+    weight = at.constant(node, 1) * float(str(attribute(node, "alpha", 1.0)))
     weight = weight.T if attribute(node, "transB", 0) else weight
     bias = np.zeros(weight.shape[1])
     if len(node.input) > 2 and node.input[2]:
-        bias = bias + at.constant(node.input[2]).ravel() * float(str(attribute(node, "beta", 1.0)))
+        added = at.constant(node, 2)
+        if added.ndim > 1 and added.shape[0] != 1:
+            raise refused(node, f"its C, of shape {added.shape}, differs from row to row")
+        bias = bias + added.ravel() * float(str(attribute(node, "beta", 1.0)))
     _affine(at, node, weight, bias)
 
 
 def _matmul(at: Assembly, node: onnx.NodeProto) -> None:
     if node.input[1] not in at.constants or at.constants[node.input[1]].ndim != 2:
         raise refused(node, "only a constant second matrix is taken")
-    weight = at.constant(node.input[1])
+    weight = at.constant(node, 1)
     _affine(at, node, weight, np.zeros(weight.shape[1]))
 
 
@@ -98,24 +111,24 @@ def _affine(at: Assembly, node: onnx.NodeProto, weight: Floats, bias: Floats) ->
     shape = at.shapes[node.input[0]]
     number = at.layer(Affine(weight, bias), (at.tensors[node.input[0]],), node.op_type)
     at.result(node, number, (*shape[:-1], weight.shape[1]))
-    at.open[node.output[0]] = number
+    at.open[node.output[0]] = number, -1
 
 
 def _conv(at: Assembly, node: onnx.NodeProto) -> None:
     shape = at.shapes[node.input[0]]
     if len(shape) != 3 or node.input[1] not in at.constants:
         raise refused(node, "only two dimensions and constant kernels are taken")
-    kernel = windows.dense_kernel(at.constant(node.input[1]), windows.integer(attribute(node, "group", 1)))
+    kernel = windows.dense_kernel(at.constant(node, 1), windows.integer(attribute(node, "group", 1)))
     outputs = kernel.shape[0]
     window = windows.of_node(node, shape, (kernel.shape[2], kernel.shape[3]))
     has_bias = len(node.input) > 2 and node.input[2]
-    bias = at.constant(node.input[2]) if has_bias else np.zeros(outputs)
+    bias = at.constant(node, 2) if has_bias else np.zeros(outputs)
     patches = at.layer(Select(windows.patches(window)), (at.tensors[node.input[0]],), f"{node.op_type} patches")
     number = at.layer(Affine(kernel.reshape(outputs, -1).T, bias), (patches,), node.op_type)
     result = (outputs, *window.result)
     turned = np.arange(int(np.prod(result)), dtype=np.int32).reshape(-1, outputs).T.reshape(result)
     at.result(node, at.layer(Select(turned), (number,), f"{node.op_type} order"), result)
-    at.open[node.output[0]] = number
+    at.open[node.output[0]] = number, 0
 
 
 def _pool(at: Assembly, node: onnx.NodeProto) -> None:
@@ -131,6 +144,8 @@ def _pool(at: Assembly, node: onnx.NodeProto) -> None:
     if average and any(window.pads):
         raise refused(node, "padded averages are not taken")
     index = windows.by_channel(window)
+    if (index < 0).any():
+        raise refused(node, "one of its windows lies in the padding alone")
     source = at.layer(Select(index), (at.tensors[node.input[0]],), f"{node.op_type} windows")
     operation: Operation = Maximum()
     if average:
@@ -156,11 +171,22 @@ def _reshape(at: Assembly, node: onnx.NodeProto) -> None:
             raise refused(node, "it moves the batch")
         order = order.reshape(-1)
     else:
-        wanted = [int(one) for one in at.constants[node.input[1]].ravel()]
-        if len(wanted) < 2 or wanted[0] not in (-1, 0, 1):
-            raise refused(node, "it moves the batch")
-        order = order.reshape([shape[at] if one == 0 else one for at, one in enumerate(wanted[1:])])
+        order = order.reshape(_wanted(at, node, shape))
     at.result(node, at.layer(Select(order), (at.tensors[node.input[0]],), node.op_type), order.shape)
+
+
+def _wanted(at: Assembly, node: onnx.NodeProto, shape: tuple[int, ...]) -> list[int]:
+    """What a Reshape makes of a row's shape."""
+    first, *others = (int(one) for one in at.constant(node, 1).ravel())
+    zeros = [place for place, one in enumerate(others) if one == 0]
+    if zeros and (attribute(node, "allowzero", 0) or zeros[-1] >= len(shape)):
+        raise refused(node, f"its shape {[first, *others]} is not one of {shape}")
+    whole = [shape[place] if one == 0 else one for place, one in enumerate(others)]
+    known = int(np.prod([one for one in whole if one > 0]))
+    fits = int(np.prod(shape)) % known == 0 if -1 in whole else known == int(np.prod(shape))
+    if not others or first not in (-1, 0, 1) or not fits:
+        raise refused(node, "it moves the batch")
+    return whole
 
 
 def _elementwise(at: Assembly, node: onnx.NodeProto) -> None:
@@ -172,10 +198,10 @@ def _elementwise(at: Assembly, node: onnx.NodeProto) -> None:
         number = at.layer(Join(), (at.tensors[inner[0]], at.tensors[inner[1]]), node.op_type)
         at.result(node, number, at.shapes[inner[0]])
         return
-    other = next((name for name in node.input if name not in at.tensors), "")
-    if other not in at.constants or (node.op_type in ("Sub", "Div") and node.input[0] == other):
+    place = next(place for place, name in enumerate(node.input) if name not in at.tensors)
+    if node.input[place] not in at.constants or (node.op_type in ("Sub", "Div") and place == 0):
         raise refused(node, "only a constant second operand is taken")
-    _scale(at, node, inner[0], *_as_scale(node, at.constant(other)))
+    _scale(at, node, inner[0], *_as_scale(node, at.constant(node, place)))
 
 
 def _as_scale(node: onnx.NodeProto, value: Floats) -> tuple[Floats, Floats]:
@@ -194,31 +220,35 @@ def _as_scale(node: onnx.NodeProto, value: Floats) -> tuple[Floats, Floats]:
 
 
 def _normalise(at: Assembly, node: onnx.NodeProto) -> None:
-    scale, bias, mean, variance = (at.constant(name) for name in node.input[1:5])
-    factor = scale / np.sqrt(variance + float(str(attribute(node, "epsilon", 1e-5))))
+    if attribute(node, "training_mode", 0):
+        raise refused(node, "it is in training mode, and normalises by the rows of a call")
+    scale, bias, mean, variance = (at.constant(node, place) for place in range(1, 5))
+    with np.errstate(all="ignore"):
+        factor = scale / np.sqrt(variance + float(str(attribute(node, "epsilon", 1e-5))))
     extra = (1,) * (len(at.shapes[node.input[0]]) - 1)
     _scale(at, node, node.input[0], factor.reshape(-1, *extra), (bias - mean * factor).reshape(-1, *extra))
 
 
 def _scale(at: Assembly, node: onnx.NodeProto, name: str, factor: Floats, added: Floats) -> None:
     """Fold into the layer that made the tensor; else, for a flat tensor, a layer of its own."""
+    if not (np.isfinite(factor).all() and np.isfinite(added).all()):
+        raise refused(node, "its constants make a factor that is no number")
     shape = at.shapes[name]
-    try:
-        per_channel = [_per_channel(one, shape) for one in (factor, added)]
-    except ValueError:
-        raise refused(node, f"a constant of shape {factor.shape} does not go with channels of {shape}") from None
-    if name in at.open and at.consumers[name] == 1:
-        number = at.open[name]
-        before = at.layers[number - 1]
-        if isinstance(before.operation, Affine):
-            weight, bias = before.operation.weight * per_channel[0], before.operation.bias * per_channel[0]
-            at.layers[number - 1] = replace(before, operation=Affine(weight, bias + per_channel[1]))
-        at.result(node, at.tensors[name], shape)
-        at.open[node.output[0]] = number
-        return
-    if len(shape) != 1:
+    number, axis = at.open.get(name, (0, -1))
+    if at.consumers[name] != 1:
+        number = 0
+    if not number and len(shape) != 1:
         raise refused(node, "it follows no layer whose weights could take it in")
-    _affine(at, replace_input(node, name), np.diag(per_channel[0]), per_channel[1])
+    factors, sums = (_by_output(node, one, shape, axis) for one in (factor, added))
+    if not number:
+        _affine(at, replace_input(node, name), np.diag(factors), sums)
+        return
+    before = at.layers[number - 1]
+    if isinstance(before.operation, Affine):
+        weight, bias = before.operation.weight * factors, before.operation.bias * factors + sums
+        at.layers[number - 1] = replace(before, operation=Affine(weight, bias))
+    at.result(node, at.tensors[name], shape)
+    at.open[node.output[0]] = number, axis
 
 
 def replace_input(node: onnx.NodeProto, name: str) -> onnx.NodeProto:
@@ -229,13 +259,16 @@ def replace_input(node: onnx.NodeProto, name: str) -> onnx.NodeProto:
     return copy
 
 
-def _per_channel(value: Floats, shape: tuple[int, ...]) -> Floats:
-    """A constant as one number a channel: an element of a flat tensor, a place on the first axis of others."""
-    if len(shape) == 1:
-        return np.array(np.broadcast_to(value.ravel(), shape))
-    aligned = value.reshape(value.shape[-3:]) if value.ndim > 3 else value
-    whole = np.broadcast_to(aligned, (shape[0], *(1,) * (len(shape) - 1)))
-    return np.array(whole.reshape(-1))
+def _by_output(node: onnx.NodeProto, value: Floats, shape: tuple[int, ...], axis: int) -> Floats:
+    """A constant as one number for each place on this axis of a row."""
+    try:
+        whole = np.broadcast_to(value, (1, *shape))[0]
+    except ValueError:
+        raise refused(node, f"a constant of shape {value.shape} does not go with rows of {shape}") from None
+    rows = np.moveaxis(whole, axis, -1).reshape(-1, shape[axis])
+    if (rows != rows[0]).any():
+        raise refused(node, f"a constant of shape {value.shape} differs among places of one channel of {shape}")
+    return np.array(rows[0])
 
 
 def _relu(at: Assembly, node: onnx.NodeProto) -> None:
@@ -249,6 +282,8 @@ def _curve(at: Assembly, node: onnx.NodeProto) -> None:
 
 def _same(at: Assembly, node: onnx.NodeProto) -> None:
     name = node.input[0]
+    if len(node.input) > 2 and node.input[2] and at.constant(node, 2).any():
+        raise refused(node, "it is in training mode, and leaves numbers out at random")
     at.result(node, at.tensors[name], at.shapes[name])
 
 
