@@ -57,6 +57,7 @@ class PackageOptions(TypedDict, total=False):
     truth: Any
     part: str | None
     clock_ns: float | None
+    synthesize: bool | None
 
 
 def code_of(model: Path) -> tuple[Path, str | None]:
@@ -127,15 +128,16 @@ def _circuit_asked(options: PackageOptions) -> CircuitAsked | None:
     Raises:
         UsageError: They say something of a circuit, and ask for none.
     """
-    said = {name: options.get(name) for name in ("bits", "max_luts", "part", "clock_ns")}
+    said = {name: options.get(name) for name in ("bits", "max_luts", "part", "clock_ns", "synthesize")}
     if options.get("circuit"):
         return CircuitAsked(
             bits=options.get("bits"),
             max_luts=options.get("max_luts"),
             part=options.get("part"),
             clock_ns=options.get("clock_ns"),
+            synthesize=options.get("synthesize") or None,
         )
-    if strays := [name for name, value in said.items() if value is not None]:
+    if strays := [name for name, value in said.items() if value not in (None, False)]:
         flag = f"--{strays[0].replace('_', '-')}"
         raise UsageError(
             f"{flag} says something of a circuit, and none is asked for", hint=f"add --circuit, or leave {flag} out"

@@ -61,6 +61,7 @@ _STATUS: Final[Mapping[type[DrayError], int]] = {
     errors.ModelNotReady: 503,
     errors.ModelLoadFailed: 503,
     errors.SelfTestFailed: 503,
+    errors.CircuitStalled: 503,
     errors.ProviderMissing: 503,
     errors.DuplicateModel: 503,
     PackageError: 503,

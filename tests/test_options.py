@@ -68,8 +68,10 @@ CIRCUIT = Form(circuit=CircuitAsked(bits=8, max_luts=100, part="xc7a35t"))
 def test_a_target_chooses_the_form_where_nobody_says_it() -> None:
     assert in_form({}, Form()) == {}
     assert in_form({}, Form(quantize="int8")) == {"quantize": "int8"}
-    found = in_form({"bits": 6, "max_luts": None}, CIRCUIT)
-    assert (found["circuit"], found["bits"], found["max_luts"], found["part"]) == (True, 6, 100, "xc7a35t")
+    found = in_form({"bits": 8, "max_luts": None}, CIRCUIT)
+    assert (found["circuit"], found["bits"], found["max_luts"], found["part"]) == (True, 8, 100, "xc7a35t")
+    with pytest.raises(UsageError, match="--bits 6 contradicts the target's setting bits=8"):
+        in_form({"bits": 6}, CIRCUIT)
 
 
 def test_a_form_that_is_said_wins_and_one_that_excludes_the_targets_is_refused() -> None:

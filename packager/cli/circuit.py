@@ -22,9 +22,10 @@ def circuit(found: CircuitSummary) -> Iterable[Line]:
     """Its lines."""
     tried = ", ".join(f"{bits} bits {share:.4f}" for bits, share in found.tried.items())
     simulated = f"simulated on {', '.join(found.simulations)}" if found.simulations else "no simulation"
+    made = "not synthesised, " if found.netlist_compared is None else "synthesised and not placed, "
     yield (
         "circuit",
-        f"{found.bits} bits, answers in the graph's place; {simulated}; not synthesised, not run on a device",
+        f"{found.bits} bits, answers in the graph's place; {simulated}; {made}not run on a device",
     )
     for name, share in found.agreement.items():
         how = _JUDGED_BY.get(found.judged_by.get(name, ""), "agreement")
@@ -41,6 +42,8 @@ def circuit(found: CircuitSummary) -> Iterable[Line]:
         None: "",
     }
     yield "proven", f"{found.compared} rows equal the integer reference, bit for bit"
+    if found.netlist_compared is not None:
+        yield "", f"{found.netlist_compared} of them asked of the netlist too, with equal answers"
     yield "", f"{found.caught} of {found.mutants} broken circuits noticed{broken[found.broken_rtl]}"
     yield "project", found.project
 

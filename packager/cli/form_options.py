@@ -102,4 +102,12 @@ FORM_OPTIONS: Options = {
         ),
         None,
     ),
+    "synthesize": (
+        _option(
+            bool,
+            "--synthesize",
+            help="Have yosys count a circuit's cells and ask its netlist all rows, too; takes minutes.",
+        ),
+        False,
+    ),
 }

@@ -17,6 +17,7 @@ class CircuitSummary(BaseModel):
         tried: Agreement by bits, of the widths that were tried.
         accuracy: None where nobody gave the truth: it was not measured.
         compared: Rows of integers whose simulated answers equal the reference's bit for bit.
+        netlist_compared: Those that the synthesised netlist answers alike; None where nothing was synthesised.
         broken_rtl: Whether a broken circuit's Verilog was noticed too; None where none was built.
         project: Folder for the vendor's tool.
         simulations: Platforms that its simulation runs on.
@@ -35,6 +36,7 @@ class CircuitSummary(BaseModel):
     latency_cycles: int
     initiation_interval: int
     compared: int
+    netlist_compared: int | None
     mutants: int
     caught: int
     broken_rtl: bool | None
@@ -62,6 +64,7 @@ class CircuitSummary(BaseModel):
             latency_cycles=model.latency_cycles,
             initiation_interval=model.initiation_interval,
             compared=found.compared,
+            netlist_compared=found.netlist_compared,
             mutants=found.mutants,
             caught=found.caught,
             broken_rtl=found.broken_rtl,

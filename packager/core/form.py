@@ -11,6 +11,7 @@ class CircuitAsked:
         bits: Of the numbers in it.
         max_luts: The most look-up tables, by an estimate.
         min_agreement: The gate, from 0 to 1.
+        synthesize: Whether yosys counts its cells, and its netlist is asked all rows too.
         part: The device of the project folder, as its vendor's tool calls it. ``clock_ns``: its clock's period.
     """
 
@@ -19,6 +20,7 @@ class CircuitAsked:
     min_agreement: float | None = None
     part: str | None = None
     clock_ns: float | None = None
+    synthesize: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

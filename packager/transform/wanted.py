@@ -94,7 +94,7 @@ def wanted(
         if file is not None and not file.is_file():
             raise SampleError(f"no {option} file at {str(file)!r}", hint=f"check the path after --{option}")
     if circuit is not None:
-        _check_tools(truth)
+        _check_tools(circuit, truth)
         return asked
     if optimize or quantize:
         require_extra("optimize")
@@ -134,7 +134,7 @@ def _check_circuit(asked: CircuitAsked, *, quantize: str | None, optimize: bool)
         raise UsageError(f"not a period of a clock: {asked.clock_ns!r}", hint="--clock-ns takes nanoseconds, as in 5")
 
 
-def _check_tools(truth: Path | None) -> None:
+def _check_tools(circuit: CircuitAsked, truth: Path | None) -> None:
     """What a circuit is made and built with, before a model is read.
 
     Raises:
@@ -150,3 +150,7 @@ def _check_tools(truth: Path | None) -> None:
     from packager.transform.circuit.simulator import verilator_root
 
     verilator_root()
+    if circuit.synthesize:
+        from packager.transform.circuit.synthesis import yosys_here
+
+        yosys_here()

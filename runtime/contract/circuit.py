@@ -115,6 +115,7 @@ class CircuitEvidence(Persisted):
         accuracy: None where nobody gave the truth.
         tried: Agreement by bits, of the widths that were tried.
         compared: Rows of integers whose simulated answers equal the reference's bit for bit.
+        netlist_compared: Of these rows, those that the synthesised netlist answers alike; None where there is none.
         cycles: That the simulation took for them, one after the other.
         mutants, caught: Circuits with one broken adder that were interpreted, and that the same rows noticed.
         broken_rtl: Whether a broken circuit's Verilog was noticed too; None where none was built.
@@ -128,6 +129,7 @@ class CircuitEvidence(Persisted):
     tried: Mapping[str, float]
     compared: Count
     cycles: Count
+    netlist_compared: Count | None = None
     mutants: Count
     caught: Count
     broken_rtl: bool | None = None

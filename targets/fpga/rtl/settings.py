@@ -25,6 +25,7 @@ class RtlSettings(HostedSettings):
     min_agreement: float | None = Field(None, ge=0, le=1, description="gate of the circuit; 0.98 where left out")
     part: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="device of the project folder")
     clock_ns: float | None = Field(None, gt=0, le=1000, description="clock period of the project folder")
+    synthesize: bool = Field(False, description="whether yosys counts its cells as well, which takes minutes")
 
     @model_validator(mode="after")
     def _without_a_card(self) -> Self:

@@ -45,5 +45,6 @@ class Simulated(Hosted):
                 min_agreement=settings.min_agreement,
                 part=settings.part,
                 clock_ns=settings.clock_ns,
+                synthesize=settings.synthesize or None,
             )
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packager.core.errors import CircuitUnfaithful, CompilerMissing
+from packager.core.errors import CircuitUnfaithful, EnvironmentMissing
 from packager.transform.circuit import reference
 from packager.transform.circuit.compile import Asked, Compiled, compiled
 from packager.transform.circuit.simulator import built_of, simulate
@@ -84,7 +84,7 @@ def _program(folder: Path, then: str) -> None:
 
 def test_without_yosys_it_is_said_how_to_get_it(only_on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(only_on_path))
-    with pytest.raises(CompilerMissing, match="not installed here") as caught:
+    with pytest.raises(EnvironmentMissing, match="not installed here") as caught:
         yosys_here()
     assert "dray[fpga-synthesis]" in (caught.value.hint or "")
 
