@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.dray-installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge bench-edge-slots edge-soak edge-switch base soak fidelity fuzz-fidelity fpga-report
+.PHONY: help demo test test-all check format lock lock-runtime schema golden clean bench bench-start bench-ship bench-convert bench-image bench-overload bench-transform bench-edge bench-edge-slots edge-soak edge-switch base soak fidelity fuzz-fidelity fpga-report
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,9 +24,13 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 demo: $(STAMP)  ## train a pipeline, ship it to this machine, ask it
 	@$(BIN)/python examples/demo.py $(DEMO_ARGS)
 
-test: $(STAMP)  ## the test suite
+test: TESTS = -m "not slow"
+test test-all: $(STAMP)
 	@$(BIN)/python -m compileall -q packager runtime targets tests/support  # converters run where they can write nothing
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto $(TESTS)
+
+test:  ## the test suite, but for what is marked slow
+test-all:  ## all of it, as CI runs it: kills at each request, fuzzing, emulation, loads, whole environments too
 
 check: $(STAMP)  ## formatting, ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check .

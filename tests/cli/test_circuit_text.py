@@ -19,7 +19,8 @@ def summary(**changed: Any) -> CircuitSummary:
             "tried": {"5": 0.9, "6": 0.9912}, "accuracy": None,
             "resources": (Resources(by="alkaid 0.8.2 (estimate)", luts=12_345, flip_flops=678),),
             "latency_cycles": 11, "initiation_interval": 1, "compared": 606, "netlist_compared": None,
-            "mutants": 20, "caught": 19, "broken_rtl": None, "project": "/p/circuit/project", "simulations": ("linux/amd64",), **changed,
+            "mutants": 20, "caught": 19,
+            "broken_rtl": None, "project": "/p/circuit/project", "simulations": ("linux/amd64",), **changed,
         }
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from tests.support.index import require_index
 from tests.support.nets import digits
 from tests.support.packages import logistic_model, make_package
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 Dray = Callable[..., Run]
 KEY = "correct-horse-battery-staple"
 REHEARSAL = "rehearsal: "

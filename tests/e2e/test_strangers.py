@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.command import dray
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 class Touches:

@@ -12,11 +12,12 @@ from tests.support.emulation import MACHINES, machines_of, require_emulator, run
 from tests.support.index import require_index
 from tests.support.packages import make_package
 
+pytestmark = pytest.mark.slow
+
 ARM64 = Platform("linux", "arm64")
 BOTH = ("linux/amd64", "linux/arm64")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("shared_layers_of_images")
 def test_image_for_arm64_answers_as_the_source_under_emulation(base_layout: Path, tmp_path: Path) -> None:
     require_emulator("arm64")

@@ -10,10 +10,11 @@ import pytest
 from packager.image.transfer import Layout
 from tests.support.base_image import ROOT
 
+pytestmark = pytest.mark.slow
+
 MAKE = ROOT / "tools" / "make_base.py"
 
 
-@pytest.mark.slow
 def test_same_packages_make_the_same_base(base_layout: Path, tmp_path: Path) -> None:
     digests = []
     for number, (zone, umask) in enumerate((("UTC", 0o022), ("Asia/Tokyo", 0o077))):

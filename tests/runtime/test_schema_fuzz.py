@@ -20,6 +20,8 @@ from runtime.routes.dialects import Dialect, invocations, open_inference, predic
 from tests.support.packages import make_package
 from tests.support.servers import RunningServer, running_server
 
+pytestmark = pytest.mark.slow
+
 BOUNDED = settings(
     max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )  # fmt: skip
@@ -35,7 +37,6 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         assert "Traceback" not in running.stderr()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
 def test_its_own_document_leads_to_no_failure(server: RunningServer, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json", timeout=20)

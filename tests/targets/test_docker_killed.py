@@ -16,6 +16,8 @@ from tests.support.command import DRAY
 from tests.support.engine_images import EngineImages, ImagedDockerTarget
 from tests.support.packages import logistic_model, make_package
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DockerSettings(threads=1)
 
 

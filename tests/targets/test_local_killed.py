@@ -16,6 +16,8 @@ from tests.contract_suites.target_suite import NAME, ask, put
 from tests.support.fakes import fake_program
 from tests.support.packages import logistic_model, make_package
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = fake_program()
 # Writes of the record in an update: the intent, the process id, the exchange, the end of the old process.

@@ -16,6 +16,8 @@ from tests.support.edge_loss import answered, kill_again_and_again, send_numbere
 from tests.support.packages import identity_model, make_package
 from tests.support.servers import running_server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,7 +40,6 @@ def journaled(hub: EdgeHub) -> int:
         return int(count)
 
 
-@pytest.mark.slow
 def test_every_message_is_answered_though_the_module_is_killed_again_and_again(
     fresh: EdgeHub, echo: Path, tmp_path: Path
 ) -> None:

@@ -25,6 +25,8 @@ from tests.support.edge_slots import ROW, kill_during_switches
 from tests.support.packages import logistic_model, make_package
 from tests.support.servers import infer_body, running_server
 
+pytestmark = pytest.mark.slow
+
 
 def until(hub: EdgeHub, **facts: str) -> None:
     hub.wait(lambda: facts.items() <= hub.reported.get("package", {}).items(), 20, f"not {facts}")
@@ -49,7 +51,6 @@ def test_a_module_that_is_killed_while_it_fetches_goes_on_where_it_was(
         assert fresh.reported["package"]["bytes"] == offered["size_bytes"] - 5000
 
 
-@pytest.mark.slow
 def test_a_module_that_is_killed_while_it_switches_serves_the_old_or_the_new(
     fresh: EdgeHub, package: Path, better: Path, files: ArchiveServer, tmp_path: Path
 ) -> None:

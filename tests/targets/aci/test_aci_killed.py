@@ -18,6 +18,8 @@ from tests.contract_suites.target_suite import FAILED, agree, put
 from tests.support.aci_cloud import AciCloud, Fuse, Killed
 from tests.support.packages import logistic_model, make_package
 
+pytestmark = pytest.mark.slow
+
 PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
 IN_PLACE = AciSettings(port=18080)
 REPLACE = AciSettings(port=18080, update="replace")
@@ -57,7 +59,6 @@ def remove(cloud: AciCloud, settings: Any) -> None:
 
 @pytest.mark.parametrize("settings", [IN_PLACE, REPLACE], ids=["in-place", "replace"])
 @pytest.mark.parametrize("report", [PASSED, FAILED], ids=["passes", "fails"])
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a killed process closes its sockets
 def test_update_killed_after_any_request_converges(
     cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage], settings: AciSettings, report: SmokeReport
@@ -84,7 +85,6 @@ def test_update_killed_after_any_request_converges(
         remove(cloud, settings)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a killed process closes its sockets
 def test_first_deployment_killed_after_any_request_converges(
     cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage]
@@ -130,7 +130,6 @@ def test_update_whose_process_is_killed_converges_in_another(
     assert group.facts.previous.version == "1"
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a killed process closes its sockets
 def test_rollback_killed_before_it_was_taken_goes_on(
     cloud: AciCloud, packages: tuple[ModelPackage, ModelPackage]

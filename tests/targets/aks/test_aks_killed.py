@@ -18,6 +18,8 @@ from tests.support.aci_cloud import Killed
 from tests.support.aks_cloud import AksCloud, Fuse
 from tests.support.packages import logistic_model, make_package
 
+pytestmark = pytest.mark.slow
+
 PASSED = SmokeReport((SmokeCheck("ready", True, "", 1.0),))
 STRATEGIES = {
     "rolling": AksSettings(),
@@ -76,7 +78,6 @@ def remove(cloud: AksCloud, settings: Any) -> None:
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 @pytest.mark.parametrize("report", [PASSED, FAILED], ids=["passes", "fails"])
-@pytest.mark.slow
 def test_update_killed_at_a_moment_converges(
     cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage], strategy: str, report: SmokeReport
 ) -> None:
@@ -105,7 +106,6 @@ def test_update_killed_at_a_moment_converges(
         remove(cloud, settings)
 
 
-@pytest.mark.slow
 def test_first_deployment_killed_at_a_moment_converges(
     cloud: AksCloud, packages: tuple[ModelPackage, ModelPackage]
 ) -> None:
