@@ -175,7 +175,7 @@ def _refuse_contradictions(options: PackageOptions, said: Mapping[str, Any]) -> 
     """Refuse a circuit that the target, which is told the same, would refuse when it is made."""
     for name, value in said.items():
         other = options.get(name)
-        if other not in (None, value):
+        if other not in (None, False, value):  # a flag that is left out is False
             flag = f"--{name.replace('_', '-')}"
             raise UsageError(
                 f"{flag} {other} contradicts the target's setting {name}={value}",

@@ -70,6 +70,7 @@ def test_a_target_chooses_the_form_where_nobody_says_it() -> None:
     assert in_form({}, Form(quantize="int8")) == {"quantize": "int8"}
     found = in_form({"bits": 8, "max_luts": None}, CIRCUIT)
     assert (found["circuit"], found["bits"], found["max_luts"], found["part"]) == (True, 8, 100, "xc7a35t")
+    assert in_form({"synthesize": False}, Form(circuit=CircuitAsked(synthesize=True)))["synthesize"] is True
     with pytest.raises(UsageError, match="--bits 6 contradicts the target's setting bits=8"):
         in_form({"bits": 6}, CIRCUIT)
 
