@@ -57,7 +57,13 @@ def of_size(settings: EpSettings, host: Host) -> Findings:
 
 
 def of_release(settings: EpSettings, needs: Needs, release: Release) -> Findings:
-    """That a model is not in the form that the provider takes."""
+    """That a model is not in the form that the provider takes, or is a circuit, which no provider takes."""
+    if release.package.manifest.circuit is not None:
+        message = (
+            f"{release.package.manifest.name} holds a circuit, which {settings.provider} does not run: it is simulated"
+        )
+        hint = "--set mode=rtl serves it; for a card package the model without --circuit"
+        return (Finding(ConfigurationError.code, message, hint, blocking=True),)
     done = release.package.certificate.transform
     if needs.quantize is None or (done and any("int8" in step for step in done.steps)):
         return ()

@@ -24,6 +24,7 @@ from targets.local import LocalSettings
 from tests.support.kubernetes_schema import VERSIONS, refuse_invalid
 from tests.support.kubernetes_wanted import wanted
 from tests.support.packages import make_package
+from tests.support.unbuilt_circuits import unbuilt_package
 
 VITIS = "VitisAIExecutionProvider"
 OPTIONS = {"config_file": "/opt/vaip/config.json", "cache_dir": "/tmp/cache", "cache_key": "mlp", "xclbin": "/x.xclbin"}
@@ -206,3 +207,11 @@ def test_model_that_the_card_does_not_take_is_told(tmp_path: Path) -> None:
     assert "--quantize int8-static" in found.hint
     cuda = ep(provider="CUDAExecutionProvider")
     assert of_release(cuda, needs_of(cuda), release) == ()
+
+
+def test_circuit_is_not_given_to_a_card_that_would_not_run_it(tmp_path: Path) -> None:
+    settings = ep(fallback="allow")
+    [found] = of_release(settings, needs_of(settings), Release(unbuilt_package(tmp_path / "net")))
+    assert (found.code, found.blocking) == ("E-CONFIG", True)
+    assert "holds a circuit, which VitisAIExecutionProvider does not run" in found.message
+    assert "mode=rtl" in found.hint
