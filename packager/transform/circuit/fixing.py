@@ -25,8 +25,9 @@ from packager.transform.circuit.ir import (
 from packager.transform.circuit.network import Floats, Integers, Layer, Network
 from packager.transform.circuit.reference import dequantise, quantise
 
-# A bias is one constant of the circuit, and its tools carry 32 bits.
+# A bias is one constant of the circuit, and its tools carry 32 bits, of which alkaid keeps the first 24 (an FP32's).
 _BIAS_BITS = 31
+_BIAS_DIGITS = 24
 # A table has an entry for each value of its input.
 _TABLE_BITS = 10
 # With fewer rows a tensor's range says little, and none is left for values a little beyond it.
@@ -217,7 +218,8 @@ def _bias(bias: Floats, fraction: int, name: str) -> Integers:
             f" {fraction} of them fraction",
             hint="scale the model's inputs before its first layer, or ask for fewer bits",
         )
-    return whole.astype(np.int64)
+    spare = np.maximum(np.frexp(whole)[1] - _BIAS_DIGITS, 0)
+    return np.ldexp(np.floor(np.ldexp(whole, -spare) + 0.5), spare).astype(np.int64)
 
 
 def _bounds(weight: Integers, bias: Integers, before: Format) -> tuple[int, int]:
