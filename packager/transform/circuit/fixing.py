@@ -130,6 +130,8 @@ class _Building:
             return tensor
         if layer not in self.narrowed:
             after = format_for(self.values[layer], self.widths.activations)
+            # What calibration rows make of rounding errors alone would have a scale far below the integers at hand.
+            after = replace(after, fraction=min(after.fraction, before.fraction))
             rescale = Rescale(before.fraction - after.fraction)
             self.narrowed[layer] = self._step(rescale, (tensor,), after, f"narrow {tensor}")
         return self.narrowed[layer]
@@ -219,7 +221,7 @@ def _bias(bias: Floats, fraction: int, name: str) -> Integers:
             hint="scale the model's inputs before its first layer, or ask for fewer bits",
         )
     spare = np.maximum(np.frexp(whole)[1] - _BIAS_DIGITS, 0)
-    return np.ldexp(np.floor(np.ldexp(whole, -spare) + 0.5), spare).astype(np.int64)
+    return np.asarray(np.ldexp(np.floor(np.ldexp(whole, -spare) + 0.5), spare), np.int64)
 
 
 def _bounds(weight: Integers, bias: Integers, before: Format) -> tuple[int, int]:

@@ -114,7 +114,9 @@ def _check_shapes(graph: onnx.GraphProto, assembly: Assembly, nodes: list[onnx.N
         sizes = [size.dim_value for size in told.get(node.output[0], ())]
         if shape is None or not sizes:
             continue
-        if len(sizes) != len(shape) + 1 or any(size not in (0, own) for size, own in zip(sizes[1:], shape, strict=True)):
+        if len(sizes) != len(shape) + 1 or any(
+            size not in (0, own) for size, own in zip(sizes[1:], shape, strict=True)
+        ):
             raise refused(node, f"it gives rows of {tuple(sizes[1:])}, and a circuit's would be {shape}")
 
 
