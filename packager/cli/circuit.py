@@ -44,7 +44,10 @@ def circuit(found: CircuitSummary) -> Iterable[Line]:
     yield "proven", f"{found.compared} rows equal the integer reference, bit for bit"
     if found.netlist_compared is not None:
         yield "", f"{found.netlist_compared} of them asked of the netlist too, with equal answers"
-    yield "", f"{found.caught} of {found.mutants} broken circuits noticed{broken[found.broken_rtl]}"
+    if found.mutants:
+        yield "", f"{found.caught} of {found.mutants} broken circuits noticed{broken[found.broken_rtl]}"
+    else:
+        yield "", "it has no sum to break on purpose: that its rows would notice a fault was not tried"
     yield "project", found.project
 
 

@@ -25,8 +25,9 @@ from packager.transform.circuit.ir import (
 from packager.transform.circuit.network import Floats, Integers, Layer, Network
 from packager.transform.circuit.reference import dequantise, quantise
 
-# A bias is one constant of the circuit, and its tools carry 32 bits.
+# A bias is one constant of the circuit, and its tools carry 32 bits, of which alkaid keeps the first 24 (an FP32's).
 _BIAS_BITS = 31
+_BIAS_DIGITS = 24
 # A table has an entry for each value of its input.
 _TABLE_BITS = 10
 # With fewer rows a tensor's range says little, and none is left for values a little beyond it.
@@ -129,6 +130,8 @@ class _Building:
             return tensor
         if layer not in self.narrowed:
             after = format_for(self.values[layer], self.widths.activations)
+            # What calibration rows make of rounding errors alone would have a scale far below the integers at hand.
+            after = replace(after, fraction=min(after.fraction, before.fraction))
             rescale = Rescale(before.fraction - after.fraction)
             self.narrowed[layer] = self._step(rescale, (tensor,), after, f"narrow {tensor}")
         return self.narrowed[layer]
@@ -217,7 +220,8 @@ def _bias(bias: Floats, fraction: int, name: str) -> Integers:
             f" {fraction} of them fraction",
             hint="scale the model's inputs before its first layer, or ask for fewer bits",
         )
-    return whole.astype(np.int64)
+    spare = np.maximum(np.frexp(whole)[1] - _BIAS_DIGITS, 0)
+    return np.asarray(np.ldexp(np.floor(np.ldexp(whole, -spare) + 0.5), spare), np.int64)
 
 
 def _bounds(weight: Integers, bias: Integers, before: Format) -> tuple[int, int]:

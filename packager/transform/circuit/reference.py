@@ -101,4 +101,6 @@ def _shifted(values: Integers, shift: int) -> Integers:
     """Divided by two to the power of ``shift``, rounded half up."""
     if shift <= 0:
         return values << -shift
+    if shift > WIDEST:
+        return np.zeros_like(values)  # each is less than a half
     return (values + (1 << (shift - 1))) >> shift

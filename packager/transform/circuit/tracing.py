@@ -24,7 +24,7 @@ from packager.transform.circuit.ir import (
     Table,
     Total,
 )
-from packager.transform.circuit.network import Integers
+from packager.transform.circuit.network import Floats, Integers
 
 if TYPE_CHECKING:
     from alkaid.trace import FVArray
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Nanoseconds of logic between two registers, by alkaid's model of a device: what its pipelines are cut by.
 STAGE_NS = 5.0
-# Alkaid solves matrices in float32: whole numbers beyond are no longer exact.
+# Alkaid computes with constants in float32: of whole numbers it keeps so much.
 _EXACT = 1 << 24
 
 
@@ -142,7 +142,7 @@ def _apply(step: Step, source: Format, values: list["FVArray"]) -> "FVArray":
             return _placed(first, index)
         case Product(weight, bias):
             _check_exact(step, weight)
-            return first @ weight.astype(np.float64) + bias.astype(np.float64)
+            return _multiplied(step, first, weight.astype(np.float64), bias.astype(np.float64))
         case Positive():
             return first.relu()
         case Largest():
@@ -156,6 +156,25 @@ def _apply(step: Step, source: Format, values: list["FVArray"]) -> "FVArray":
             return FVArray(np.array(flat, dtype=object).reshape(first.shape), first.solver_options, hwconf=first.hwconf)
         case Forest():
             return grown(operation, first)
+
+
+def _multiplied(step: Step, values: "FVArray", weight: Floats, bias: Floats) -> "FVArray":
+    """``values @ weight + bias``; what is constant goes into the sum: alkaid takes one bit of it for a signal."""
+    from alkaid.trace import FVariable, FVArray
+
+    rows = []
+    for row in np.asarray(values).reshape(-1, weight.shape[0]):
+        least, most = (np.array([float(getattr(one, end)) for one in row]) for end in ("low", "high"))
+        moves = least < most
+        added = least[~moves] @ weight[~moves] + bias
+        _check_exact(step, added)
+        if (weight[moves] != 0).any():
+            part = FVArray(row[moves], values.solver_options, hwconf=values.hwconf)
+            rows.append(np.asarray(part @ weight[moves] + added))
+        else:
+            rows.append(np.array([FVariable.from_const(one, values.hwconf) for one in added], dtype=object))
+    found = np.stack(rows).reshape(*values.shape[:-1], weight.shape[1])
+    return FVArray(found, values.solver_options, hwconf=values.hwconf)
 
 
 def _placed(values: "FVArray", index: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> "FVArray":
@@ -181,6 +200,7 @@ def _column(variable: object, table: Integers, source: Format) -> np.ndarray[tup
     return table[low - source.low : high - source.low + 1 : max(step, 1)].astype(np.float64)
 
 
-def _check_exact(step: Step, weight: Integers) -> None:
-    if np.abs(weight).max(initial=0) >= _EXACT:
-        raise CircuitRefused(f"a weight of {step.name!r} needs more than 24 bits", hint="ask for fewer bits")
+def _check_exact(step: Step, constants: Integers | Floats) -> None:
+    whole = np.abs(constants).astype(np.int64)
+    if (whole // np.maximum(whole & -whole, 1)).max(initial=0) >= _EXACT:
+        raise CircuitRefused(f"a constant of {step.name!r} needs more than 24 bits", hint="ask for fewer bits")

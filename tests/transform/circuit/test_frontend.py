@@ -8,6 +8,7 @@ import pytest
 from onnx import helper
 
 from packager.core.errors import CircuitRefused, CircuitTooLarge
+from packager.transform.circuit.canonical import canonical
 from packager.transform.circuit.ends import from_circuit, run_model, to_circuit
 from packager.transform.circuit.estimate import MAX_LUTS, check_size, estimated
 from packager.transform.circuit.fixing import Widths
@@ -93,6 +94,56 @@ def _then(operator: str, constant: float) -> onnx.ModelProto:
         helper.make_node("MatMul", ["s", "v"], ["y"]),
     ]
     return model_of(nodes, weights, [4], ["y"])
+
+
+def node(op: str, *inputs: str, to: str, **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(op, list(inputs), [to], **attributes)
+
+
+SQUARE = {"w": np.eye(3, dtype=np.float32), "v": np.float32([1, 2, 3]), "zeros": np.zeros((1, 1, 3), np.float32)}
+PRODUCT = node("MatMul", "x", "w", to="p")
+
+
+@pytest.mark.parametrize(
+    ("shape", "nodes", "outputs", "message"),
+    [
+        ((3, 3), [PRODUCT, node("BatchNormalization", "p", *"vvvv", to="y")], "y", "differs among places"),
+        ((3,), [PRODUCT, node("Add", "p", "column", to="y")], "y", "does not go with rows"),
+        ((3,), [node("Gemm", "x", "w", "column", to="y")], "y", "differs from row to row"),
+        ((3,), [node("Gemm", "x", "w", "x", to="y")], "y", "'x' is no constant"),
+        ((3,), [PRODUCT, node("Max", "p", "zeros", to="y")], "y", "Max after the last layer"),
+        ((3,), [node("Gemm", "x", "infinite", to="y")], "y", "holds inf"),
+        (
+            (2, 3),
+            [PRODUCT, node("Reshape", "p", "rows", to="r"), node("MatMul", "r", "w", to="y")],
+            "y",
+            "moves the batch",
+        ),
+        (
+            (3,),
+            [node("Abs", "x", to="a"), node("MatMul", "a", "w", to="p"), node("Mul", "p", "a", to="y")],
+            "y",
+            "both sides",
+        ),
+        ((3,), [PRODUCT, node("Dropout", "p", to="y")], "yp", "end in 2 places"),
+    ],
+)
+def test_what_a_circuit_would_compute_otherwise_is_refused(
+    shape: tuple[int, ...], nodes: list[onnx.NodeProto], outputs: str, message: str
+) -> None:
+    weights = {
+        **SQUARE, "column": np.ones((3, 1), np.float32), "rows": np.array([-1, 3]),
+        "infinite": np.full((3, 2), np.inf, np.float32),
+    }  # fmt: skip
+    with pytest.raises(CircuitRefused, match=message):
+        cut(canonical(model_of(nodes, weights, shape, list(outputs))))
+
+
+def test_a_window_of_padding_alone_is_refused() -> None:
+    kernel = {"w": np.ones((1, 1, 1, 1), np.float32)}
+    pool = node("MaxPool", "c", to="y", kernel_shape=[2, 2], dilations=[3, 3], pads=[1, 1, 1, 1])
+    with pytest.raises(CircuitRefused, match="in the padding alone"):
+        cut(model_of([node("Conv", "x", "w", to="c"), pool], kernel, [1, 2, 2], ["y"]))
 
 
 def test_a_graph_without_layers_is_refused() -> None:

@@ -96,6 +96,21 @@ def test_no_tensor_leaves_its_format(seed: int, bits: int) -> None:
         assert tensor.max() <= held.high
 
 
+@pytest.mark.parametrize(("scale", "bias"), [(1e-25, -1e-24), (1e-16, 0.0)])
+def test_units_that_are_dead_or_hold_rounding_errors_alone_stay_exact(scale: float, bias: float) -> None:
+    weight = np.array([[0.1, -0.1], [0.2, -0.2]])
+    layers = (
+        Layer(Affine(weight * scale, np.full(2, bias)), (0,), "a"),
+        Layer(Relu(), (1,), "r"),
+        Layer(Affine(np.array([[1.0], [1.0 / 3]]), np.zeros(1)), (2,), "b"),
+    )
+    samples = np.random.default_rng(0).normal(size=(30, 2))
+    circuit = fixed(Network((2,), layers), samples, Widths.of(8))
+    assert all(step.operation.shift >= 0 for step in circuit.steps if isinstance(step.operation, Rescale))
+    rows = reference.quantise(samples, circuit.format)
+    assert reference.run(circuit, rows).tolist() == [plain(circuit, row) for row in rows.tolist()]
+
+
 def test_inputs_saturate_and_nothing_is_no_number() -> None:
     to = Format(signed=True, bits=4, fraction=1)
     values = np.array([1e30, -1e30, np.inf, -np.inf, np.nan, 0.25, -0.25, 1.0])
