@@ -288,6 +288,12 @@ class CircuitUnfaithful(ConversionError):
     code = "E-CIRCUIT-SIMULATION"
 
 
+class CircuitTimeout(ConversionError):
+    """What builds or synthesises a circuit did not end in its time, which says nothing of the circuit."""
+
+    code = "E-CIRCUIT-TIMEOUT"
+
+
 class UnverifiedPackage(PackageError):
     """Nothing says that this package's answers are right, and nobody said to go on without."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from packager.core.errors import CircuitUnfaithful, EnvironmentMissing
+from packager.core.errors import CircuitTimeout, CircuitUnfaithful, EnvironmentMissing
 from packager.core.process import bare_environment, run
 from packager.transform.circuit import reference
 from packager.transform.circuit.gate_level import evaluate
@@ -98,7 +98,8 @@ def synthesised(
 
     Raises:
         EnvironmentMissing: There is no yosys here.
-        CircuitUnfaithful: Yosys refuses the sources, or does not end in time.
+        CircuitUnfaithful: Yosys refuses the sources.
+        CircuitTimeout: It does not end in time.
     """
     yosys = yosys_here()
     began = time.monotonic()
@@ -179,7 +180,7 @@ def _run(yosys: tuple[str, ...], work: Path, cache: Path, timeout_s: float) -> N
     try:
         ended = run([*yosys, "-q", "-s", "synthesis.ys"], timeout_s=timeout_s, env=_environment(cache), cwd=work)
     except TimeoutError as error:
-        raise CircuitUnfaithful(
+        raise CircuitTimeout(
             f"the synthesis did not end within {timeout_s:g} s", hint="ask for fewer bits, or go without it"
         ) from error
     if ended.returncode:

@@ -77,6 +77,8 @@ def _contradictions(settings: RtlSettings, circuit: CircuitModel, evidence: Circ
     if settings.min_agreement is not None and agreement < settings.min_agreement:
         asked, found = f"min_agreement={settings.min_agreement:g}", f"has an agreement of {agreement:.4g}"
         yield _contradiction(asked, found, f"--min-agreement {settings.min_agreement:g}")
+    if settings.synthesize and evidence.netlist_compared is None:
+        yield _contradiction("synthesize=true", "was not synthesised", "--synthesize")
 
 
 def _contradiction(asked: str, found: str, option: str) -> Finding:

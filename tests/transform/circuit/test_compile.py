@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packager.core.errors import CircuitTooLarge, GateFailed
+from packager.core.errors import CircuitTimeout, CircuitTooLarge, GateFailed
 from packager.transform.circuit.compile import Asked, answers, compiled
 from packager.transform.circuit.ends import run_model
 from packager.transform.circuit.project import Device, project_files, write_project
@@ -50,6 +50,14 @@ def test_a_circuit_that_would_be_too_large_is_refused_before_it_is_traced(tmp_pa
     with pytest.raises(CircuitTooLarge, match="100 are the most"):
         compiled(mlp(), FEEDS, "small", Asked(max_luts=100), tmp_path, on_step=steps.append)
     assert steps == []
+
+
+@pytest.mark.needs("g++")
+def test_a_build_that_takes_too_long_is_no_unfaithful_circuit(tmp_path: Path) -> None:
+    with pytest.raises(CircuitTimeout, match=r"was not built within 0\.01 s") as caught:
+        compiled(mlp(), FEEDS, "small", Asked(bits=3, min_agreement=0), tmp_path, timeout_s=0.01)
+    assert "--timeout" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_bits_are_refused_with_the_agreement_they_gave(tmp_path: Path) -> None:

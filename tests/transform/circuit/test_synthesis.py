@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packager.core.errors import CircuitUnfaithful, EnvironmentMissing
+from packager.core.errors import CircuitTimeout, CircuitUnfaithful, EnvironmentMissing
 from packager.transform.circuit import reference
 from packager.transform.circuit.compile import Asked, Compiled, compiled
 from packager.transform.circuit.simulator import built_of, simulate
@@ -99,12 +99,17 @@ def test_who_counted_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "said"),
-    [("echo 'ERROR: no such thing' >&2; exit 1", "ERROR: no such thing"), ("sleep 60", "did not end within 1 s")],
+    ("then", "kind", "said"),
+    [
+        ("echo 'ERROR: no such thing' >&2; exit 1", CircuitUnfaithful, "ERROR: no such thing"),
+        ("sleep 60", CircuitTimeout, "did not end within 1 s"),
+    ],
 )
-def test_a_synthesis_that_fails_is_told(only_on_path: Path, tmp_path: Path, then: str, said: str) -> None:
+def test_a_synthesis_that_fails_is_told(
+    only_on_path: Path, tmp_path: Path, then: str, kind: type[Exception], said: str
+) -> None:
     _program(only_on_path, then)
-    with pytest.raises(CircuitUnfaithful, match=said):
+    with pytest.raises(kind, match=said):
         synthesised(SMALL, tmp_path, timeout_s=1)
 
 
