@@ -24,7 +24,10 @@ LEAST_CAUGHT = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Mutations:
-    """How many broken circuits were made, how many differed from the reference, and one that did."""
+    """How many broken circuits were made, how many differed from the reference, and one that did and has Verilog.
+
+    Alkaid writes no selection whose sides changed places where their numbers have different scales.
+    """
 
     made: int
     caught: int
@@ -46,17 +49,18 @@ def mutated(
     places = [at for at, op in enumerate(trace.logic.ops) if op.opcode in kinds]
     chosen = np.random.default_rng(seed).permutation(places)[:count]
     wanted = expected.reshape(len(expected), -1)
-    caught = []
+    caught: list[tuple[int, Traced]] = []
     for at in chosen:
         broken = _broken(trace.logic, int(at))
         if _differs(broken, rows, wanted):
-            caught.append(Traced(broken, trace.luts, trace.name))
+            caught.append((trace.logic.ops[at].opcode, Traced(broken, trace.luts, trace.name)))
     if len(caught) < LEAST_CAUGHT * len(chosen):
         raise CircuitUnfaithful(
             f"of {len(chosen)} circuits with one broken operation, the rows at hand show only {len(caught)}",
             hint="give more samples, of all kinds that the model will be asked about (--samples)",
         )
-    return Mutations(len(chosen), len(caught), caught[0] if caught else None)
+    one = next((circuit for opcode, circuit in caught if opcode != _SELECTION), None)
+    return Mutations(len(chosen), len(caught), one)
 
 
 def _differs(broken: "CombLogic", rows: Integers, wanted: Integers) -> bool:

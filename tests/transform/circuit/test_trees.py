@@ -97,6 +97,16 @@ def test_broken_thresholds_selections_and_sums_are_noticed(seed: int) -> None:
     assert found.caught >= 0.9 * found.made > 50
 
 
+def test_a_broken_selection_that_has_no_verilog_is_not_the_one_that_is_built() -> None:
+    model = regressor(15, trees=4, depth=3, targets=2)
+    parts, circuit = made(model, {"x": rows_around(model, 50)})
+    samples = reference.quantise(to_circuit(parts, {"x": rows_around(model, 20)}), circuit.format)
+    rows, trace = rows_for(circuit, samples), traced(circuit, "trees")
+    found = mutated(trace, rows, reference.run(circuit, rows), kinds=GROWN, count=40)
+    assert found.one is not None
+    assert written(found.one).sources != written(trace).sources
+
+
 def test_every_leaf_of_every_tree_is_reached_in_the_verification() -> None:
     model = regressor(4, trees=4, depth=3)
     parts, circuit = made(model, {"x": rows_around(model, 50)})
