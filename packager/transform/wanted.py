@@ -140,6 +140,7 @@ def _check_tools(circuit: CircuitAsked, truth: Path | None) -> None:
     Raises:
         SampleError: The truth is in a format that dray does not read.
         EnvironmentMissing: Something is not installed.
+        UsageError: Yosys has no cells of the part.
     """
     if truth is not None and truth.suffix.lower() not in TRUTH_SUFFIXES:
         raise SampleError(
@@ -151,6 +152,6 @@ def _check_tools(circuit: CircuitAsked, truth: Path | None) -> None:
 
     verilator_root()
     if circuit.synthesize:
-        from packager.transform.circuit.synthesis import yosys_here
+        from packager.transform.circuit.synthesis import check_synthesis
 
-        yosys_here()
+        check_synthesis(circuit.part)

@@ -19,7 +19,7 @@ from packager.transform.circuit.frontend import Cut, cut
 from packager.transform.circuit.grid import on_grid
 from packager.transform.circuit.ir import Circuit
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
-from packager.transform.circuit.synthesis import Synthesised, check_netlist, synthesised
+from packager.transform.circuit.synthesis import SYNTHESIS_TIMEOUT_S, Synthesised, check_netlist, synthesised
 from packager.transform.circuit.tracing import Rtl, traced, written
 from packager.transform.circuit.verify import Verified, rows_for, verified
 from runtime.contract.transformation import OutputAgreement
@@ -91,14 +91,15 @@ class _Tried:
 def compiled(
     model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]], name: str, asked: Asked, cache: Path,
     *, expected: Mapping[str, NDArray[Any]] | None = None, labelled: frozenset[str] = frozenset(),
-    timeout_s: float = BUILD_TIMEOUT_S, on_step: Callable[[str], None] | None = None,
+    timeout_s: float = BUILD_TIMEOUT_S, synthesis_timeout_s: float = SYNTHESIS_TIMEOUT_S,
+    on_step: Callable[[str], None] | None = None,
 ) -> Compiled:  # fmt: skip
     """The model's circuit, simulated on all of these rows.
 
     Args:
         expected: What the circuit has to agree with; the model's own answers where None.
         labelled: Outputs of which it is known that each column is a class.
-        timeout_s: For the build of one simulation.
+        timeout_s: For the build of one simulation; ``synthesis_timeout_s`` is yosys'.
 
     Raises:
         CircuitRefused: An operator has no circuit.
@@ -106,6 +107,7 @@ def compiled(
         GateFailed: No width agrees with the original on enough rows.
         CircuitUnfaithful: The simulation or the netlist differs from the reference, or a broken circuit would not have
             been noticed.
+        CircuitTimeout: A simulation was not built, or the synthesis did not end, in its time.
         EnvironmentMissing: Verilator, its compiler, or the yosys that was asked for is not here.
     """
     parts = on_grid(cut(canonical(model)), _calibrating(feeds))
@@ -122,7 +124,7 @@ def compiled(
     cells = None
     if asked.synthesize:
         tell("synthesising it")
-        cells = synthesised(rtl, cache, part=asked.part)
+        cells = synthesised(rtl, cache, part=asked.part, timeout_s=synthesis_timeout_s)
         check_netlist(cells, chosen.circuit, rtl, rows)
     return Compiled(
         parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found,

@@ -34,7 +34,6 @@ from packager.transform.circuit.fixing import Widths
 from packager.transform.circuit.frontend import Cut, ancestors, cut
 from packager.transform.circuit.network import Trees
 from packager.transform.circuit.project import Device
-from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
 from packager.transform.circuit.truth import (
     Labelled,
     Words,
@@ -101,7 +100,8 @@ def circuit_form(
     Raises:
         CircuitRefused, CircuitTooLarge: It has no circuit, or too large a one.
         GateFailed: No width agrees with the source.
-        CircuitUnfaithful: The simulation differs from the reference.
+        CircuitUnfaithful: The simulation, or the netlist, differs from the reference.
+        CircuitTimeout: One of them was not made in its time.
         NotWritable, DiskFull: There is no place for it.
         SampleError: The truth does not fit the samples.
     """
@@ -134,7 +134,8 @@ def _compiled(
             cache,
             expected=judged.expected,
             labelled=frozenset(result.labels or ()),
-            timeout_s=min(timeout_s, BUILD_TIMEOUT_S),
+            timeout_s=timeout_s,
+            synthesis_timeout_s=timeout_s,
             on_step=_telling(progress),
         )
 

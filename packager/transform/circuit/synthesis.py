@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from packager.core.errors import CircuitTimeout, CircuitUnfaithful, EnvironmentMissing
+from packager.core.errors import CircuitTimeout, CircuitUnfaithful, EnvironmentMissing, UsageError
 from packager.core.process import bare_environment, run
 from packager.transform.circuit import reference
 from packager.transform.circuit.gate_level import evaluate
@@ -91,6 +91,17 @@ def yosys_here() -> tuple[str, ...]:
     )
 
 
+def check_synthesis(part: str | None) -> None:
+    """Refuse before anything slow what could not be synthesised here.
+
+    Raises:
+        EnvironmentMissing: There is no yosys here.
+        UsageError: It has no cells of the part (None: the default one).
+    """
+    yosys_here()
+    family_of(part or Device().part)
+
+
 def synthesised(
     rtl: Rtl, cache: Path, *, part: str | None = None, timeout_s: float = SYNTHESIS_TIMEOUT_S
 ) -> Synthesised:
@@ -153,10 +164,21 @@ def cells_of(statistics: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Cells
 
 
 def family_of(part: str) -> str:
-    """Yosys' name of a part's family: UltraScale+, UltraScale, or the series 7."""
+    """Yosys' name of a part's family: UltraScale+, UltraScale, or the series 7.
+
+    Raises:
+        UsageError: It is of another one.
+    """
     if re.match(r"xc(vu|ku|au|su)\d+p|xczu|xck26|xcu\d", part):
         return "xcup"
-    return "xcu" if re.match(r"xc(vu|ku)", part) else "xc7"
+    if re.match(r"xc(vu|ku)\d", part):
+        return "xcu"
+    if re.match(r"x[aq]?c?7[aksvz]", part):
+        return "xc7"
+    raise UsageError(
+        f"yosys' cells are of UltraScale+, UltraScale and the series 7, and {part!r} is none of them",
+        hint="leave --synthesize out, or name another part with --part",
+    )
 
 
 def script(rtl: Rtl, family: str) -> str:
@@ -181,7 +203,8 @@ def _run(yosys: tuple[str, ...], work: Path, cache: Path, timeout_s: float) -> N
         ended = run([*yosys, "-q", "-s", "synthesis.ys"], timeout_s=timeout_s, env=_environment(cache), cwd=work)
     except TimeoutError as error:
         raise CircuitTimeout(
-            f"the synthesis did not end within {timeout_s:g} s", hint="ask for fewer bits, or go without it"
+            f"the synthesis did not end within {timeout_s:g} s",
+            hint="give it more time (--timeout), ask for fewer bits, or go without it",
         ) from error
     if ended.returncode:
         told = (ended.stderr or ended.stdout).strip()[-600:]

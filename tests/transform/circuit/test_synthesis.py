@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packager.core.errors import CircuitTimeout, CircuitUnfaithful, EnvironmentMissing
+from packager.core.errors import CircuitTimeout, CircuitUnfaithful, EnvironmentMissing, UsageError
 from packager.transform.circuit import reference
 from packager.transform.circuit.compile import Asked, Compiled, compiled
 from packager.transform.circuit.simulator import built_of, simulate
@@ -58,6 +58,12 @@ def test_what_is_no_look_up_table_is_counted_apart() -> None:
 )
 def test_a_part_has_a_family(part: str, family: str) -> None:
     assert family_of(part) == family
+
+
+@pytest.mark.parametrize("part", ["xcvc1902-vsva2197-2MP-e-S", "10AX115", "xc6slx9"])
+def test_a_part_without_cells_in_yosys_is_refused(part: str) -> None:
+    with pytest.raises(UsageError, match="is none of them"):
+        family_of(part)
 
 
 def test_yosys_is_told_each_source_and_adds_no_pads() -> None:
