@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from packager.core.acceleration import stands_in
 from packager.core.artifact import ModelPackage, Release
 from packager.core.credentials_azure import registry_credentials
 from packager.core.deployment import Deployment, DeploymentPlan, Finding, Findings, TargetSettings
@@ -28,7 +29,6 @@ from packager.pack import open_package
 
 # Providers of the onnxruntime that images are built with.
 _PLAIN: Final = frozenset({"CPUExecutionProvider", "AzureExecutionProvider"})
-_CPU_FALLBACK: Final = "E-CPU-FALLBACK"
 _BASE: Final = (
     "--base IMAGE, a base with a build of onnxruntime that has it, or deploy an image of your own: docs/fpga.md"
 )
@@ -222,7 +222,7 @@ def _of_provider(place: Place, *, plain: bool) -> Findings:
         return ()
     lacks = f"the image is built with the plain onnxruntime, for CPUs, which has no {asked.name}"
     if not asked.must:
-        return (Finding(_CPU_FALLBACK, f"THE CPU WILL DO THE WORK of {asked.name}: {lacks}", hint=_BASE),)
+        return (stands_in(asked.name, lacks, _BASE),)
     return (Finding(ProviderAbsent.code, lacks, hint=f"{_BASE}; {_ALLOW}", blocking=True),)
 
 

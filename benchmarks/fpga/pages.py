@@ -67,8 +67,10 @@ def page(rows: Sequence[Row], subjects: Mapping[str, str], machine: str, plot: s
     return f"""\
 # Networks as circuits, over bit widths
 
-Written by `make fpga-report`, on {machine}. Nothing ran on an FPGA: answers are those of the
-simulated Verilog. Look-up tables are estimates of dray and alkaid, or the cells LUT1 to LUT6 and memories that yosys'
+Written by `make fpga-report`, its rows measured in one run or in several,
+on {machine}. Nothing ran on an FPGA:
+answers are those of the simulated Verilog. Look-up tables are estimates of dray and alkaid,
+or the cells LUT1 to LUT6 and memories that yosys'
 `synth_xilinx` made for UltraScale+: synthesised, not placed; placement can put two small tables into one. Accuracy
 is on rows that were not trained on; half of them set the scales. Cycles: from a row's offer to its answer. Seconds and
 samples/s are of processor time; "simulation s" is Verilator's build and all that was compared, "yosys s" also the

@@ -4,7 +4,9 @@ Source: github.com/distribution/reference, the grammar in ``reference.go`` and t
 image specification 1.1 (``descriptor.md``, ``image-index.md``).
 """
 
+import platform
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -146,6 +148,11 @@ class Platform:
         if not found:
             raise ImageReferenceInvalid(f"not a platform: {text!r}", hint="write it as linux/amd64 or linux/arm64")
         return _platform(found["os"] or "linux", found["architecture"], found["variant"])
+
+    @classmethod
+    def here(cls) -> "Platform":
+        """This machine's own, for what it runs without a container."""
+        return cls.parse(f"{sys.platform}/{platform.machine()}")
 
     @classmethod
     def of_json(cls, document: Mapping[str, Any]) -> "Platform":

@@ -52,7 +52,8 @@ class CircuitModel(Persisted):
         name: Its Verilog module; ``NAME_stream`` has the AXI-Stream ports.
         bits: Of the weights and of the numbers between layers, as they were chosen.
         before, after: The host's parts, as ONNX.
-        project: Folder for the vendor's tool: sources, constraints, script.
+        project: Folder for the vendor's tool: sources, constraints, script; made for the device ``part`` and a clock of
+            the period ``clock_ns``, which that tool has to confirm.
         asked, answered: Rows of integers and the reference's answers (``.npy``), for the self-test, bit for bit.
         latency_cycles: From a row's acceptance to its answer. ``initiation_interval``: cycles between two rows.
     """
@@ -64,6 +65,8 @@ class CircuitModel(Persisted):
     before: RelativePath | None = None
     after: RelativePath | None = None
     project: RelativePath
+    part: Annotated[str, Field(min_length=1)]
+    clock_ns: Annotated[float, Field(gt=0)]
     asked: RelativePath
     answered: RelativePath
     latency_cycles: Positive

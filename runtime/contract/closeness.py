@@ -84,7 +84,9 @@ def _worst_float(
     largest: float | None = None
     worst, problem, squares, count = 0.0, None, 0.0, 0
     for index, (want, got) in enumerate(zip(wanted, actual, strict=True)):
-        number = math.nan if got is None else _as_held(float(got), form)
+        number = math.nan if got is None else float(got)
+        if want != number:
+            number = _as_held(number, form)
         if want == number or (math.isnan(want) and math.isnan(number)):
             largest, count = max(largest or 0.0, 0.0), count + 1
             continue

@@ -1,7 +1,5 @@
 """What a local deployment would change: pure functions of the record, the release and the settings."""
 
-import platform
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,7 +63,7 @@ def findings(live: Slot | None, serving: bool, package: ModelPackage, settings: 
 def _circuit_findings(package: ModelPackage) -> Findings:
     if package.manifest.circuit is None:
         return ()
-    here = Platform.parse(f"{sys.platform}/{platform.machine()}")
+    here = Platform.here()
     if not unsimulated(package, (here,)):
         return ()
     held = ", ".join(simulated_on(package)) or "none"

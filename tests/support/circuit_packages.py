@@ -15,17 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 from packager.core.artifact import ModelPackage
 from packager.core.conversion import CircuitForm, ConversionResult, TestCase
 from packager.core.errors import DrayError
-from packager.core.image import Platform
-from packager.image.build import native_platform
 from packager.pack import write_package
 from packager.transform.circuit import reference
 from packager.transform.circuit.compile import Asked, Compiled, answers, compiled
 from packager.transform.circuit.ends import to_circuit
-from packager.transform.circuit.project import Device, project_files, write_project
-from packager.transform.circuit.simulator import built
-from packager.transform.circuit.verify import rows_for
+from packager.transform.circuit.files import write_circuit, write_simulation
+from packager.transform.circuit.project import Device
 from runtime.contract.certificate import CERTIFICATE_NAME, Certificate
-from runtime.contract.circuit import CircuitEvidence, CircuitModel, CircuitPort, Resources, Simulation
+from runtime.contract.circuit import CircuitEvidence, Resources, Simulation
 from runtime.contract.manifest import MANIFEST_NAME, ModelManifest, OutputTolerance, content_digest
 from runtime.contract.package import file_sha256, hash_content, read_package
 from tests.support.absent import absent
@@ -116,7 +113,8 @@ def circuit_package(
     feeds = feeds_of(model)
     with conversion_of(model, inputs=feeds) as result:
         folder = result.onnx_path.parent / "form"
-        form = CircuitForm(_model(made, feeds, folder), _evidence(made, cache, folder), folder)
+        samples = reference.quantise(to_circuit(made.cut, feeds), made.circuit.format)
+        form = CircuitForm(write_circuit(made, samples, Device(), folder), _evidence(made, cache, folder), folder)
         exact = dict.fromkeys(result.signature.output_names, OutputTolerance(atol=0, rtol=0))
         cases = _cases(result, made, feeds)
         whole = replace(result, circuit=form, tolerances=exact, test_cases=cases, labels=None)
@@ -190,52 +188,7 @@ def small_package(small_circuit: Compiled, circuit_cache: Path, tmp_path_factory
     return circuit_package(out, small_circuit, two_inputs_model(), circuit_cache).root
 
 
-def _model(made: Compiled, feeds: Mapping[str, NDArray[Any]], folder: Path) -> CircuitModel:
-    place = folder / "circuit"
-    place.mkdir(parents=True)
-    asked = rows_for(made.circuit, reference.quantise(to_circuit(made.cut, feeds), made.circuit.format))
-    answered = reference.run(made.circuit, asked)
-    np.save(place / "asked.npy", asked, allow_pickle=False)
-    np.save(place / "answered.npy", answered, allow_pickle=False)
-    parts = {}
-    for name, part in (("before", made.cut.before), ("after", made.cut.after)):
-        if part is not None:
-            (place / f"{name}.onnx").write_bytes(part.SerializeToString(deterministic=True))
-            parts[name] = f"circuit/{name}.onnx"
-    write_project(place / "project", project_files(made.rtl, Device(), {"bits": str(made.bits)}))
-    entry, answer = made.circuit.format, made.circuit.answer
-    shapes = made.circuit.shape, answered.shape[1:]
-    ends = zip((made.cut.entry, made.cut.exit), shapes, (entry, answer), (made.rtl.input, made.rtl.output), strict=True)
-    taken, given = (
-        CircuitPort(
-            tensor=tensor, shape=shape, bits=held.bits, signed=held.signed, fraction=held.fraction, shift=port.shift
-        )
-        for tensor, shape, held, port in ends
-    )
-    return CircuitModel(
-        name=made.rtl.name,
-        bits=made.bits,
-        input=taken,
-        output=given,
-        project="circuit/project",
-        asked="circuit/asked.npy",
-        answered="circuit/answered.npy",
-        latency_cycles=made.verified.first,
-        **parts,
-    )
-
-
 def _evidence(made: Compiled, cache: Path, folder: Path) -> CircuitEvidence:
-    platform: Platform = native_platform()
-    path = folder / "simulation" / f"{platform.os}-{platform.architecture}.so"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(built(made.rtl, cache).read_bytes())
-    simulation = Simulation(
-        platform=str(platform),
-        path=path.relative_to(folder).as_posix(),
-        sha256=file_sha256(path),
-        made_by={"verilator": "5.48.0"},
-    )
     return CircuitEvidence(
         agreement={},
         min_agreement=0.0,
@@ -246,7 +199,7 @@ def _evidence(made: Compiled, cache: Path, folder: Path) -> CircuitEvidence:
         mutants=made.verified.mutants,
         caught=made.verified.caught,
         resources=(Resources(by="alkaid (estimate)", luts=made.luts),),
-        simulations=(simulation,),
+        simulations=(write_simulation(made, cache, folder),),
     )
 
 

@@ -1,7 +1,5 @@
 """Packages with a circuit, made in milliseconds: its integers are real, its simulation is a file that nobody loads."""
 
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +25,7 @@ from runtime.contract.transformation import OutputAgreement
 from tests.support.circuits import mlp
 from tests.support.packages import conversion_of
 
-HERE = str(Platform.parse(f"{sys.platform}/{platform.machine()}"))
+HERE = str(Platform.here())
 SIZES = (4, 3, 2)
 
 
@@ -89,6 +87,8 @@ def _written(folder: Path, parts: Cut, circuit: Circuit, asked: np.ndarray, bits
         ),
         after="circuit/after.onnx",
         project="circuit/project",
+        part="xcvu13p-flga2577-2-e",
+        clock_ns=5.0,
         asked="circuit/asked.npy",
         answered="circuit/answered.npy",
         latency_cycles=3,

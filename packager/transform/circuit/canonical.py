@@ -2,9 +2,10 @@
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from packager.transform.circuit.operators import constant_of
+from packager.transform.circuit.frontend import ancestors
+from packager.transform.circuit.operators import constants_of
 
 _Nodes = dict[str, onnx.NodeProto]
 
@@ -16,12 +17,11 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
-    constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-    constants |= {node.output[0]: constant_of(node) for node in model.graph.node if node.op_type == "Constant"}
+    constants = constants_of(model.graph)
     made = {name: node for node in model.graph.node for name in node.output}
     nodes = [_relu(node, constants) or _sigmoid(node, made, constants) or node for node in model.graph.node]
     del changed.graph.node[:]
-    changed.graph.node.extend(_used(nodes, [one.name for one in model.graph.output]))
+    changed.graph.node.extend(ancestors(nodes, {one.name for one in model.graph.output}))
     return changed
 
 
@@ -71,13 +71,3 @@ def _sigmoid(node: onnx.NodeProto, made: _Nodes, constants: dict[str, np.ndarray
 
 def _is(constants: dict[str, np.ndarray], name: str, value: int) -> bool:
     return name in constants and constants[name].size > 0 and bool((constants[name] == value).all())
-
-
-def _used(nodes: list[onnx.NodeProto], outputs: list[str]) -> list[onnx.NodeProto]:
-    """Those that something still reads, in order."""
-    wanted, kept = set(outputs), []
-    for node in reversed(nodes):
-        if wanted & set(node.output):
-            wanted |= set(node.input)
-            kept.append(node)
-    return kept[::-1]

@@ -18,17 +18,18 @@ from packager.transform.circuit.fixing import Widths, fixed
 from packager.transform.circuit.frontend import Cut, cut
 from packager.transform.circuit.grid import on_grid
 from packager.transform.circuit.ir import Circuit
+from packager.transform.circuit.network import Floats
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S
 from packager.transform.circuit.synthesis import SYNTHESIS_TIMEOUT_S, Synthesised, check_netlist, synthesised
 from packager.transform.circuit.tracing import Rtl, traced, written
 from packager.transform.circuit.verify import Verified, rows_for, verified
+from packager.transform.wanted import CIRCUIT_MIN_AGREEMENT
 from runtime.contract.transformation import OutputAgreement
 
 SEARCHED = (4, 5, 6, 7, 8, 10, 12)
-MIN_AGREEMENT = 0.98
 # With fewer rows than this all of them calibrate.
 _ENOUGH_TO_SPLIT = 40
-# A broken circuit's Verilog takes as long to build as the circuit's own: about a minute for so many look-up tables.
+# A broken circuit's Verilog takes as long to build as the circuit's own.
 MOST_LUTS_BROKEN = 60_000
 
 
@@ -45,7 +46,7 @@ class Asked:
 
     bits: int | None = None
     max_luts: int = MAX_LUTS
-    min_agreement: float = MIN_AGREEMENT
+    min_agreement: float = CIRCUIT_MIN_AGREEMENT
     break_rtl: bool | None = None
     synthesize: bool = False
     part: str | None = None
@@ -110,15 +111,17 @@ def compiled(
         CircuitTimeout: A simulation was not built, or the synthesis did not end, in its time.
         EnvironmentMissing: Verilator, its compiler, or the yosys that was asked for is not here.
     """
-    parts = on_grid(cut(canonical(model)), _calibrating(feeds))
-    tried = _tried(parts, feeds, run_model(model, feeds) if expected is None else expected, labelled, asked)
+    parts = on_grid(cut(canonical(model)), {name: _calibrating(rows) for name, rows in feeds.items()})
+    entering = to_circuit(parts, feeds)
+    wanted = run_model(model, feeds) if expected is None else expected
+    tried = _tried(parts, feeds, entering, wanted, labelled, asked)
     chosen = tried[-1]
     tell = on_step or _silent
     tell(f"tracing the circuit at {chosen.bits} bits (about {chosen.estimate.luts:,} look-up tables)")
     trace = traced(chosen.circuit, name)
     rtl = written(trace)
     _check_traced(rtl.luts, asked)
-    rows = rows_for(chosen.circuit, reference.quantise(to_circuit(parts, feeds), chosen.circuit.format))
+    rows = rows_for(chosen.circuit, reference.quantise(entering, chosen.circuit.format))
     broken = rtl.luts <= MOST_LUTS_BROKEN if asked.break_rtl is None else asked.break_rtl
     found = verified(chosen.circuit, trace, rtl, rows, cache, break_rtl=broken, timeout_s=timeout_s, on_step=tell)
     cells = None
@@ -128,7 +131,7 @@ def compiled(
         check_netlist(cells, chosen.circuit, rtl, rows)
     return Compiled(
         parts, chosen.circuit, chosen.bits, chosen.agreement, chosen.estimate, rtl.luts, rtl, found,
-        chosen.agreements, {each.bits: each.agreement for each in tried}, len(next(iter(_calibrating(feeds).values()))),
+        chosen.agreements, {each.bits: each.agreement for each in tried}, len(_calibrating(entering)),
         cells,
     )  # fmt: skip
 
@@ -139,13 +142,20 @@ def _silent(_step: str) -> None:
 
 def answers(parts: Cut, circuit: Circuit, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """The model's outputs as the integer reference has them."""
-    rows = reference.quantise(to_circuit(parts, feeds), circuit.format)
+    return _answers(parts, circuit, feeds, to_circuit(parts, feeds))
+
+
+def _answers(
+    parts: Cut, circuit: Circuit, feeds: Mapping[str, NDArray[Any]], entering: Floats
+) -> dict[str, NDArray[Any]]:
+    rows = reference.quantise(entering, circuit.format)
     return from_circuit(parts, reference.dequantise(reference.run(circuit, rows), circuit.answer), feeds)
 
 
 def _tried(
     parts: Cut,
     feeds: Mapping[str, NDArray[Any]],
+    entering: Floats,
     expected: Mapping[str, NDArray[Any]],
     labelled: frozenset[str],
     asked: Asked,
@@ -154,13 +164,13 @@ def _tried(
     widths = (asked.bits,) if asked.bits else SEARCHED
     sizes = {bits: estimated(parts.network, Widths.of(bits)) for bits in widths}
     check_size(sizes[widths[0]], asked.max_luts)
-    entering = to_circuit(parts, _calibrating(feeds))
+    calibrating = _calibrating(entering)
     tried: list[_Tried] = []
     for bits in widths:
         if sizes[bits].luts > asked.max_luts:
             break
-        circuit = fixed(parts.network, entering, Widths.of(bits))
-        found = agreement_of(expected, [answers(parts, circuit, feeds)], labelled=labelled)
+        circuit = fixed(parts.network, calibrating, Widths.of(bits))
+        found = agreement_of(expected, [_answers(parts, circuit, feeds, entering)], labelled=labelled)
         tried.append(_Tried(bits, circuit, found, sizes[bits]))
         if tried[-1].agreement >= asked.min_agreement:
             return tried
@@ -196,7 +206,6 @@ def _check_traced(luts: int, asked: Asked) -> None:
         )
 
 
-def _calibrating(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Rows that set the scales: every other one, so that as many that did not are judged as well."""
-    enough = min(len(rows) for rows in feeds.values()) >= _ENOUGH_TO_SPLIT
-    return {name: rows[:: 2 if enough else 1] for name, rows in feeds.items()}
+def _calibrating(rows: NDArray[Any]) -> NDArray[Any]:
+    """Those that set the scales: every other one, so that as many that did not are judged as well."""
+    return rows[:: 2 if len(rows) >= _ENOUGH_TO_SPLIT else 1]

@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from packager.core.errors import CircuitRefused
 from packager.transform.circuit.network import Floats, Integers, Tree, Trees
+from packager.transform.circuit.operators import refused
 
 ENSEMBLES = frozenset({"TreeEnsembleRegressor", "TreeEnsembleClassifier"})
 # x < t is x <= the number before t; the other two have their sides the other way round.
@@ -29,10 +29,10 @@ def trees_of(node: onnx.NodeProto, attributes: Mapping[str, Any], *, double: boo
     """
     modes = np.array([each.decode() for each in attributes["nodes_modes"]])
     if unknown := sorted(set(modes) - _COVERED):
-        raise _refused(node, f"it decides by {', '.join(unknown)}")
+        raise refused(node, f"it decides by {', '.join(unknown)}")
     how = attributes.get("aggregate_function", b"SUM").decode()
     if how not in ("SUM", "AVERAGE"):
-        raise _refused(node, f"its leaves are joined by {how}")
+        raise refused(node, f"its leaves are joined by {how}")
     prefix, count = _answers(node, attributes)
     numbers = _integers(attributes, "nodes_treeids")
     order = np.unique(numbers)
@@ -41,11 +41,11 @@ def trees_of(node: onnx.NodeProto, attributes: Mapping[str, Any], *, double: boo
     trees = [_tree(node, columns, np.flatnonzero(numbers == each), added, count) for each in order]
     base = _numbers(attributes, "base_values")
     if len(base) not in (0, count):
-        raise _refused(node, f"it has {len(base)} base values for {count} outputs")
+        raise refused(node, f"it has {len(base)} base values for {count} outputs")
     # ONNX Runtime forgets the base value, and the class, of an output that no leaf of a row adds to.
     left_out = _left_out(attributes, prefix, count, modes)
     if left_out and (count > 1 if prefix == "class" else base[left_out].any() if len(base) else False):
-        raise _refused(node, f"to output {left_out[0]} not every row has a leaf that adds, be it zero")
+        raise refused(node, f"to output {left_out[0]} not every row has a leaf that adds, be it zero")
     return Trees(tuple(trees), base if len(base) else np.zeros(count))
 
 
@@ -90,7 +90,7 @@ def _answers(node: onnx.NodeProto, attributes: Mapping[str, Any]) -> tuple[str, 
     if used == {0} and len(labels) == 2:
         return "class", 1
     if len(labels) < 3:
-        raise _refused(node, f"for {len(labels)} labels its leaves add to the classes {sorted(used)}")
+        raise refused(node, f"for {len(labels)} labels its leaves add to the classes {sorted(used)}")
     return "class", len(labels)
 
 
@@ -131,7 +131,7 @@ def _tree(
             for side in ("left", "right")
         )
     except KeyError as error:
-        raise _refused(node, f"tree {number} leads to node {error}, which it has not") from error
+        raise refused(node, f"tree {number} leads to node {error}, which it has not") from error
     nothing = np.zeros(count)
     values = [added.get((number, int(each)), nothing) for each in mine["number"]]
     return Tree(
@@ -150,11 +150,3 @@ def _numbers(attributes: Mapping[str, Any], name: str) -> Floats:
 
 def _integers(attributes: Mapping[str, Sequence[int]], name: str) -> Integers:
     return np.asarray(attributes.get(name, ()), np.int64)
-
-
-def _refused(node: onnx.NodeProto, why: str) -> CircuitRefused:
-    return CircuitRefused(
-        f"{node.op_type} ({node.name or node.output[0]!r}) has no circuit: {why}",
-        hint="docs/circuits.md says which trees become a circuit; deploy with another target, or with mode=ep",
-        detail={"operator": node.op_type},
-    )

@@ -24,15 +24,14 @@ from packager.transform.circuit.reference import quantise
 
 MAX_LUTS = 150_000
 # Alkaid shares sums among a matrix's outputs, and fuses adders by three. Fitted to its own estimates for three networks
-# (MLPs 64-32-32-10 and 16-64-32-32-5, a CNN over 6 by 6); it was within 12% of them at other widths, and saw no
-# other networks.
+# (MLPs 64-32-32-10 and 16-64-32-32-5, a CNN over 6 by 6); `make fpga-report` prints both beside each other.
 _SHARED = 0.39
 # Bits of an adder beyond those of what it adds.
 _CARRY = 3
 
 
 # For each bit of trees: of a comparator with a constant, of a selection among leaves, of a sum (three terms an adder).
-# They were from 25% below to 60% above alkaid's own estimates for 15 ensembles of three widths.
+# Fitted to alkaid's own estimates for ensembles of three widths.
 _COMPARED, _SELECTED, _SUMMED = 0.15, 0.2, 0.6
 
 

@@ -1,9 +1,7 @@
 """The files of a circuit in its package: the host's parts, rows for the self-test, the project, the simulation."""
 
-import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +50,8 @@ def write_circuit(made: Compiled, samples: Integers, device: Device, folder: Pat
         before=_part(made.cut.before, place / "before.onnx"),
         after=_part(made.cut.after, place / "after.onnx"),
         project="circuit/project",
+        part=device.part,
+        clock_ns=device.clock_ns,
         asked="circuit/asked.npy",
         answered="circuit/answered.npy",
         latency_cycles=found.first,
@@ -63,7 +63,7 @@ def write_circuit(made: Compiled, samples: Integers, device: Device, folder: Pat
 
 def write_simulation(made: Compiled, cache: Path, folder: Path) -> Simulation:
     """The library of this platform, below ``folder``."""
-    platform = Platform.parse(f"{sys.platform}/{os.uname().machine}")
+    platform = Platform.here()
     path = folder / SIMULATIONS / f"{platform.os}-{platform.architecture}.so"
     path.parent.mkdir()
     shutil.copyfile(built(made.rtl, cache), path)

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx
-from onnx import numpy_helper, shape_inference
+from onnx import shape_inference
 
 from packager.core.errors import CircuitRefused
-from packager.transform.circuit.lowering import kind_of, lowered
+from packager.transform.circuit.lowering import lowered
 from packager.transform.circuit.network import Network, Trees
-from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constant_of, refused
+from packager.transform.circuit.operators import COMPUTING, CONVERT, Assembly, constants_of, refused
 from packager.transform.circuit.scales import Grid
 
 # What may stand at the ends, on the host: it is computed there as it is, in floats.
@@ -55,8 +55,7 @@ def cut(model: onnx.ModelProto) -> Cut:
     """
     model, forests = lowered(shape_inference.infer_shapes(model))
     graph = model.graph
-    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    constants |= {node.output[0]: constant_of(node) for node in graph.node if node.op_type == "Constant"}
+    constants = constants_of(graph)
     nodes = [node for node in graph.node if node.op_type != "Constant"]
     first = next((node for node in nodes if node.op_type in COMPUTING), None)
     if first is None:
@@ -76,10 +75,11 @@ def cut(model: onnx.ModelProto) -> Cut:
     _check_shapes(graph, assembly, nodes)
     network = Network(assembly.shapes[entry], tuple(assembly.layers[: assembly.tensors[ends]]))
     _check_alone(network)
-    before = _part(model, early, [], entry) if early else None
-    kind = onnx.TensorProto.DOUBLE if ends in forests and forests[ends].double else _types(model).get(ends, FLOAT)
+    types = _types(model)
+    before = _part(model, early, _told(entry, types.get(entry, FLOAT))) if early else None
+    kind = onnx.TensorProto.DOUBLE if ends in forests and forests[ends].double else types.get(ends, FLOAT)
     after, given = _behind(model, late, ends, kind)
-    return Cut(before, network, after, entry, given, kind_of(graph, entry))
+    return Cut(before, network, after, entry, given, types.get(entry, FLOAT))
 
 
 def _assemble(assembly: Assembly, rest: list[onnx.NodeProto], nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -134,9 +134,11 @@ def _behind(
 ) -> tuple[onnx.ModelProto | None, str]:
     """What the host does with the circuit's answer, and the name it gets it by: as FP32, whatever the model has."""
     if kind == FLOAT:
-        return (None if [one.name for one in model.graph.output] == [ends] else _part(model, late, [ends], None)), ends
+        alone = [one.name for one in model.graph.output] == [ends]
+        return None if alone else _part(model, late, entry=_told(ends, FLOAT)), ends
     given = f"{ends}/circuit"
-    return _part(model, [onnx.helper.make_node("Cast", [given], [ends], to=kind), *late], [given], None), given
+    cast = onnx.helper.make_node("Cast", [given], [ends], to=kind)
+    return _part(model, [cast, *late], entry=_told(given, FLOAT)), given
 
 
 def _better_outside(node: onnx.NodeProto) -> bool:
@@ -196,19 +198,25 @@ def _row_shape(graph: onnx.GraphProto, name: str) -> tuple[int, ...]:
     )
 
 
+def _told(name: str, kind: int) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, kind, None)
+
+
 def _part(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], entries: list[str], answer: str | None
+    model: onnx.ModelProto,
+    nodes: list[onnx.NodeProto],
+    answer: onnx.ValueInfoProto | None = None,
+    *,
+    entry: onnx.ValueInfoProto | None = None,
 ) -> onnx.ModelProto:
-    """A model of some of the graph's nodes; ``answer`` None stands for the graph's own outputs."""
+    """A model of some of the graph's nodes, with an input of its own; None for ``answer``: the graph's own outputs."""
     graph = model.graph
     constant = [node for node in graph.node if node.op_type == "Constant"]
     read = {name for node in nodes for name in node.input}
     kept = [node for node in constant if node.output[0] in read] + nodes
     inputs = [one for one in graph.input if one.name in read]
-    inputs += [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in entries]
-    outputs = list(graph.output)
-    if answer is not None:
-        outputs = [onnx.helper.make_tensor_value_info(answer, _types(model).get(answer, FLOAT), None)]
+    inputs += [entry] if entry is not None else []
+    outputs = list(graph.output) if answer is None else [answer]
     weights = [one for one in graph.initializer if one.name in read]
     made = {name for node in kept for name in node.output} | {one.name for one in [*inputs, *weights]}
     if absent := sorted((read | {one.name for one in outputs}) - made - {""}):

@@ -1,7 +1,7 @@
 """A netlist's answers: many rows at once, each net one Python integer with a bit for every row's own simulation.
 
-Verilator makes some 30 lines of C++ of each cell of a netlist (48 MB for 10,000 look-up tables, minutes), and a look-up
-table is one expression: so the netlist is evaluated here. On the smallest circuit a test holds this to Verilator with
+Verilator makes a function's worth of C++ of each cell of a netlist, which takes minutes to compile, and a look-up table
+is one expression: so the netlist is evaluated here. On the smallest circuit a test holds this to Verilator with
 yosys' own models of the cells.
 """
 
@@ -31,8 +31,7 @@ def evaluate(gates: Gates, rtl: Rtl, rows: Integers, *, held: bool = False) -> I
     asked = [_bits_of(padded[:, beat], rtl.input) for beat in range(_BEATS)]
     found = [_integers_of(bits, rtl.output, lanes) for bits in running.transfer(asked, rtl.latency, held=held)]
     answers = np.stack(found, axis=1).reshape(lanes * _BEATS, -1)[: len(flat)]
-    shift = rtl.output.shift
-    return answers << shift if shift >= 0 else answers >> -shift
+    return rtl.output.integers(answers)
 
 
 class _Running:

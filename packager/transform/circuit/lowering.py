@@ -9,10 +9,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from packager.core.errors import CircuitRefused
 from packager.transform.circuit.ensembles import ENSEMBLES, attributes_of, trees_of
 from packager.transform.circuit.leaf_numbers import looked_up
 from packager.transform.circuit.network import Trees
+from packager.transform.circuit.operators import constants_of, refused
 
 _ML = "ai.onnx.ml"
 _OPSET = 18
@@ -52,7 +52,7 @@ def lowered(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Mapping[str, Ensem
     nodes = list(model.graph.node)
     if not any(node.op_type in ENSEMBLES for node in nodes):
         return model, {}
-    constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    constants = constants_of(model.graph)
     found: dict[str, Ensemble] = {}
     for node in [each for each in nodes if each.op_type in ENSEMBLES]:
         place = nodes.index(node)
@@ -104,11 +104,7 @@ def kind_of(graph: onnx.GraphProto, name: str) -> int:
 def _transform(node: onnx.NodeProto, attributes: Mapping[str, Any]) -> str:
     name: str = attributes.get("post_transform", b"NONE").decode()
     if name not in ("NONE", "LOGISTIC", "SOFTMAX"):
-        raise CircuitRefused(
-            f"{node.op_type} ({node.name or node.output[0]!r}) has no circuit: its post_transform is {name}",
-            hint="docs/circuits.md says which trees become a circuit; deploy with another target, or with mode=ep",
-            detail={"operator": node.op_type},
-        )
+        raise refused(node, f"its post_transform is {name}")
     return name
 
 

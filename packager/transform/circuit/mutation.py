@@ -1,6 +1,7 @@
 """Circuits that are broken on purpose: a verification that would not notice them would be worth nothing."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +13,21 @@ from packager.transform.circuit.tracing import Traced, interpreted
 if TYPE_CHECKING:
     from alkaid.types import CombLogic
 
+
 # Numbers of alkaid's operations: a sum and a difference of two, one shifted; a sum with a constant; a selection; bit by
 # bit, "and" or "or" of two.
-_SUM, _DIFFERENCE, _CONSTANT, _SELECTION, _BITS = 0, 1, 4, 6, 10
-SUMS = frozenset({_SUM, _DIFFERENCE})
-GROWN = SUMS | {_CONSTANT, _SELECTION, _BITS}
+class Op(IntEnum):
+    """An operation of alkaid's that is broken here."""
+
+    SUM = 0
+    DIFFERENCE = 1
+    CONSTANT = 4
+    SELECTION = 6
+    BITS = 10
+
+
+SUMS = frozenset({Op.SUM, Op.DIFFERENCE})
+GROWN = frozenset(Op)
 MUTANTS = 20
 # A broken operation can compute the same (of a bit that is always zero), so not all need be noticed.
 LEAST_CAUGHT = 0.9
@@ -36,7 +47,7 @@ class Mutations:
 
 def mutated(
     trace: Traced, rows: Integers, expected: Integers,
-    *, kinds: frozenset[int] = SUMS, count: int = MUTANTS, seed: int = 0,
+    *, kinds: frozenset[Op] = SUMS, count: int = MUTANTS, seed: int = 0,
 ) -> Mutations:  # fmt: skip
     """Break one operation at a time, and ask alkaid's interpreter for the answers to these rows.
 
@@ -59,7 +70,7 @@ def mutated(
             f"of {len(chosen)} circuits with one broken operation, the rows at hand show only {len(caught)}",
             hint="give more samples, of all kinds that the model will be asked about (--samples)",
         )
-    one = next((circuit for opcode, circuit in caught if opcode != _SELECTION), None)
+    one = next((circuit for opcode, circuit in caught if opcode != Op.SELECTION), None)
     return Mutations(len(chosen), len(caught), one)
 
 
@@ -75,13 +86,13 @@ def _broken(logic: "CombLogic", at: int) -> "CombLogic":
     ops = list(logic.ops)
     op = ops[at]
     match op.opcode:
-        case 0 | 1:
-            ops[at] = op._replace(opcode=_DIFFERENCE if op.opcode == _SUM else _SUM)
-        case 4:
+        case Op.SUM | Op.DIFFERENCE:
+            ops[at] = op._replace(opcode=int(Op.DIFFERENCE if op.opcode == Op.SUM else Op.SUM))
+        case Op.CONSTANT:
             # A threshold one step off; never zero, which is no sum.
             value, *rest = op.data
             ops[at] = op._replace(data=(value + (1 if value != -1 else -1), *rest))
-        case 10:
+        case Op.BITS:
             shift, which = op.data
             ops[at] = op._replace(data=(shift, 1 - which if which < 2 else 0))
         case _:

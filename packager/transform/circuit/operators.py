@@ -71,10 +71,15 @@ def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
     return default
 
 
-def constant_of(node: onnx.NodeProto) -> NDArray[np.generic]:
-    """The value of a Constant node."""
+def _value(node: onnx.NodeProto) -> NDArray[np.generic]:
     value = onnx.helper.get_attribute_value(node.attribute[0])
     return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
+def constants_of(graph: onnx.GraphProto) -> dict[str, NDArray[np.generic]]:
+    """Initializers and what Constant nodes give, by name."""
+    found = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    return found | {node.output[0]: _value(node) for node in graph.node if node.op_type == "Constant"}
 
 
 def refused(node: onnx.NodeProto, why: str) -> CircuitRefused:

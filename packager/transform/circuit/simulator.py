@@ -18,14 +18,13 @@ from packager.core.process import bare_environment, run
 from packager.transform.circuit.harness import EXPORTS, harness
 from packager.transform.circuit.network import Integers
 from packager.transform.circuit.stream import stream_module
-from packager.transform.circuit.tracing import Port, Rtl
+from packager.transform.circuit.tracing import Rtl
 
 BUILD_TIMEOUT_S = 420.0
 _LIBRARY = "circuit.so"
 _EXPORTS = "exports.map"
 _FLAGS = "-fPIC -std=c++17 -fno-gnu-unique"
-# Half of what Verilator writes runs once, at the start. Less for the other half (-O1, -O0) saved a tenth of a build: a
-# network of 29,000 look-up tables, a third of whose time is Verilator's own.
+# Half of what Verilator writes runs once, at the start.
 _OPTIMISED = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0")
 # Each holds some hundred megabytes of memory.
 _MOST_JOBS = 4
@@ -103,7 +102,7 @@ def simulate(library: Path, rtl: Rtl, rows: Integers, *, seed: int = 0) -> Answe
         raise CircuitUnfaithful(
             f"the simulated circuit did not answer all of {len(rows)} rows", hint="report it with the model"
         )
-    return Answers(_shifted(found, rtl.output), int(cycles), int(first.value))
+    return Answers(rtl.output.integers(found), int(cycles), int(first.value))
 
 
 def _compile(files: Mapping[str, str], work: Path, top: str, timeout_s: float) -> None:
@@ -186,7 +185,3 @@ def _digest(files: Mapping[str, str]) -> str:
 
 def _address(array: Integers) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
-
-
-def _shifted(values: Integers, port: Port) -> Integers:
-    return values << port.shift if port.shift >= 0 else values >> -port.shift

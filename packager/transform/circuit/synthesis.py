@@ -76,7 +76,7 @@ class Synthesised:
 def yosys_here() -> tuple[str, ...]:
     """How yosys is started: the pinned one from PyPI, else the one on the path.
 
-    Debian's 0.23 had not ended after 300 s where PyPI's 0.70 took 72, both on a busy machine.
+    Debian's is years older, and slower by far.
 
     Raises:
         EnvironmentMissing: There is none.

@@ -50,6 +50,10 @@ class Port:
         """Bits of the whole port."""
         return self.count * self.bits
 
+    def integers(self, values: Integers) -> Integers:
+        """What the port's values stand for."""
+        return values << self.shift if self.shift >= 0 else values >> -self.shift
+
 
 @dataclass(frozen=True, slots=True)
 class Traced:

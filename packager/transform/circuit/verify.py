@@ -10,7 +10,7 @@ from packager.core.errors import CircuitUnfaithful
 from packager.transform.circuit import reference
 from packager.transform.circuit.edges import edges
 from packager.transform.circuit.ir import Circuit, Forest
-from packager.transform.circuit.mutation import GROWN, SUMS, mutated
+from packager.transform.circuit.mutation import GROWN, SUMS, Op, mutated
 from packager.transform.circuit.network import Integers
 from packager.transform.circuit.simulator import BUILD_TIMEOUT_S, built, simulate
 from packager.transform.circuit.tracing import Rtl, Traced, written
@@ -76,7 +76,7 @@ def verified(
     return Verified(len(rows), free.cycles, free.first, broken.made, broken.caught, noticed)
 
 
-def _kinds(circuit: Circuit) -> frozenset[int]:
+def _kinds(circuit: Circuit) -> frozenset[Op]:
     """What is broken: sums, and where there are trees their selections and thresholds as well."""
     return GROWN if any(isinstance(step.operation, Forest) for step in circuit.steps) else SUMS
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from packager.core.acceleration import stands_in
 from packager.core.artifact import Release
 from packager.core.deployment import Finding, Findings
 from packager.core.errors import AcceleratorMissing, CardToolsMissing, ConfigurationError, ProviderAbsent
@@ -14,7 +15,6 @@ from targets.fpga.ep.settings import EpSettings
 _NP: Final = re.compile(r"^Standard_NP\d+", re.IGNORECASE)
 # Source: Microsoft, "NP size series retirement".
 NP_RETIRES: Final = "2027-05-31"
-CPU_FALLBACK: Final = "E-CPU-FALLBACK"
 _RESOURCE: Final = (
     "--set resource=DOMAIN/NAME, as the device plugin calls it: kubectl get nodes -o jsonpath=..allocatable"
 )
@@ -33,8 +33,7 @@ def of_host(settings: EpSettings, needs: Needs, host: Host) -> Findings:
     lacking = "; ".join(each.message for each in found)
     if not lacking:
         return ()
-    message = f"THE CPU WILL DO THE WORK of {settings.provider}: {lacking}"
-    return (Finding(CPU_FALLBACK, message, "fallback=allow was asked for; fallback=forbid refuses this"),)
+    return (stands_in(settings.provider, lacking, "fallback=allow was asked for; fallback=forbid refuses this"),)
 
 
 def of_resource(settings: EpSettings, needs: Needs) -> Findings:
@@ -43,7 +42,7 @@ def of_resource(settings: EpSettings, needs: Needs) -> Findings:
         return ()
     message = f"host=kubernetes, and no resource says what stands for the {needs.card} there"
     if settings.fallback == "allow":
-        return (Finding(CPU_FALLBACK, f"THE CPU WILL DO THE WORK of {settings.provider}: {message}", _RESOURCE),)
+        return (stands_in(settings.provider, message, _RESOURCE),)
     return (Finding(ConfigurationError.code, message, _RESOURCE, blocking=True),)
 
 

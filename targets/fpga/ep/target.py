@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import ClassVar
 
+from packager.core.acceleration import CPU_FALLBACK_CODE
 from packager.core.artifact import Release
 from packager.core.deployment import Candidate, DeploymentPlan, Finding, Findings, TargetSettings
 from packager.core.errors import DrayError
@@ -45,7 +46,7 @@ class Accelerated(Hosted):
     def apply(self, plan: DeploymentPlan, secrets: Secrets, progress: Progress, *, timeout_s: float) -> Candidate:
         """As the host's target does it; that the CPU will stand in is said once more."""
         for finding in plan.findings:
-            if finding.code == findings.CPU_FALLBACK:
+            if finding.code == CPU_FALLBACK_CODE:
                 progress.step(finding.message)
         return super().apply(plan, secrets, progress, timeout_s=timeout_s)
 

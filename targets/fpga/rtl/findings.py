@@ -1,9 +1,6 @@
 """What stands in the way of a circuit's simulation, or is worth knowing of it: each with one stable code."""
 
-import platform
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
 from typing import Final
 
 from packager.core.artifact import ModelPackage
@@ -16,7 +13,6 @@ from targets.fpga.rtl.settings import RtlSettings
 
 SIMULATION: Final = "E-SIMULATION"
 _PROJECT: Final = "E-PROJECT"
-_SCRIPTS: Final = (".tcl", ".xdc")
 
 
 def of_package(settings: RtlSettings, package: ModelPackage, platforms: Sequence[Platform]) -> Findings:
@@ -33,14 +29,9 @@ def of_package(settings: RtlSettings, package: ModelPackage, platforms: Sequence
     return (
         *_absent(package, platforms),
         *_contradictions(settings, circuit, evidence),
-        *_project(settings, package, circuit),
+        *_project(settings, circuit),
         Finding(SIMULATION, _told(circuit, evidence), f"the package holds it for the vendor's tool: {circuit.project}"),
     )
-
-
-def this_machine() -> Platform:
-    """What simulations are built for here."""
-    return Platform.parse(f"{sys.platform}/{platform.machine()}")
 
 
 def refuse_platform(platforms: Sequence[Platform]) -> None:
@@ -49,7 +40,7 @@ def refuse_platform(platforms: Sequence[Platform]) -> None:
     Raises:
         SimulationAbsent: It is such a host.
     """
-    here = this_machine()
+    here = Platform.here()
     for each in platforms:
         if each != here:
             raise SimulationAbsent(
@@ -87,17 +78,15 @@ def _contradiction(asked: str, found: str, option: str) -> Finding:
     return Finding(ConfigurationError.code, message, hint, blocking=True)
 
 
-def _project(settings: RtlSettings, package: ModelPackage, circuit: CircuitModel) -> Iterable[Finding]:
+def _project(settings: RtlSettings, circuit: CircuitModel) -> Iterable[Finding]:
     """That the project folder of a package stays as it was made."""
-    scripts = [
-        package.read_content(path).decode(errors="replace")
-        for path in package.manifest.files
-        if path.startswith(f"{circuit.project}/") and PurePosixPath(path).suffix in _SCRIPTS
-    ]
-    for name, value, option in (("part", settings.part, "-part"), ("clock_ns", settings.clock_ns, "-period")):
-        written = f"{value:g}" if isinstance(value, float) else value
-        if written and not any(f"{option} {written} " in script for script in scripts):
-            message = f"{name}={written} is not what the package's project was made with, and changes nothing in it"
+    for name in ("part", "clock_ns"):
+        asked, made = getattr(settings, name), getattr(circuit, name)
+        if asked is not None and asked != made:
+            said, held = (f"{each:g}" if isinstance(each, float) else each for each in (asked, made))
+            message = (
+                f"{name}={said} is not what the package's project was made with ({held}), and changes nothing in it"
+            )
             yield Finding(_PROJECT, message, "dray package MODEL --circuit makes another")
 
 

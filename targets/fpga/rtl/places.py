@@ -17,7 +17,7 @@ class OnThisMachine(Simulated, hosting.OnThisMachine):
 
     def runs(self, settings: FpgaSettings) -> tuple[Platform, ...]:
         """This machine."""
-        return (findings.this_machine(),)
+        return (Platform.here(),)
 
     def remarks(self, settings: FpgaSettings, release: Release) -> Findings:
         """What the local target does not say itself, as it does where there is no simulation for this machine."""
